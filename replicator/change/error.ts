@@ -1,0 +1,37 @@
+/**
+ * The one error class of the product.
+ *
+ * `kind` decides what the caller does:
+ * - `retry`: passes by itself (a database that restarts, a lock, a serialization failure): back off and try again;
+ * - `operator`: stops this table, link or node until a person acts; the others go on;
+ * - `usage`: the command line or the configuration is wrong (exit 2);
+ * - `connect`: a database cannot be reached (exit 4), retried by `run`;
+ * - `newer`: the database belongs to a newer Tombolo (exit 5);
+ * - `fatal`: a broken invariant; the process stops.
+ *
+ * Messages and hints hold names and codes, never row values and never secrets.
+ */
+export type ErrorKind = "retry" | "operator" | "usage" | "connect" | "newer" | "fatal";
+
+export interface ErrorDetails {
+  /** Stable, e.g. `TABLE_WITHOUT_KEY`; listed in docs/errors.md, which is generated from `error-codes.ts`. */
+  code: string;
+  kind: ErrorKind;
+  /** What to do about it, one sentence in the imperative. */
+  hint?: string;
+  cause?: unknown;
+}
+
+export class TomboloError extends Error {
+  readonly code: string;
+  readonly kind: ErrorKind;
+  readonly hint: string | undefined;
+
+  constructor(message: string, details: ErrorDetails) {
+    super(message, details.cause === undefined ? undefined : { cause: details.cause });
+    this.name = "TomboloError";
+    this.code = details.code;
+    this.kind = details.kind;
+    this.hint = details.hint;
+  }
+}

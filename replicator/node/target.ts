@@ -1,0 +1,67 @@
+import type { ChannelName, Epoch, NodeName, PacketNumber, Position, TableName } from "../change/names.ts";
+import type { Packet, Receipt } from "../change/packet.ts";
+import type { Detection, Judge, Policy } from "../change/verdict.ts";
+
+export type PeerRole = "parent" | "child";
+
+/** What a node remembers of what it received from a neighbour. */
+export interface PeerState {
+  readonly epoch: Epoch | null;
+  /** The last packet applied; 0 and "" when there was none. */
+  readonly number: PacketNumber;
+  readonly digest: string;
+  readonly channels: ReadonlyMap<ChannelName, ChannelProgress>;
+  /** Tables that have been started or filled. */
+  readonly tables: ReadonlySet<TableName>;
+  readonly paused: boolean;
+}
+
+export interface ChannelProgress {
+  /** Everything up to here has been applied, in positions of the neighbour. */
+  readonly position: Position;
+  /** Tables that were filled or started later than `position` and have nothing to read before theirs. */
+  readonly ahead: ReadonlyMap<TableName, Position>;
+}
+
+/** How one table of the packet is treated here. */
+export interface TableRule {
+  readonly table: TableName;
+  readonly channel: ChannelName;
+  readonly policy: Policy;
+  readonly detect: Detection;
+}
+
+export interface ApplyContext {
+  /** What the *source* of the packet is to this node: a packet from a child is judged, one from the parent is obeyed. */
+  readonly from: PeerRole;
+  readonly rules: ReadonlyMap<TableName, TableRule>;
+  readonly judge: Judge;
+  /** The source's clock minus this node's clock, milliseconds; null when it is beyond what may be corrected. */
+  readonly clockOffsetMs: number | null;
+}
+
+/** The receiving side of a node. */
+export interface Target {
+  /** Makes sure that the neighbours are known, each with its role, and that what is applied from one is logged for the others. Idempotent. */
+  meet(peers: readonly { readonly name: NodeName; readonly role: PeerRole }[]): Promise<void>;
+
+  peer(name: NodeName): Promise<PeerState>;
+
+  /** Records that the peer's tables are read from `position` on (the answer of its `TableReader.seed`). Idempotent. */
+  start(peer: NodeName, channel: ChannelName, tables: readonly TableName[], position: Position): Promise<void>;
+
+  /**
+   * Applies a packet in one transaction, with conflict history, log entries for other readers, parked changes, and the
+   * peer's progress. Exactly once: a packet with the number and digest of the last one is answered with its receipt; another
+   * digest is `PACKET_FORK` (operator), a gap is `PACKET_GAP` (retry: read the peer's state anew), another epoch `PEER_EPOCH`
+   * (operator). One call per peer at a time; a second one waits.
+   *
+   * From a child: a change whose base is still the parent's applies; others go to `judge`. From the parent: a change applies
+   * unless this node has changed the same columns since `header.seen`. A change that the database refuses is parked with
+   * what depends on it; the others apply. No bystander row is ever removed to make room.
+   */
+  apply(packet: Packet, context: ApplyContext): Promise<Receipt>;
+
+  /** Tries the parked changes of a peer again; answers how many went through. */
+  retryParked(peer: NodeName, context: ApplyContext): Promise<number>;
+}

@@ -1,0 +1,110 @@
+import type { ChannelName, NodeName, TableName } from "../change/names.ts";
+
+/**
+ * A topology after reading, interpolating, checking and filling in the defaults: what the rest of the product works with.
+ * Durations are milliseconds, sizes are bytes.
+ */
+export interface Topology {
+  readonly name: string;
+  /** Absolute path of the file; relative paths in it were resolved against its folder. */
+  readonly file: string;
+  readonly nodes: readonly TopologyNode[];
+  readonly channels: readonly TopologyChannel[];
+  /** A tree: every node but the hub is the child of exactly one link. */
+  readonly links: readonly TopologyLink[];
+  readonly groups: readonly TopologyGroup[];
+  readonly batch: { readonly maxRows: number; readonly maxBytes: number; readonly maxWaitMs: number; readonly compression: "gzip" | "zstd" | "none" };
+  readonly retry: { readonly initialMs: number; readonly factor: number; readonly maxMs: number; readonly jitter: boolean };
+  readonly log: { readonly keepMs: number; readonly maxSizeBytes: number };
+  readonly history: { readonly keepMs: number };
+  readonly reconcile: readonly TopologyReconcile[];
+  readonly metrics: { readonly host: string; readonly port: number } | null;
+  readonly hub: { readonly host: string; readonly port: number; readonly tls: { readonly cert: string; readonly key: string } | null } | null;
+  /** What the file asks for that this version accepts but does not run yet, each with its place; `run` and `sync` refuse while there is any. */
+  readonly notYet: readonly NotYet[];
+}
+
+export interface NotYet {
+  /** e.g. `channels[0].tables[1].filter`. */
+  readonly path: string;
+  readonly line: number;
+  readonly column: number;
+  readonly message: string;
+}
+
+export type TopologyNode = PostgresNodeConfig | SqliteNodeConfig;
+
+export interface PostgresNodeConfig {
+  readonly name: NodeName;
+  readonly type: "postgres";
+  /** A connection URL with its secrets, or `embedded:/absolute/dir`. Never print it: use `redact`. */
+  readonly url: string;
+  readonly capture: "trigger" | "slot";
+}
+
+export interface SqliteNodeConfig {
+  readonly name: NodeName;
+  readonly type: "sqlite";
+  /** Absolute. */
+  readonly path: string;
+}
+
+export type PolicyName = "parent_wins" | "child_wins" | "newest_wins" | "merge" | "manual" | "module";
+
+export interface TopologyTable {
+  /** As written, e.g. `shop.orders`; without a schema it is `public` in Postgres. */
+  readonly name: TableName;
+  readonly postgres: { readonly schema: string; readonly table: string };
+  readonly sqlite: string;
+  readonly policy: PolicyName;
+  /** For `merge`: per-column strategies; otherwise empty. */
+  readonly mergeColumns: { readonly [column: string]: string };
+  readonly groups: readonly (readonly string[])[];
+  readonly otherwise: PolicyName;
+  /** For `module`: the path of the ES module. */
+  readonly module: string | null;
+  readonly detect: "column" | "row";
+  readonly exclude: readonly string[];
+  readonly filter: string | null;
+}
+
+export interface TopologyChannel {
+  readonly name: ChannelName;
+  /** Lower travels first; 100 where the file is silent. */
+  readonly priority: number;
+  readonly tables: readonly TopologyTable[];
+}
+
+export type Direction = "both" | "down" | "up";
+
+export interface TopologyLink {
+  readonly parent: NodeName;
+  readonly child: NodeName;
+  readonly params: { readonly [name: string]: string };
+  readonly channels: readonly { readonly name: ChannelName; readonly direction: Direction }[];
+}
+
+export interface TopologyGroup {
+  readonly name: string;
+  readonly parent: NodeName;
+  readonly channels: readonly { readonly name: ChannelName; readonly direction: Direction }[];
+  readonly params: readonly string[];
+}
+
+export interface TopologyReconcile {
+  readonly name: string;
+  readonly cron: string;
+  readonly timezone: string;
+  readonly links: "all" | readonly { readonly parent: NodeName; readonly child: NodeName }[];
+  readonly repair: "report" | "parent" | "newest";
+}
+
+/** One problem in a topology file. */
+export interface Problem {
+  readonly file: string;
+  readonly line: number;
+  readonly column: number;
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string;
+}
