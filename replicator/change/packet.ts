@@ -50,7 +50,13 @@ export interface Receipt {
   /** True when this very packet had been applied before. */
   readonly duplicate: boolean;
   /** Changes that took effect, by operation. */
-  readonly applied: { readonly insert: number; readonly update: number; readonly delete: number; readonly truncate: number; readonly refresh: number };
+  readonly applied: {
+    readonly insert: number;
+    readonly update: number;
+    readonly delete: number;
+    readonly truncate: number;
+    readonly refresh: number;
+  };
   /** Conflicts decided, by table, kind and resolution. */
   readonly conflicts: readonly ConflictCount[];
   /** Changes set aside. */

@@ -30,11 +30,24 @@ export interface LinkObserver {
   /** The link found nothing pending in this direction at `at` (ms since 1970, this process's clock). */
   caughtUp(event: { readonly source: NodeName; readonly target: NodeName; readonly at: number }): void;
   /** A round failed; the link tries again in `retryInMs`, or never by itself when null (a person must act). */
-  failed(event: { readonly parent: NodeName; readonly child: NodeName; readonly error: unknown; readonly retryInMs: number | null; readonly attempt: number }): void;
+  failed(event: {
+    readonly parent: NodeName;
+    readonly child: NodeName;
+    readonly error: unknown;
+    readonly retryInMs: number | null;
+    readonly attempt: number;
+  }): void;
   /** A round went through after one or more that failed. */
   recovered(event: { readonly parent: NodeName; readonly child: NodeName }): void;
   /** Something a person should know, once per occurrence: a drifted table, a fill that starts or ends, a parked change that went through. */
-  notice(event: { readonly level: "info" | "warn"; readonly code: string; readonly message: string; readonly source: NodeName; readonly target: NodeName; readonly table?: string }): void;
+  notice(event: {
+    readonly level: "info" | "warn";
+    readonly code: string;
+    readonly message: string;
+    readonly source: NodeName;
+    readonly target: NodeName;
+    readonly table?: string;
+  }): void;
 }
 
 export interface AppliedEvent {

@@ -1,8 +1,7 @@
-import type { NodeName, TableName } from "../change/names.ts";
+import type { ChannelName, NodeName, TableName } from "../change/names.ts";
 import type { TableShape } from "../change/shape.ts";
-import type { NodeIdentity } from "./node.ts";
-import type { ChannelName } from "../change/names.ts";
 import type { Detection } from "../change/verdict.ts";
+import type { NodeIdentity } from "./identity.ts";
 
 /** A table that the topology wants captured on this node. */
 export interface WantedTable {

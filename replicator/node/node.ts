@@ -1,5 +1,5 @@
+import type { NodeName } from "../change/names.ts";
 import type { Engine } from "../change/shape.ts";
-import type { Epoch, NodeName } from "../change/names.ts";
 import type { ChangeLog } from "./change-log.ts";
 import type { Installation } from "./installation.ts";
 import type { TableReader } from "./table-reader.ts";
@@ -24,13 +24,4 @@ export interface Node {
   /** What Tombolo has put into the database, and what it would. */
   readonly installation: Installation;
   close(): Promise<void>;
-}
-
-/** Who a node is, read when it is opened. */
-export interface NodeIdentity {
-  readonly epoch: Epoch;
-  /** The node's clock minus this process's clock, milliseconds, from the middle of the fastest of a few round trips. */
-  readonly clockOffsetMs: number;
-  /** e.g. `PostgreSQL 15.18`, `SQLite 3.53.4`. */
-  readonly version: string;
 }

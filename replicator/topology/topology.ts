@@ -13,13 +13,22 @@ export interface Topology {
   /** A tree: every node but the hub is the child of exactly one link. */
   readonly links: readonly TopologyLink[];
   readonly groups: readonly TopologyGroup[];
-  readonly batch: { readonly maxRows: number; readonly maxBytes: number; readonly maxWaitMs: number; readonly compression: "gzip" | "zstd" | "none" };
+  readonly batch: {
+    readonly maxRows: number;
+    readonly maxBytes: number;
+    readonly maxWaitMs: number;
+    readonly compression: "gzip" | "zstd" | "none";
+  };
   readonly retry: { readonly initialMs: number; readonly factor: number; readonly maxMs: number; readonly jitter: boolean };
   readonly log: { readonly keepMs: number; readonly maxSizeBytes: number };
   readonly history: { readonly keepMs: number };
   readonly reconcile: readonly TopologyReconcile[];
   readonly metrics: { readonly host: string; readonly port: number } | null;
-  readonly hub: { readonly host: string; readonly port: number; readonly tls: { readonly cert: string; readonly key: string } | null } | null;
+  readonly hub: {
+    readonly host: string;
+    readonly port: number;
+    readonly tls: { readonly cert: string; readonly key: string } | null;
+  } | null;
   /** What the file asks for that this version accepts but does not run yet, each with its place; `run` and `sync` refuse while there is any. */
   readonly notYet: readonly NotYet[];
 }
