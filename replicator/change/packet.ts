@@ -26,6 +26,7 @@ export interface PacketHeader {
   /**
    * Per channel: how much of the *target's* log the source had applied when `upTo` was sealed, in positions of the target.
    * The target's changes after it are still to be judged, and what the packet says about the same columns must wait for the verdict.
+   * In a packet from a child it says which of the parent's changes the child knew; what the parent changed after it is concurrent.
    * Exact: stored with the tick. A channel that is missing was never received.
    */
   readonly seen: { readonly [channel: string]: Position };
@@ -61,7 +62,7 @@ export interface Receipt {
   readonly conflicts: readonly ConflictCount[];
   /** Changes set aside. */
   readonly parked: number;
-  /** Keys (JSON object text, in the target's terms) that the target could not complete and wants refreshed. */
+  /** Rows that the target could not complete and wants refreshed: keys exactly as the packet's changes gave them (the source's terms). */
   readonly wanted: readonly { readonly table: TableName; readonly key: string }[];
 }
 

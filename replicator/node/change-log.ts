@@ -1,6 +1,7 @@
 import type { Change } from "../change/change.ts";
 import type { ChannelName, NodeName, PacketNumber, Position, TableName } from "../change/names.ts";
 import type { TableShape } from "../change/shape.ts";
+import type { RowText } from "../change/value.ts";
 
 /** A sealed cut of a change log. Everything up to it survives a crash of the database. */
 export interface Tick {
@@ -48,12 +49,8 @@ export interface ChangeLog {
 
   /** The peer has durably applied everything up to `position` of these channels: the log below may go, once all peers are past it. */
   acknowledge(peer: NodeName, channels: readonly ChannelName[], position: Position, packet: PacketNumber): Promise<void>;
+
+  /** Puts the rows as they are now (or their absence) into the log as refreshes for one reader; keys as this node's changes gave them. */
+  refresh(reader: NodeName, rows: readonly { readonly table: TableName; readonly key: RowText }[]): Promise<void>;
 }
 
-/** What a table is seeded with: see `TableReader.seed`. */
-export interface PendingCount {
-  /** Changes in the log that the peer has not acknowledged; counting stops at `limit`. */
-  readonly changes: number;
-  /** When the oldest of them was made, microseconds since 1970; null when there are none. */
-  readonly oldestChangedAt: number | null;
-}

@@ -29,6 +29,8 @@ export interface TableRule {
   readonly channel: ChannelName;
   readonly policy: Policy;
   readonly detect: Detection;
+  /** True when this node's own changes of the table never travel to the source: then nothing waits for a verdict, and the packet is obeyed. */
+  readonly oneWay?: boolean;
 }
 
 export interface ApplyContext {

@@ -66,6 +66,7 @@ create table tombolo.tick (
   snapshot pg_snapshot not null,
   -- per peer and channel, how much of the peer's log was applied here at the cut: {"store-1": {"sales": "123"}}
   seen jsonb not null,
+  seq_high bigint not null default 0,       -- of the sequence at the cut: how large a window may be, before it is read
   sealed_at timestamptz not null default clock_timestamp()
 );
 
