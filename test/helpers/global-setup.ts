@@ -1,0 +1,84 @@
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import pg from "pg";
+import type { TestProject } from "vitest/node";
+import { stopEmbedded } from "../../replicator/node/postgres/embedded.ts";
+
+declare module "vitest" {
+  export interface ProvidedContext {
+    /** A server that is already there, or "" where the embedded one below `postgresDirectory` is to be used. */
+    postgresUrl: string;
+    postgresDirectory: string;
+  }
+}
+
+const PREFIX = "tombolo-test-";
+
+/**
+ * One Postgres per run of the tests. The embedded one starts with the first test that wants it, so that a run without database tests
+ * does not pay for it. TEST_POSTGRES=postgres://… uses that server (as a superuser), TEST_POSTGRES=testcontainers[:image] starts a container.
+ */
+export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  await sweep();
+  const directory = mkdtempSync(join(tmpdir(), PREFIX), { encoding: "utf8" });
+  writeFileSync(join(directory, "run.pid"), String(process.pid));
+  const wanted = process.env.TEST_POSTGRES ?? "";
+  const container = wanted.startsWith("testcontainers") ? await startContainer(wanted.split(":").slice(1).join(":")) : null;
+  if (container === null && wanted !== "" && !/^postgres(ql)?:\/\//.test(wanted)) {
+    throw new Error("TEST_POSTGRES is a postgres:// URL or testcontainers[:image]");
+  }
+  project.provide("postgresUrl", container?.url ?? wanted);
+  project.provide("postgresDirectory", directory);
+  return async () => {
+    await container?.stop();
+    await remove(directory);
+  };
+}
+
+async function startContainer(image: string): Promise<{ url: string; stop(): Promise<unknown> }> {
+  const { GenericContainer } = await import("testcontainers");
+  const password = "tombolo";
+  const container = await new GenericContainer(image === "" ? "postgres:17" : image)
+    .withEnvironment({ POSTGRES_PASSWORD: password, POSTGRES_USER: "postgres" })
+    .withCommand(["postgres", "-c", "fsync=off", "-c", "max_connections=300", "-c", "wal_level=logical"])
+    .withExposedPorts(5432)
+    .start();
+  const url = `postgres://postgres:${password}@${container.getHost()}:${container.getMappedPort(5432)}/postgres`;
+  // the official image starts a first time without TCP, to set itself up
+  for (let attempt = 1; !(await answers(url)); attempt++) {
+    if (attempt === 300) throw new Error("the container does not take connections");
+    await sleep(200);
+  }
+  return { url, stop: () => container.stop() };
+}
+
+async function answers(url: string): Promise<boolean> {
+  const client = new pg.Client({ connectionString: url });
+  client.on("error", () => undefined);
+  try {
+    await client.connect();
+    await client.end();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Runs that were killed leave a server behind: the next run clears it away. */
+async function sweep(): Promise<void> {
+  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
+    const directory = join(tmpdir(), name);
+    try {
+      process.kill(Number(readFileSync(join(directory, "run.pid"), "utf8")), 0);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === "ESRCH") await remove(directory);
+    }
+  }
+}
+
+async function remove(directory: string): Promise<void> {
+  await stopEmbedded(join(directory, "server"));
+  rmSync(directory, { recursive: true, force: true });
+}
