@@ -1,0 +1,101 @@
+import { createHash } from "node:crypto";
+import { Client } from "pg";
+import { TomboloError } from "../change/error.ts";
+import { type LeaseHold, type LeaseHolder, type LeaseStore, leaseName } from "./lease.ts";
+
+const HEARTBEAT_MS = 5_000;
+const ANSWER_WITHIN_MS = 10_000;
+
+/** The lease of a topology whose hub is a Postgres: a session advisory lock on a connection of its own. */
+export function postgresLease(options: { node: string; topology: string; url: () => Promise<string> }): LeaseStore {
+  const key = advisoryKey(options.topology);
+  return {
+    async take() {
+      const client = await connect(options.node, await options.url());
+      try {
+        return (await tryLock(client, key)) ? hold(client) : await askHolder(client, key);
+      } catch (error) {
+        await client.end().catch(() => {});
+        throw unreachable(options.node, error);
+      }
+    },
+  };
+}
+
+/** 64 bits of a hash of the name, as the decimal text of a signed bigint. */
+export function advisoryKey(topology: string): string {
+  return createHash("sha256").update(`tombolo lease ${topology}`).digest().readBigInt64BE(0).toString();
+}
+
+async function connect(node: string, url: string): Promise<Client> {
+  const client = new Client({
+    connectionString: url,
+    application_name: `tombolo run, ${leaseName()}`.slice(0, 63),
+    connectionTimeoutMillis: ANSWER_WITHIN_MS,
+    query_timeout: ANSWER_WITHIN_MS,
+    keepAlive: true,
+  });
+  // without a listener a connection that breaks would end the process
+  client.on("error", () => {});
+  try {
+    await client.connect();
+    return client;
+  } catch (error) {
+    await client.end().catch(() => {});
+    throw unreachable(node, error);
+  }
+}
+
+async function tryLock(client: Client, key: string): Promise<boolean> {
+  const { rows } = await client.query<{ taken: boolean }>("select pg_catalog.pg_try_advisory_lock($1::bigint) as taken", [key]);
+  return rows[0]?.taken === true;
+}
+
+function hold(client: Client): LeaseHold {
+  const lost = new AbortController();
+  const gone = () => {
+    clearInterval(heartbeat);
+    lost.abort();
+  };
+  client.on("error", gone);
+  client.on("end", gone);
+  // a connection that hangs looks healthy until somebody asks; asking also keeps idle_session_timeout away
+  const heartbeat = setInterval(() => {
+    client.query("select 1").catch(gone);
+  }, HEARTBEAT_MS);
+  heartbeat.unref();
+  return {
+    held: true,
+    lost: lost.signal,
+    async release() {
+      clearInterval(heartbeat);
+      await client.end().catch(() => {});
+    },
+  };
+}
+
+async function askHolder(client: Client, key: string): Promise<LeaseHolder> {
+  const { rows } = await client.query<{ name: string | null; pid: number; since: Date | null }>(
+    `select a.application_name as name, l.pid, a.backend_start as since
+       from pg_catalog.pg_locks l left join pg_catalog.pg_stat_activity a on a.pid = l.pid
+      where l.locktype = 'advisory' and l.granted and l.objsubid = 1
+        and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+        and (l.classid::bigint << 32 | l.objid::bigint) = $1::bigint
+      limit 1`,
+    [key],
+  );
+  await client.end().catch(() => {});
+  const [row] = rows;
+  if (row === undefined) return { held: false, holder: "a process that has just let go of it" };
+  const since = row.since === null ? "" : `, since ${new Date(row.since).toISOString()}`;
+  return { held: false, holder: `${row.name?.replace(/^tombolo run, /, "") || "an unnamed client"} (backend ${row.pid}${since})` };
+}
+
+function unreachable(node: string, cause: unknown): TomboloError {
+  return new TomboloError(`the hub ${node} cannot be reached for the lease of the topology`, {
+    code: "LEASE_UNREACHABLE",
+    kind: "connect",
+    hint: "Check that the database runs and that its address and credentials in the topology are right.",
+    cause,
+  });
+}

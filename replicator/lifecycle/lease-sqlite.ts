@@ -1,0 +1,81 @@
+import { existsSync } from "node:fs";
+import { dirname } from "node:path";
+import Database from "better-sqlite3";
+import { TomboloError } from "../change/error.ts";
+import { type LeaseHold, type LeaseStore, leaseName } from "./lease.ts";
+
+/** Beside the database, so that whoever reaches the one reaches the other. */
+export const leaseFile = (databasePath: string): string => `${databasePath}-tombolo-lease`;
+
+/**
+ * The lease of a topology whose hub is a SQLite file: a write transaction that stays open in a small database beside it. The operating
+ * system ends it with the process, and those who wait can still read who holds it.
+ */
+export function sqliteLease(options: { node: string; path: string }): LeaseStore {
+  return {
+    async take() {
+      if (!existsSync(dirname(options.path))) throw unreachable(options.node, new Error("no such folder"));
+      const database = open(options);
+      try {
+        claim(database);
+        return hold(database);
+      } catch (error) {
+        if (!isBusy(error)) {
+          database.close();
+          throw unreachable(options.node, error);
+        }
+        const holder = askHolder(database);
+        database.close();
+        return { held: false, holder };
+      }
+    },
+  };
+}
+
+function open(options: { node: string; path: string }): Database.Database {
+  try {
+    return new Database(leaseFile(options.path), { timeout: 0 });
+  } catch (error) {
+    throw unreachable(options.node, error);
+  }
+}
+
+/** Writes who we are and keeps the write lock. Between the two transactions another one may get in: then this one is busy, and waits. */
+function claim(database: Database.Database): void {
+  database.pragma("journal_mode = delete");
+  database.exec("begin immediate; create table if not exists holder (name text not null, since text not null); delete from holder");
+  database.prepare("insert into holder values (?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))").run(leaseName());
+  database.exec("commit; begin immediate");
+}
+
+function hold(database: Database.Database): LeaseHold {
+  return {
+    held: true,
+    lost: new AbortController().signal,
+    async release() {
+      if (database.open) database.close();
+    },
+  };
+}
+
+function askHolder(database: Database.Database): string {
+  try {
+    const row = database.prepare<[], { name: string; since: string }>("select name, since from holder").get();
+    return row === undefined ? "a process that is just starting" : `${row.name}, since ${row.since}`;
+  } catch {
+    return "a process that is just starting";
+  }
+}
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Database.SqliteError && (error.code.startsWith("SQLITE_BUSY") || error.code.startsWith("SQLITE_LOCKED"));
+}
+
+function unreachable(node: string, cause: unknown): TomboloError {
+  return new TomboloError(`the hub ${node} cannot be reached for the lease of the topology`, {
+    code: "LEASE_UNREACHABLE",
+    kind: "connect",
+    hint: "Check that the folder of the database exists and that this process may write there.",
+    cause,
+  });
+}

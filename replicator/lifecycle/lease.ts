@@ -1,0 +1,62 @@
+import { hostname } from "node:os";
+import type { Timers } from "./timers.ts";
+
+/**
+ * One replicator at a time for a topology. The lease lives in the hub and belongs to a session there (an advisory lock, a lock on a
+ * file), not to a clock: it ends by itself with its process, a stopped process keeps it, and there is no time-out to get wrong.
+ */
+export interface LeaseStore {
+  /** Takes the lease if nobody has it. Throws (kind `connect`) when the hub cannot be reached. */
+  take(): Promise<LeaseHold | LeaseHolder>;
+}
+
+export interface LeaseHold {
+  readonly held: true;
+  /** Aborts when the session that holds the lease is gone: then somebody else may have it. */
+  readonly lost: AbortSignal;
+  release(): Promise<void>;
+}
+
+export interface LeaseHolder {
+  readonly held: false;
+  /** Who has it, for people: `host-a pid 1234, since 2026-01-31T12:00:00Z`. */
+  readonly holder: string;
+}
+
+/** How this process names itself to those who wait for it. */
+export const leaseName = (): string => `${hostname()} pid ${process.pid}`;
+
+const POLL_MS = 500;
+
+export interface AcquireOptions {
+  readonly timers: Timers;
+  /** Called when the holder is another one than at the last attempt. */
+  readonly onWait: (holder: string) => void;
+  /** Called when the hub cannot be reached; the lease is tried again. */
+  readonly onError: (error: unknown, attempt: number) => void;
+  /** Answers the holder instead of waiting for it when true. */
+  readonly stopWhenHeld?: boolean;
+}
+
+/** Tries until it has the lease; null when the signal aborts first (or somebody has it and `stopWhenHeld`). */
+export async function acquireLease(store: LeaseStore, signal: AbortSignal, options: AcquireOptions): Promise<LeaseHold | null> {
+  let holder: string | null = null;
+  for (let attempt = 1; !signal.aborted; ) {
+    try {
+      const answer = await store.take();
+      if (answer.held) {
+        if (!signal.aborted) return answer;
+        await answer.release();
+        return null;
+      }
+      attempt = 1;
+      if (answer.holder !== holder) options.onWait(answer.holder);
+      holder = answer.holder;
+      if (options.stopWhenHeld) return null;
+    } catch (error) {
+      options.onError(error, attempt++);
+    }
+    await options.timers.sleep(POLL_MS * (0.75 + options.timers.random() / 2), signal);
+  }
+  return null;
+}

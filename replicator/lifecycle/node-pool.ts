@@ -1,0 +1,73 @@
+import type { Node } from "../node/node.ts";
+import type { TopologyNode } from "../topology/topology.ts";
+
+interface Entry {
+  readonly fingerprint: string;
+  readonly opening: Promise<Node>;
+  node: Node | null;
+}
+
+export interface NodePoolOptions {
+  readonly open: (config: TopologyNode) => Promise<Node>;
+  readonly onOpened: (node: Node) => void;
+}
+
+/** The open nodes of a process: each is opened once and shared by its links. Who needs a node that failed to open tries again. */
+export class NodePool {
+  readonly #options: NodePoolOptions;
+  readonly #entries = new Map<string, Entry>();
+  readonly #failures = new Map<string, unknown>();
+
+  constructor(options: NodePoolOptions) {
+    this.#options = options;
+  }
+
+  /** Opens the node unless it is open; concurrent callers share one attempt. Throws what opening it threw. */
+  async get(config: TopologyNode): Promise<Node> {
+    const known = this.#entries.get(config.name);
+    if (known !== undefined) return known.opening;
+    const entry: Entry = { fingerprint: fingerprint(config), opening: this.#options.open(config), node: null };
+    this.#entries.set(config.name, entry);
+    try {
+      entry.node = await entry.opening;
+    } catch (error) {
+      this.#failures.set(config.name, error);
+      this.#entries.delete(config.name);
+      throw error;
+    }
+    this.#failures.delete(config.name);
+    this.#options.onOpened(entry.node);
+    return entry.node;
+  }
+
+  /** The node if it is open now. */
+  current(name: string): Node | null {
+    return this.#entries.get(name)?.node ?? null;
+  }
+
+  /** Why the last attempt to open it failed; undefined when it is open or was never tried. */
+  failure(name: string): unknown {
+    return this.#failures.get(name);
+  }
+
+  /** Closes the nodes that are configured otherwise now, or not at all. Nobody may use them any more. */
+  async keep(configs: readonly TopologyNode[]): Promise<void> {
+    const wanted = new Map(configs.map((config) => [config.name as string, fingerprint(config)]));
+    const leaving = [...this.#entries].filter(([name, entry]) => wanted.get(name) !== entry.fingerprint);
+    for (const name of this.#failures.keys()) if (!wanted.has(name)) this.#failures.delete(name);
+    await Promise.all(leaving.map(([name]) => this.#close(name)));
+  }
+
+  async closeAll(): Promise<void> {
+    await Promise.all([...this.#entries.keys()].map((name) => this.#close(name)));
+  }
+
+  async #close(name: string): Promise<void> {
+    const entry = this.#entries.get(name);
+    this.#entries.delete(name);
+    const node = await entry?.opening.catch(() => null);
+    await node?.close();
+  }
+}
+
+const fingerprint = (config: TopologyNode): string => JSON.stringify(config);

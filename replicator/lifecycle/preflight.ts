@@ -1,0 +1,15 @@
+import type { Node } from "../node/node.ts";
+import type { Logger } from "../observability/log.ts";
+import type { Topology } from "../topology/topology.ts";
+import { nodeOf, wantedTables } from "./tree.ts";
+
+/** Compares a node that has just been opened with the topology, and says in the log what `apply` would have to do first. Changes nothing. */
+export async function preflight(node: Node, topology: Topology, log: Logger): Promise<void> {
+  const plan = await node.installation.plan(wantedTables(topology, nodeOf(topology, node.name)));
+  for (const { severity, code, table, message, hint } of plan.findings) {
+    if (severity === "error") log.error({ node: node.name, code, table, hint }, message);
+  }
+  if (plan.steps.length === 0) return;
+  const hint = "Run `tombolo plan` to see what differs and `tombolo apply` to bring the database in line.";
+  log.warn({ node: node.name, code: "NOT_APPLIED", steps: plan.steps.length, hint }, "the database is not as the topology wants it");
+}

@@ -1,0 +1,69 @@
+/**
+ * How far one target is behind one source, from what the link and the source's log tell. All moments are ms since 1970 by the
+ * clock of this process.
+ *
+ * It remembers one moment: everything that was committed at the source up to then is at the target. Idle means that this moment is
+ * now; in any other state the lag is the time since, so it grows by itself while nothing happens.
+ */
+export class Lag {
+  #reached: number | null = null;
+  #idle = false;
+
+  /** Nothing was pending at `at`. */
+  caughtUp(at: number): void {
+    this.#reached = at;
+    this.#idle = true;
+  }
+
+  /** A packet whose oldest change was `lagSeconds` old was applied at `at`; null in a fill, which says nothing about age. */
+  applied(at: number, lagSeconds: number | null): void {
+    this.#idle = false;
+    if (lagSeconds !== null) this.#reached = at - Math.max(0, lagSeconds) * 1000;
+  }
+
+  /** The link does not go on: a database is away, or it waits for a person. */
+  stalled(): void {
+    this.#idle = false;
+  }
+
+  /**
+   * The source's log holds changes for the target, the oldest of `oldestAt`. Counts only from `graceMs` on: what is younger is on its
+   * way. So a link that is stuck without knowing it does not look idle.
+   */
+  pending(oldestAt: number, now: number, graceMs: number): void {
+    if (now - oldestAt < graceMs) return;
+    if (this.#idle || this.#reached === null || oldestAt < this.#reached) this.#reached = oldestAt;
+    this.#idle = false;
+  }
+
+  /** Undefined before anything is known. */
+  seconds(now: number): number | undefined {
+    if (this.#reached === null) return undefined;
+    return this.#idle ? 0 : Math.max(0, now - this.#reached) / 1000;
+  }
+}
+
+/** The lag of every direction of every link. */
+export class LagBook {
+  readonly #entries = new Map<string, { readonly source: string; readonly target: string; readonly lag: Lag }>();
+
+  of(source: string, target: string): Lag {
+    const key = JSON.stringify([source, target]);
+    const entry = this.#entries.get(key) ?? { source, target, lag: new Lag() };
+    this.#entries.set(key, entry);
+    return entry.lag;
+  }
+
+  values(now: number): readonly { readonly source: string; readonly target: string; readonly seconds: number }[] {
+    return [...this.#entries.values()].flatMap(({ source, target, lag }) => {
+      const seconds = lag.seconds(now);
+      return seconds === undefined ? [] : [{ source, target, seconds }];
+    });
+  }
+
+  /** Forgets the directions that the topology no longer has. */
+  keep(directions: readonly { readonly source: string; readonly target: string }[]): void {
+    const wanted = new Set(directions.map(({ source, target }) => JSON.stringify([source, target])));
+    for (const key of this.#entries.keys()) if (!wanted.has(key)) this.#entries.delete(key);
+  }
+}

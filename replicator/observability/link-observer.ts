@@ -1,0 +1,57 @@
+import type { NodeName } from "../change/names.ts";
+import type { AppliedEvent, LinkObserver } from "../link/link.ts";
+import { describeError } from "./describe-error.ts";
+import type { LagBook } from "./lag.ts";
+import type { Logger } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+
+/** Turns what the links tell into metrics, lag and log lines. */
+export function createLinkObserver(options: { metrics: Metrics; lag: LagBook; log: Logger; now: () => number }): LinkObserver {
+  const { metrics, lag, log, now } = options;
+  return {
+    applied(event) {
+      lag.of(event.source, event.target).applied(now(), event.lagSeconds);
+      count(metrics, event, now());
+      const { source, target, kind, receipt } = event;
+      const entry = { source, target, kind, packet: String(receipt.number), applied: receipt.applied, parked: receipt.parked };
+      log.debug(entry, "packet applied");
+      if (receipt.parked > 0) log.warn({ source, target, parked: receipt.parked, code: "CHANGE_PARKED" }, "changes were parked");
+    },
+    caughtUp({ source, target, at }) {
+      lag.of(source, target).caughtUp(at);
+    },
+    failed({ parent, child, error, retryInMs, attempt }) {
+      stall(lag, parent, child);
+      metrics.errors.inc({ component: "link", code: describeError(error).code });
+      if (retryInMs === null) log.error({ parent, child, err: error }, "link stopped until a person acts");
+      // a database that stays away is reported once a minute or so, not once a retry
+      else log[attempt <= 3 || attempt % 10 === 0 ? "warn" : "debug"]({ parent, child, attempt, retryInMs, err: error }, "link failed");
+    },
+    recovered({ parent, child }) {
+      log.info({ parent, child }, "link works again");
+    },
+    notice({ level, message, ...details }) {
+      log[level](details, message);
+    },
+  };
+}
+
+function stall(lag: LagBook, parent: NodeName, child: NodeName): void {
+  lag.of(parent, child).stalled();
+  lag.of(child, parent).stalled();
+}
+
+function count(metrics: Metrics, event: AppliedEvent, at: number): void {
+  const { source, target, receipt } = event;
+  metrics.batches.inc({ source, target, outcome: receipt.duplicate ? "duplicate" : "applied" });
+  metrics.lastApplied.set({ source, target }, at / 1000);
+  if (receipt.duplicate) return;
+  metrics.applyDuration.observe({ source, target }, event.applySeconds);
+  metrics.batchBytes.observe({ state: "raw" }, event.rawBytes);
+  metrics.batchBytes.observe({ state: "compressed" }, event.compressedBytes);
+  if (event.lagSeconds !== null) metrics.delay.observe({ source, target }, Math.max(0, event.lagSeconds));
+  for (const [op, changes] of Object.entries(receipt.applied)) metrics.changesApplied.inc({ source, target, op }, changes);
+  for (const { table, kind, resolution, count: decided } of receipt.conflicts) {
+    metrics.conflicts.inc({ child: event.child, table, kind, resolution }, decided);
+  }
+}

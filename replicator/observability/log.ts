@@ -1,0 +1,40 @@
+import { type DestinationStream, destination, type Level, type Logger, pino, stdTimeFunctions } from "pino";
+import { default as pretty } from "pino-pretty";
+import { describeError } from "./describe-error.ts";
+
+export type { Logger } from "pino";
+
+export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
+export const LOG_FORMATS = ["text", "json"] as const;
+
+export interface LogOptions {
+  readonly level: (typeof LOG_LEVELS)[number];
+  readonly format: (typeof LOG_FORMATS)[number];
+  /** Standard error by default. */
+  readonly stream?: DestinationStream;
+}
+
+/** Whatever a caller puts under these names does not get out, at the top or one level down. */
+const SECRETS = ["url", "password", "token", "connectionString"].flatMap((name) => [name, `*.${name}`]);
+
+/** Log lines go out at once (`sync`), so that the last one before the end of the process is there. Errors under `err` are described, see `describeError`. */
+export function createLogger(options: LogOptions): Logger {
+  const settings = {
+    level: options.level as Level,
+    base: null,
+    timestamp: stdTimeFunctions.isoTime,
+    redact: { paths: SECRETS, censor: "***" },
+    serializers: { err: describeError },
+    formatters: { level: (label: string) => ({ level: label }) },
+  };
+  const stream = options.stream ?? destination({ dest: 2, sync: true });
+  if (options.format === "json") return pino(settings, stream);
+  return pino(
+    settings,
+    pretty({ destination: options.stream ?? 2, sync: true, colorize: colors(options), translateTime: "SYS:HH:MM:ss.l" }),
+  );
+}
+
+function colors(options: LogOptions): boolean {
+  return options.stream === undefined && process.stderr.isTTY === true && process.env.NO_COLOR === undefined;
+}

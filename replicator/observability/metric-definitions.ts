@@ -1,0 +1,179 @@
+/** One metric as `/metrics` shows it. `docs/metrics.md` and the dashboards are checked against this list. */
+export interface MetricDefinition {
+  readonly name: string;
+  readonly type: "counter" | "gauge" | "histogram";
+  readonly help: string;
+  readonly labels: readonly string[];
+  readonly buckets?: readonly number[];
+}
+
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const BYTES = [256, 1024, 4096, 16_384, 65_536, 262_144, 1_048_576, 4_194_304, 16_777_216];
+
+/**
+ * What a node is doing, as `node_status` says it: `down` when it cannot be reached, `unknown` before the first look; otherwise the
+ * state that its parent keeps of it. The hub, which has no parent, is `live` when it answers.
+ */
+export const NODE_STATUSES = ["unknown", "joining", "snapshot", "live", "lagging", "must_resync", "paused", "down"] as const;
+export type NodeStatusName = (typeof NODE_STATUSES)[number];
+
+/** Base units, timestamps instead of ages; every label is bounded by the topology. */
+export const METRICS = {
+  buildInfo: {
+    name: "tombolo_build_info",
+    type: "gauge",
+    help: "Always 1; the labels say which version runs.",
+    labels: ["version", "node_version"],
+  },
+  leader: {
+    name: "tombolo_leader",
+    type: "gauge",
+    help: "1 while this process is the one that replicates the topology, 0 while it waits for another one to end.",
+    labels: [],
+  },
+  nodeStatus: {
+    name: "tombolo_node_status",
+    type: "gauge",
+    help: "1 for the status that the node has, 0 for the others.",
+    labels: ["node", "status"],
+  },
+  lag: {
+    name: "tombolo_replication_lag_seconds",
+    type: "gauge",
+    help: "How far the target is behind the source. 0 when everything has been applied, absent before the first packet or look, growing while the link stands still.",
+    labels: ["source", "target"],
+  },
+  lagChanges: {
+    name: "tombolo_replication_lag_changes",
+    type: "gauge",
+    help: "Changes in the log of the source that the target has not acknowledged, as of the last look at the source.",
+    labels: ["source", "target"],
+  },
+  delay: {
+    name: "tombolo_replication_delay_seconds",
+    type: "histogram",
+    help: "Per packet: from the commit of its oldest change at the source to its commit at the target, corrected by the clock offsets.",
+    labels: ["source", "target"],
+    buckets: SECONDS,
+  },
+  lastApplied: {
+    name: "tombolo_last_applied_timestamp_seconds",
+    type: "gauge",
+    help: "When the last packet was applied, seconds since 1970; 0 before the first.",
+    labels: ["source", "target"],
+  },
+  changesApplied: {
+    name: "tombolo_changes_applied_total",
+    type: "counter",
+    help: "Changes that took effect at the target (op: insert, update, delete, truncate, refresh).",
+    labels: ["source", "target", "op"],
+  },
+  batches: {
+    name: "tombolo_batches_total",
+    type: "counter",
+    help: "Packets by outcome: applied, duplicate (had been applied before; answered with its receipt).",
+    labels: ["source", "target", "outcome"],
+  },
+  applyDuration: {
+    name: "tombolo_batch_apply_duration_seconds",
+    type: "histogram",
+    help: "How long the target took for one packet, commit included.",
+    labels: ["source", "target"],
+    buckets: SECONDS,
+  },
+  batchBytes: {
+    name: "tombolo_batch_bytes",
+    type: "histogram",
+    help: "Size of a packet's body before (raw) and after (compressed) compression.",
+    labels: ["state"],
+    buckets: BYTES,
+  },
+  conflicts: {
+    name: "tombolo_conflicts_total",
+    type: "counter",
+    help: "Conflicts decided, by the child whose change it was. Each one is a row of conflict_history in the parent.",
+    labels: ["child", "table", "kind", "resolution"],
+  },
+  conflictsOpen: {
+    name: "tombolo_conflicts_open",
+    type: "gauge",
+    help: "Conflicts that wait for a person, in the conflict history of the node.",
+    labels: ["node"],
+  },
+  parked: {
+    name: "tombolo_parked_changes",
+    type: "gauge",
+    help: "Changes that the node could not apply and has set aside.",
+    labels: ["node"],
+  },
+  drifted: {
+    name: "tombolo_drifted_tables",
+    type: "gauge",
+    help: "Captured tables that are no longer as they were installed, or that must be compared.",
+    labels: ["node"],
+  },
+  logRows: {
+    name: "tombolo_log_rows",
+    type: "gauge",
+    help: "Rows in the change log; an estimate in Postgres.",
+    labels: ["node"],
+  },
+  logBytes: {
+    name: "tombolo_log_bytes",
+    type: "gauge",
+    help: "Size of the change log with its indexes.",
+    labels: ["node"],
+  },
+  clockOffset: {
+    name: "tombolo_clock_offset_seconds",
+    type: "gauge",
+    help: "The node's clock minus the clock of this process.",
+    labels: ["node"],
+  },
+  errors: {
+    name: "tombolo_errors_total",
+    type: "counter",
+    help: "Failures by component (link, node, lease, http, reload) and by the code that docs/errors.md explains.",
+    labels: ["component", "code"],
+  },
+  reloads: {
+    name: "tombolo_config_reloads_total",
+    type: "counter",
+    help: "Reloads of the topology file on SIGHUP, by outcome (applied, refused).",
+    labels: ["outcome"],
+  },
+} as const satisfies Record<string, MetricDefinition>;
+
+/** The text of `docs/metrics.md`. */
+export function metricsPage(): string {
+  const rows = Object.values<MetricDefinition>(METRICS).map(({ name, type, labels, help }) => {
+    const names = labels.map((label) => `\`${label}\``).join(", ");
+    return `| \`${name}\` | ${type} | ${names || "-"} | ${help} |`;
+  });
+  return `# Metrics
+
+\`tombolo run\` serves them at \`/metrics\` of the address that the topology gives in \`metrics.listen\`, in the Prometheus text format. Units are
+base units (seconds, bytes); moments are timestamps, so that \`time() - x\` is an age that goes on growing when nothing is reported any more.
+Label values come from the topology only, and the known ones are there at 0 from the start, so that \`rate()\` sees the first event.
+The usual \`process_*\` and \`nodejs_*\` metrics of the process itself are served too.
+
+This page is generated from \`replicator/observability/metric-definitions.ts\` (\`UPDATE_DOCS=1 npx vitest run test/unit/metrics.test.ts\`).
+
+| metric | type | labels | meaning |
+|---|---|---|---|
+${rows.join("\n")}
+
+## Lag
+
+\`tombolo_replication_lag_seconds\` answers "how old is the oldest change at the source that the target does not have":
+
+- **0** when the link last found nothing to send;
+- **absent** before a link has found out for the first time, so that a new node does not look healthy or late before it was looked at;
+- **growing**, second by second, from the moment up to which the target has everything, while a packet is on its way, a database is away,
+  the link is paused or anything else keeps it from going on. The log of the source is looked at every few seconds as well: changes that
+  wait there count even if the link itself says nothing.
+
+The distribution of the delays that changes really had is the histogram \`tombolo_replication_delay_seconds\`, for example
+\`histogram_quantile(0.5, rate(tombolo_replication_delay_seconds_bucket[5m]))\`.
+`;
+}

@@ -1,0 +1,106 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import type { Topology, TopologyTable } from "../topology/topology.ts";
+import type { LagBook } from "./lag.ts";
+import { METRICS, type MetricDefinition, NODE_STATUSES, type NodeStatusName } from "./metric-definitions.ts";
+
+type Instrument<D> = D extends { type: "counter" } ? Counter : D extends { type: "gauge" } ? Gauge : Histogram;
+/** One instrument per definition, under the same key, and the registry that holds them. */
+export type Metrics = { readonly [K in keyof typeof METRICS]: Instrument<(typeof METRICS)[K]> } & { readonly registry: Registry };
+
+/** @param options.lag is asked at every scrape; `now` in ms since 1970. */
+export function createMetrics(options: { version: string; lag: LagBook; now: () => number }): Metrics {
+  const registry = new Registry();
+  const metrics = { registry } as Record<string, unknown>;
+  for (const [key, definition] of Object.entries<MetricDefinition>(METRICS)) metrics[key] = instrument(definition, registry, options);
+  collectDefaultMetrics({ register: registry });
+  const typed = metrics as Metrics;
+  typed.buildInfo.set({ version: options.version, node_version: process.versions.node }, 1);
+  return typed;
+}
+
+function instrument(definition: MetricDefinition, registry: Registry, options: { lag: LagBook; now: () => number }) {
+  const { name, help, type } = definition;
+  const common = { name, help, labelNames: [...definition.labels], registers: [registry] };
+  if (type === "counter") return new Counter(common);
+  if (type === "histogram") return new Histogram({ ...common, buckets: [...(definition.buckets ?? [])] });
+  if (name !== METRICS.lag.name) return new Gauge(common);
+  return new Gauge({
+    ...common,
+    collect() {
+      this.reset();
+      for (const { source, target, seconds } of options.lag.values(options.now())) this.set({ source, target }, seconds);
+    },
+  });
+}
+
+const OPS = ["insert", "update", "delete", "truncate", "refresh"];
+/** Constraint conflicts (unique, foreign_key, check) appear when they happen: at 0 for every table they would be most of the page. */
+const KINDS = ["update_update", "update_delete", "delete_update", "insert_insert"];
+
+/** Puts the label sets that the topology makes possible at 0, and takes away those of nodes that it no longer has. */
+export function declareLabels(metrics: Metrics, topology: Topology): void {
+  const nodes = new Set<string>(topology.nodes.map((node) => node.name));
+  forget(metrics, nodes);
+  for (const outcome of ["applied", "refused"]) metrics.reloads.inc({ outcome }, 0);
+  for (const node of nodes) {
+    for (const status of NODE_STATUSES) metrics.nodeStatus.inc({ node, status }, 0);
+    for (const gauge of [metrics.conflictsOpen, metrics.parked, metrics.drifted, metrics.logRows, metrics.logBytes]) gauge.inc({ node }, 0);
+  }
+  for (const state of ["raw", "compressed"]) metrics.batchBytes.zero({ state });
+  for (const { source, target } of directions(topology)) {
+    metrics.lastApplied.inc({ source, target }, 0);
+    metrics.lagChanges.inc({ source, target }, 0);
+    metrics.delay.zero({ source, target });
+    metrics.applyDuration.zero({ source, target });
+    for (const op of OPS) metrics.changesApplied.inc({ source, target, op }, 0);
+    for (const outcome of ["applied", "duplicate"]) metrics.batches.inc({ source, target, outcome }, 0);
+  }
+  declareConflicts(metrics, topology);
+}
+
+/** Which way anything travels at all, over all links. */
+export function directions(topology: Topology): readonly { readonly source: string; readonly target: string }[] {
+  return topology.links.flatMap(({ parent, child, channels }) => [
+    ...(channels.some(({ direction }) => direction !== "down") ? [{ source: child, target: parent }] : []),
+    ...(channels.some(({ direction }) => direction !== "up") ? [{ source: parent, target: child }] : []),
+  ]);
+}
+
+/** The node's status is one of `NODE_STATUSES`; a state that this version does not know counts as unknown. */
+export function setNodeStatus(metrics: Metrics, node: string, status: string): void {
+  const known: NodeStatusName = NODE_STATUSES.find((name) => name === status) ?? "unknown";
+  for (const name of NODE_STATUSES) metrics.nodeStatus.set({ node, status: name }, name === known ? 1 : 0);
+}
+
+function declareConflicts(metrics: Metrics, topology: Topology): void {
+  for (const link of topology.links) {
+    for (const channel of link.channels) {
+      if (channel.direction === "down") continue;
+      const tables = topology.channels.find(({ name }) => name === channel.name)?.tables ?? [];
+      for (const table of tables) {
+        for (const kind of KINDS) {
+          for (const resolution of resolutions(table)) {
+            metrics.conflicts.inc({ child: link.child, table: table.name, kind, resolution }, 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+function resolutions(table: TopologyTable): readonly string[] {
+  if (table.policy === "parent_wins") return ["parent"];
+  if (table.policy === "child_wins") return ["child"];
+  return table.policy === "merge" ? ["parent", "child", "merged"] : ["parent", "child"];
+}
+
+function forget(metrics: Metrics, nodes: ReadonlySet<string>): void {
+  const labelled = Object.keys(METRICS) as (keyof typeof METRICS)[];
+  for (const key of labelled) {
+    const metric = metrics[key] as unknown as { hashMap: Record<string, { labels: Record<string, string> }>; remove(labels: object): void };
+    for (const { labels } of Object.values(metric.hashMap)) {
+      const named = [labels.node, labels.source, labels.target, labels.child].filter((name) => name !== undefined);
+      if (named.some((name) => !nodes.has(name))) metric.remove(labels);
+    }
+  }
+}

@@ -1,0 +1,148 @@
+import type { NodeName } from "../change/names.ts";
+import type { NodeStatus, PeerStatus } from "../node/installation.ts";
+import type { Node } from "../node/node.ts";
+import type { Topology } from "../topology/topology.ts";
+import { describeError } from "./describe-error.ts";
+
+/** What `status --json` prints and `/status` serves. Snake case, units in names, RFC 3339, packet numbers as strings. */
+export interface StatusReport {
+  readonly topology: string;
+  readonly at: string;
+  readonly nodes: readonly NodeReport[];
+  readonly links: readonly LinkReport[];
+}
+
+export interface NodeReport {
+  readonly name: string;
+  readonly engine: "postgres" | "sqlite";
+  readonly reachable: boolean;
+  /** Why not; null when it is reachable. */
+  readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
+  readonly version: string | null;
+  readonly epoch: string | null;
+  readonly clock_offset_ms: number | null;
+  readonly log_rows: number | null;
+  readonly log_bytes: number | null;
+  readonly conflicts_open: number | null;
+  readonly parked_changes: number | null;
+  /** Captured tables that are not `live`. */
+  readonly drift: readonly { readonly table: string; readonly state: string; readonly reason: string | null }[];
+}
+
+export interface LinkReport {
+  readonly parent: string;
+  readonly child: string;
+  /** The child's state as the parent keeps it, `down` when one end cannot be reached, `new` before the first exchange. */
+  readonly state: string;
+  readonly reason: string | null;
+  /** As the child sees it: when something last came down to it, and when something last went up from it. */
+  readonly last_in: string | null;
+  readonly last_out: string | null;
+  readonly up: DirectionReport;
+  readonly down: DirectionReport;
+  readonly parked_changes: number | null;
+}
+
+/** Null where the database that knows it cannot be reached. */
+export interface DirectionReport {
+  readonly pending_changes: number | null;
+  /** Age of the oldest pending change; 0 when there is none. */
+  readonly lag_seconds: number | null;
+  readonly packets_sent: string | null;
+  readonly packets_acknowledged: string | null;
+}
+
+/** A node to report on: open, or the reason why not. */
+export type Reached = { readonly node: Node } | { readonly error: unknown };
+
+type Looked = { readonly status: NodeStatus } | { readonly error: unknown };
+
+/** Asks every node that is reached. Changes nothing, throws nothing: what cannot be asked is reported as such. */
+export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeName, Reached>, now: () => number): Promise<StatusReport> {
+  const looked = new Map<NodeName, Looked>();
+  const look = async (name: NodeName): Promise<void> => {
+    const reached = nodes.get(name) ?? { error: undefined };
+    try {
+      looked.set(name, "node" in reached ? { status: await reached.node.installation.status() } : reached);
+    } catch (error) {
+      looked.set(name, { error });
+    }
+  };
+  await Promise.all(topology.nodes.map(({ name }) => look(name)));
+  const at = now();
+  const peer = (of: NodeName, name: NodeName): SeenPeer | null => {
+    const status = statusOf(looked.get(of));
+    const found = status?.peers.find((candidate) => candidate.name === name);
+    return status === null || found === undefined ? null : { ...found, offsetMs: status.identity.clockOffsetMs };
+  };
+  return {
+    topology: topology.name,
+    at: new Date(at).toISOString(),
+    nodes: topology.nodes.map(({ name, type }) => nodeReport(name, type, looked.get(name))),
+    links: topology.links.map(({ parent, child }) => {
+      const [above, below] = [peer(parent, child), peer(child, parent)];
+      const down = statusOf(looked.get(parent)) === null || statusOf(looked.get(child)) === null;
+      return {
+        parent,
+        child,
+        state: down ? "down" : (above?.state ?? "new"),
+        reason: above?.reason ?? null,
+        last_in: below?.lastSyncIn ?? null,
+        last_out: below?.lastSyncOut ?? null,
+        up: direction(below, above, at),
+        down: direction(above, below, at),
+        parked_changes: above === null && below === null ? null : (above?.parkedChanges ?? 0) + (below?.parkedChanges ?? 0),
+      };
+    }),
+  };
+}
+
+type SeenPeer = PeerStatus & { readonly offsetMs: number };
+
+function statusOf(looked: Looked | undefined): NodeStatus | null {
+  return looked !== undefined && "status" in looked ? looked.status : null;
+}
+
+function nodeReport(name: string, engine: "postgres" | "sqlite", looked: Looked | undefined): NodeReport {
+  const status = statusOf(looked);
+  const failure = looked !== undefined && "error" in looked ? looked.error : undefined;
+  return {
+    name,
+    engine,
+    reachable: status !== null,
+    error: status === null ? failureReport(failure) : null,
+    version: status?.identity.version ?? null,
+    epoch: status?.identity.epoch ?? null,
+    clock_offset_ms: status?.identity.clockOffsetMs ?? null,
+    log_rows: status?.logRows ?? null,
+    log_bytes: status?.logBytes ?? null,
+    conflicts_open: status?.openConflicts ?? null,
+    parked_changes: status?.parkedChanges ?? null,
+    drift: (status?.tables ?? []).filter(({ state }) => state !== "live"),
+  };
+}
+
+function failureReport(error: unknown): { code: string; message: string; hint: string | null } {
+  if (error === undefined) return { code: "NOT_OPENED", message: "has not been opened yet", hint: null };
+  const { code, message, hint } = describeError(error);
+  return { code, message, hint: hint ?? null };
+}
+
+/** @param source what the source keeps of the target, @param target what the target keeps of the source. */
+function direction(source: SeenPeer | null, target: SeenPeer | null, at: number): DirectionReport {
+  const acknowledged = source?.sentPacket ?? null;
+  const received = target?.receivedPacket ?? null;
+  // what has been applied was sent, even where the acknowledgement is still on its way
+  const sent = acknowledged === null || (received !== null && received > acknowledged) ? received : acknowledged;
+  return {
+    pending_changes: source?.pendingChanges ?? null,
+    lag_seconds: source === null ? null : lagSeconds(source, at),
+    packets_sent: sent?.toString() ?? null,
+    packets_acknowledged: acknowledged?.toString() ?? null,
+  };
+}
+
+function lagSeconds(peer: SeenPeer, at: number): number {
+  if (peer.pendingChanges === 0 || peer.oldestPendingAt === null) return 0;
+  return Math.max(0, Math.round(at - (peer.oldestPendingAt / 1000 - peer.offsetMs)) / 1000);
+}
