@@ -45,6 +45,8 @@ async function openSqlite(path: string): Promise<ShopDatabase> {
   const database = new Sqlite(path, { timeout: 10_000 });
   database.pragma("journal_mode = wal");
   database.pragma("foreign_keys = on");
+  // integers beyond 2^53 keep their last digits
+  database.defaultSafeIntegers();
   return withTransaction({
     query: async (sql, parameters = []) => {
       const statement = database.prepare(sql);
