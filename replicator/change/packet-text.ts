@@ -1,0 +1,78 @@
+import type { Change } from "./change.ts";
+import { TomboloError } from "./error.ts";
+import type { PacketHeader, Part } from "./packet.ts";
+
+/**
+ * The canonical text of a packet: what is hashed, and what is sent before compression. One line of JSON for the header; per change one line of
+ *
+ *     table \t op \t changedAt \t key \t old \t new \n
+ *
+ * where an image that is null is empty. JSON text holds no raw tab and no raw line feed, so nothing is escaped.
+ */
+
+/** Positions and numbers are decimal text: they do not fit a JSON number. The order of names is fixed, so that equal headers have equal text. */
+export function headerText(header: PacketHeader): string {
+  const { protocol, source, target, epoch, number, previous, kind, channels, after, upTo, tables, seen } = header;
+  return JSON.stringify({
+    protocol,
+    source,
+    target,
+    epoch,
+    number: String(number),
+    previous,
+    kind,
+    channels,
+    after: String(after),
+    upTo: String(upTo),
+    tables: tables.map(({ table, channel, engine, columns, key, hash }) => ({
+      table,
+      channel,
+      engine,
+      columns: columns.map(({ name, type, base, notNull }) => ({ name, type, base, notNull })),
+      key,
+      hash,
+    })),
+    seen: Object.fromEntries(Object.entries(seen).map(([channel, position]) => [channel, String(position)])),
+  });
+}
+
+/** The digest, the meter and the wire want the same bytes of the same part: they are made once. */
+const made = new WeakMap<Part, Buffer>();
+
+/** Throws `PACKET_TEXT` (operator) for a row whose text could not be sent as it is. */
+export function partBytes(part: Part): Buffer {
+  const known = made.get(part);
+  if (known) return known;
+  let text = "";
+  for (const change of part) text += line(change);
+  // a lone surrogate has no UTF-8: it would arrive as another character, with a digest that agrees
+  if (!isWellFormed(text)) throw unsendable("holds half of a surrogate pair");
+  const bytes = Buffer.from(text, "utf8");
+  made.set(part, bytes);
+  return bytes;
+}
+
+/** About the bytes that a part takes, without making them: exact for ASCII, less by up to two thirds for other scripts. */
+export function partSize(part: Part): number {
+  let size = 0;
+  for (const { key, old, new: now } of part) size += key.length + (old?.length ?? 0) + (now?.length ?? 0) + 25;
+  return size;
+}
+
+const BREAK = /[\t\n]/;
+
+function line({ table, op, changedAt, key, old, new: now }: Change): string {
+  if (BREAK.test(key) || (old !== null && BREAK.test(old)) || (now !== null && BREAK.test(now)))
+    throw unsendable("holds a raw tab or line feed");
+  return `${table}\t${op}\t${changedAt}\t${key}\t${old ?? ""}\t${now ?? ""}\n`;
+}
+
+const unsendable = (why: string): TomboloError =>
+  new TomboloError(`The text of a row ${why}; it was not written as JSON.`, {
+    code: "PACKET_TEXT",
+    kind: "operator",
+    hint: "Report this with the table's column types; exclude the column until then.",
+  });
+
+/** In Node since 20, in the language since ES2024. */
+const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed();
