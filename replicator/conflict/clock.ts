@@ -1,0 +1,34 @@
+/**
+ * Bringing the time of a child's change to the parent's clock, for `newest_wins`.
+ *
+ * A clock that is wrong by a steady amount does no harm: the link measures the offset at every exchange, and it is taken off. What cannot be
+ * corrected is a clock that was *set* between the change and the exchange. It shows when the corrected time lies in the
+ * future; and the further a clock is off, the sooner someone sets it. Both have a limit, beyond which times are not compared.
+ */
+export interface ClockLimits {
+  /** An offset beyond this is not a skew but a clock that nobody keeps, milliseconds. */
+  readonly maxOffsetMs: number;
+  /** How far a corrected time may lie ahead of the parent's clock: the error of measuring the offset, milliseconds. */
+  readonly maxAheadMs: number;
+}
+
+export const CLOCK_LIMITS: ClockLimits = { maxOffsetMs: 24 * 3_600_000, maxAheadMs: 60_000 };
+
+/** The measured offset (child's clock minus parent's, milliseconds), or null when times of that child must not be compared. */
+export function usableOffset(offsetMs: number | null, limits: ClockLimits = CLOCK_LIMITS): number | null {
+  return offsetMs !== null && Math.abs(offsetMs) <= limits.maxOffsetMs ? offsetMs : null;
+}
+
+/**
+ * When a child made a change, by the parent's clock: microseconds since 1970, or null when that cannot be said.
+ * `nowMs` is the parent's clock at the time of judging, milliseconds since 1970.
+ */
+export function correctedTime(
+  changedAt: number,
+  { offsetMs, nowMs, limits = CLOCK_LIMITS }: { offsetMs: number | null; nowMs: number; limits?: ClockLimits },
+): number | null {
+  const offset = usableOffset(offsetMs, limits);
+  if (offset === null) return null;
+  const corrected = changedAt - Math.round(offset * 1000);
+  return corrected > 0 && corrected <= (nowMs + limits.maxAheadMs) * 1000 ? corrected : null;
+}
