@@ -64,14 +64,11 @@ function hold(client: Client): LeaseHold {
     client.query("select 1").catch(gone);
   }, HEARTBEAT_MS);
   heartbeat.unref();
-  return {
-    held: true,
-    lost: lost.signal,
-    async release() {
-      clearInterval(heartbeat);
-      await client.end().catch(() => {});
-    },
+  const release = async () => {
+    clearInterval(heartbeat);
+    await client.end().catch(() => {});
   };
+  return { held: true, lost: lost.signal, release, remove: release };
 }
 
 async function askHolder(client: Client, key: string): Promise<LeaseHolder> {

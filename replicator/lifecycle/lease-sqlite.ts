@@ -1,5 +1,4 @@
-import { existsSync } from "node:fs";
-import { dirname } from "node:path";
+import { existsSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
 import { TomboloError } from "../change/error.ts";
 import { type LeaseHold, type LeaseStore, leaseName } from "./lease.ts";
@@ -14,11 +13,11 @@ export const leaseFile = (databasePath: string): string => `${databasePath}-tomb
 export function sqliteLease(options: { node: string; path: string }): LeaseStore {
   return {
     async take() {
-      if (!existsSync(dirname(options.path))) throw unreachable(options.node, new Error("no such folder"));
+      if (!existsSync(options.path)) throw unreachable(options.node, new Error("no such file"));
       const database = open(options);
       try {
         claim(database);
-        return hold(database);
+        return hold(database, leaseFile(options.path));
       } catch (error) {
         if (!isBusy(error)) {
           database.close();
@@ -48,12 +47,19 @@ function claim(database: Database.Database): void {
   database.exec("commit; begin immediate");
 }
 
-function hold(database: Database.Database): LeaseHold {
+function hold(database: Database.Database, file: string): LeaseHold {
+  const release = async () => {
+    if (database.open) database.close();
+  };
   return {
     held: true,
     lost: new AbortController().signal,
-    async release() {
-      if (database.open) database.close();
+    release,
+    async remove() {
+      // while it is still locked: whoever waits opens the file anew at each attempt
+      rmSync(file, { force: true });
+      rmSync(`${file}-journal`, { force: true });
+      await release();
     },
   };
 }
@@ -75,7 +81,7 @@ function unreachable(node: string, cause: unknown): TomboloError {
   return new TomboloError(`the hub ${node} cannot be reached for the lease of the topology`, {
     code: "LEASE_UNREACHABLE",
     kind: "connect",
-    hint: "Check that the folder of the database exists and that this process may write there.",
+    hint: "Check that the database exists and that this process may write in its folder.",
     cause,
   });
 }

@@ -15,6 +15,8 @@ export interface LeaseHold {
   /** Aborts when the session that holds the lease is gone: then somebody else may have it. */
   readonly lost: AbortSignal;
   release(): Promise<void>;
+  /** Releases it and leaves nothing behind in the hub's place. */
+  remove(): Promise<void>;
 }
 
 export interface LeaseHolder {

@@ -77,7 +77,7 @@ export class NodeWatch implements Service {
       if (!patience.signal.aborted) throw new TomboloError(`${node.name} does not answer`, { code: "NODE_SILENT", kind: "connect" });
     });
     try {
-      const looked = pollNode(node, { metrics, lag, now: timers.now, stateAtParent: (name) => this.#stateAtParent(name) });
+      const looked = pollNode(node, { metrics, lag, now: timers.now, stateAtParent: (node) => this.#stateAtParent(node) });
       const status = await Promise.race([looked, tooLong]);
       if (status !== undefined) this.#last.set(node.name, status);
       if (this.#failures.delete(node.name)) log.info({ node: node.name }, "node answers again");
@@ -95,7 +95,7 @@ export class NodeWatch implements Service {
     this.#failures.set(name, error);
   }
 
-  #stateAtParent(name: NodeName): string | null {
+  #stateAtParent(name: string): string | null {
     for (const status of this.#last.values()) {
       const peer = status.peers.find((candidate) => candidate.name === name && candidate.role === "child");
       if (peer !== undefined) return peer.state;

@@ -55,8 +55,9 @@ export class Replicator {
       node: (name) => this.#pool.current(name),
       names: () => this.#topology.nodes.map(({ name }) => name),
     });
-    this.#supervisor = new Supervisor({ retry: options.topology.retry, timers, onFailure: (failure) => this.#failed(failure) }, (error) =>
-      this.#fatal.abort(error),
+    this.#supervisor = new Supervisor(
+      { retry: () => this.#topology.retry, timers, onFailure: (failure) => this.#failed(failure) },
+      (error) => this.#fatal.abort(error),
     );
     this.#declare();
     log.debug({ topology: this.#topology.name }, "replicator made");
@@ -82,7 +83,9 @@ export class Replicator {
   async reload(topology: Topology): Promise<void> {
     this.#topology = topology;
     this.#declare();
-    if (this.#leading) await this.#change();
+    if (!this.#leading) return;
+    await this.#change();
+    for (const { name } of topology.nodes) this.#examine(this.#pool.current(name));
   }
 
   /** Why this process cannot be relied upon now; empty when it leads and every node is open. */
@@ -181,6 +184,12 @@ export class Replicator {
     const { log } = this.#options;
     log.info({ node: node.name, engine: node.engine }, "node opened");
     this.#watch.look(node.name);
+    this.#examine(node);
+  }
+
+  #examine(node: Node | null): void {
+    if (node === null) return;
+    const { log } = this.#options;
     preflight(node, this.#topology, log).catch((error: unknown) =>
       log.warn({ node: node.name, err: error }, "the node could not be examined"),
     );

@@ -17,7 +17,8 @@ export interface ServiceFailure {
 }
 
 export interface SupervisionOptions {
-  readonly retry: Topology["retry"];
+  /** Asked at every failure, as a reload may have changed it. */
+  readonly retry: () => Topology["retry"];
   readonly timers: Timers;
   readonly onFailure: (failure: ServiceFailure) => void;
 }
@@ -30,7 +31,7 @@ const ENDS_PROCESS: ReadonlySet<ErrorKind> = new Set(["fatal", "newer"]);
  * the process. A person's help is waited for at the longest pause, so that the service goes on by itself once the cause is gone.
  */
 export async function keepRunning(service: Service, signal: AbortSignal, options: SupervisionOptions): Promise<void> {
-  const { retry, timers } = options;
+  const { timers } = options;
   for (let attempt = 1; !signal.aborted; attempt++) {
     const startedAt = timers.now();
     try {
@@ -40,6 +41,7 @@ export async function keepRunning(service: Service, signal: AbortSignal, options
     } catch (error) {
       if (error instanceof TomboloError && ENDS_PROCESS.has(error.kind)) throw error;
       if (signal.aborted) return;
+      const retry = options.retry();
       // it ran for longer than the longest pause: this is a new trouble
       if (timers.now() - startedAt > retry.maxMs) attempt = 1;
       const retryInMs = needsPerson(error) ? retry.maxMs : backoff(attempt, retry, timers);

@@ -1,0 +1,109 @@
+import { Command, CommanderError, Option } from "commander";
+import type { Parts } from "../lifecycle/parts.ts";
+import { describeError } from "../observability/describe-error.ts";
+import { createLogger, LOG_FORMATS, LOG_LEVELS } from "../observability/log.ts";
+import { EXIT, type ExitCode, exitCodeOf } from "./exit-codes.ts";
+import { errorJson } from "./nodes-of.ts";
+import { createOutput, type Output } from "./output.ts";
+import type { CommandContext, GlobalOptions, Verb, VerbInput } from "./verb.ts";
+
+export interface ProgramOptions {
+  readonly verbs: readonly Verb[];
+  /** Verbs that work (or say why not) but are not in the help. */
+  readonly hidden: readonly Verb[];
+  readonly parts: Parts;
+  readonly version: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly streams: { readonly stdout: (text: string) => void; readonly stderr: (text: string) => void };
+}
+
+/** Runs one command line (without node and script) and answers the exit code; never throws. */
+export async function runCommandLine(argv: readonly string[], options: ProgramOptions): Promise<ExitCode> {
+  const out = createOutput(options.streams);
+  let code: ExitCode = EXIT.done;
+  const program = createProgram(options, async (verb, globals, input) => {
+    code = await runVerb(verb, contextOf(globals, options, out), input);
+  });
+  try {
+    await program.parseAsync(argv, { from: "user" });
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.done : EXIT.usage;
+    return reportError(error, out, argv.includes("--json"));
+  }
+  return code;
+}
+
+type Act = (verb: Verb, globals: GlobalOptions, input: VerbInput) => Promise<void>;
+
+function createProgram(options: ProgramOptions, act: Act): Command {
+  const program = new Command("tombolo")
+    .description("Keeps Postgres and SQLite databases in step, both ways.")
+    .version(options.version, "--version", "print the version")
+    .addOption(
+      new Option("-c, --config <file>", "topology file (or TOMBOLO_CONFIG)").default(options.env.TOMBOLO_CONFIG ?? "topology.yaml"),
+    )
+    .option("--json", "the answer as JSON on standard output")
+    .addOption(new Option("--log-level <level>", "what is logged").choices([...LOG_LEVELS]).default("info"))
+    .addOption(
+      new Option("--log-format <format>", "how it is logged").choices([...LOG_FORMATS]).default(process.stderr.isTTY ? "text" : "json"),
+    )
+    .helpCommand(false)
+    .showHelpAfterError("(tombolo --help shows the verbs)")
+    .addHelpText(
+      "after",
+      "\nExit: 0 done, 1 failed, 2 usage or configuration, 3 found something, 4 cannot connect, 5 database of a newer version.",
+    )
+    .exitOverride()
+    .configureOutput({ writeOut: options.streams.stdout, writeErr: options.streams.stderr });
+  for (const verb of options.verbs) addVerb(program, verb, false, act);
+  for (const verb of options.hidden) addVerb(program, verb, true, act);
+  return program;
+}
+
+function addVerb(program: Command, verb: Verb, hidden: boolean, act: Act): void {
+  const words = verb.name.split(" ");
+  const name = words.at(-1) ?? verb.name;
+  const group = words.length === 1 ? program : groupOf(program, words[0] ?? "");
+  const command = group.command(name, { hidden }).description(verb.summary);
+  if (verb.arguments !== undefined) command.arguments(verb.arguments);
+  if (hidden) command.allowUnknownOption().allowExcessArguments();
+  for (const option of verb.options ?? []) command.option(option.flags, option.description, option.default);
+  if (verb.examples.length > 0) command.addHelpText("after", `\nExamples:\n${verb.examples.map((example) => `  ${example}`).join("\n")}`);
+  command.configureHelp({ showGlobalOptions: true }).action(async () => {
+    await act(verb, program.opts<GlobalOptions>(), { args: command.args, options: command.opts() });
+  });
+}
+
+function groupOf(program: Command, name: string): Command {
+  return program.commands.find((command) => command.name() === name) ?? program.command(name).description(`work with ${name}`);
+}
+
+function contextOf(globals: GlobalOptions, options: ProgramOptions, out: Output): CommandContext {
+  return {
+    parts: options.parts,
+    env: options.env,
+    file: globals.config,
+    json: globals.json === true,
+    out,
+    log: createLogger({ level: globals.logLevel, format: globals.logFormat }),
+    version: options.version,
+  };
+}
+
+async function runVerb(verb: Verb, context: CommandContext, input: VerbInput): Promise<ExitCode> {
+  try {
+    return await verb.run(context, input);
+  } catch (error) {
+    return reportError(error, context.out, context.json);
+  }
+}
+
+/** For people on standard error; with `--json` also as the answer. */
+function reportError(error: unknown, out: Output, json: boolean): ExitCode {
+  const { code, message, hint, stack } = describeError(error);
+  out.note(`tombolo: ${message} (${code})`);
+  if (hint !== undefined) out.note(`  ${hint}`);
+  if (stack !== undefined) out.note(stack);
+  if (json) out.json({ error: errorJson(error) });
+  return exitCodeOf(error);
+}
