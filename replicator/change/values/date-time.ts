@@ -7,7 +7,7 @@ import type { PostgresType } from "./postgres-type.ts";
 const DATE = String.raw`\d{4,7}-\d{2}-\d{2}`;
 const TIME = String.raw`\d{2}:\d{2}(?::\d{2}(?:\.(?<fraction>\d+))?)?`;
 const ZONE = String.raw`(?<zone> ?(?:[zZ]|[+-]\d{2}(?::?\d{2}(?::?\d{2})?)?))?`;
-const ERA = String.raw`(?<era> BC)?`;
+const ERA = `(?<era> BC)?`;
 
 const FORMS: { readonly [type: string]: RegExp } = {
   date: new RegExp(`^${DATE}${ERA}$`),

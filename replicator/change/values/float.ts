@@ -1,10 +1,39 @@
+import { fractionDigits, parseDecimal, plain } from "./decimal.ts";
+
 /** Doubles and single floats in Postgres' shortest notation (`extra_float_digits` above 0, the default since 12). */
 
 /** As `float8out` prints it: plain from 1e-4 up to 15 digits, otherwise `d.ddde+NN` with at least two digits of exponent. */
-export const float8Text = (value: number): string => floatText(value, 15, String(value));
+export const float8Text = (value: number): string => floatText(value, 15, shortestFloat8(value));
 
 /** As `float4out` prints it; `value` must be a single float (`Math.fround(value) === value`). */
 export const float4Text = (value: number): string => floatText(value, 6, shortestFloat4(value));
+
+/**
+ * JavaScript's shortest digits are those of Postgres, but for decimals half-way between two doubles (1e23): Postgres does not count on
+ * the reader's rounding to even and prints more digits. Only whole numbers of this range have such neighbours within 17 digits.
+ */
+function shortestFloat8(value: number): string {
+  const text = String(value);
+  const size = Math.abs(value);
+  if (size < 2 ** 53 || size > 1e41 || !isHalfWay(String(size), size)) return text;
+  for (let digits = 2; digits < 17; digits++) {
+    const longer = value.toPrecision(digits);
+    if (Number(longer) === value && !isHalfWay(longer.replace("-", ""), size)) return longer;
+  }
+  return value.toPrecision(17);
+}
+
+/** True when a whole decimal lies exactly between `value` and one of its neighbours. */
+function isHalfWay(text: string, value: number): boolean {
+  const decimal = parseDecimal(text);
+  if (decimal === null || fractionDigits(decimal) > 0) return false;
+  const exact = BigInt(value);
+  const bits = exact.toString(2);
+  const ulp = 1n << BigInt(bits.length - 53);
+  const distance = (BigInt(plain(decimal)) - exact) * 2n;
+  // below a power of two the neighbours stand closer
+  return distance === ulp || -distance === ulp || (/^10*$/.test(bits) && distance * -2n === ulp);
+}
 
 /** The fewest digits that read back as the same single float, the nearest of them. */
 function shortestFloat4(value: number): string {
@@ -22,7 +51,7 @@ const atBoundary = (near: number, value: number): boolean =>
 function floatText(value: number, plainDigits: number, shortest: string): string {
   if (value === 0) return Object.is(value, -0) ? "-0" : "0";
   if (!Number.isFinite(value)) return String(value);
-  const [mantissa = "", exponentText = "0"] = shortest.replace("-", "").split(/e\+?/);
+  const [mantissa = "", exponentText = "0"] = shortest.replace(/^-/, "").split(/e\+?/);
   const [whole = "", fraction = ""] = mantissa.split(".");
   const all = whole + fraction;
   const leading = all.length - all.replace(/^0+/, "").length;
