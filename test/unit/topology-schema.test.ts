@@ -1,0 +1,73 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { Ajv } from "ajv";
+import { describe, expect, test } from "vitest";
+import { parse } from "yaml";
+import { type JsonSchema, topologySchema } from "../../replicator/topology/json-schema.ts";
+import { loadTopology } from "../../replicator/topology/load.ts";
+import { withReference } from "../../replicator/topology/reference.ts";
+
+// `npm run schema` runs this file with --update, which writes the two generated files
+const CONFIG = new URL("../../config/", import.meta.url).pathname;
+const EXAMPLES = `${CONFIG}examples/`;
+const PAGE = new URL("../../docs/topology.md", import.meta.url).pathname;
+const examples = readdirSync(EXAMPLES).filter((name) => name.endsWith(".yaml"));
+
+const validate = new Ajv({ strict: true, strictTypes: false, allErrors: true }).compile(topologySchema());
+const example = (): Record<string, any> => parse(readFileSync(`${EXAMPLES}hub-replica-stores.yaml`, "utf8"));
+
+describe("generated files", () => {
+  test("config/topology.schema.json is what the checks use", async () => {
+    await expect(`${JSON.stringify(topologySchema(), null, 2)}\n`).toMatchFileSnapshot(`${CONFIG}topology.schema.json`);
+  });
+
+  test("docs/topology.md tells of every key what the schema says", async () => {
+    await expect(withReference(readFileSync(PAGE, "utf8"), topologySchema())).toMatchFileSnapshot(PAGE);
+  });
+});
+
+describe("JSON Schema", () => {
+  test("describes every key, so that an editor can explain it", () => {
+    const silent: string[] = [];
+    const walk = (schema: JsonSchema, path: string): void => {
+      for (const [key, value] of Object.entries(schema.properties ?? {})) {
+        if (!value.description) silent.push(`${path}.${key}`);
+        walk(value, `${path}.${key}`);
+      }
+      for (const inner of [...(schema.anyOf ?? []), ...(schema.oneOf ?? []), ...(schema.items ? [schema.items] : [])]) walk(inner, path);
+    };
+    walk(topologySchema(), "");
+    expect(silent).toEqual([]);
+  });
+
+  test.each(examples)("accepts %s", (name) => {
+    expect(validate(parse(readFileSync(EXAMPLES + name, "utf8"))) ? null : validate.errors).toBeNull();
+  });
+
+  test.each<[string, (file: Record<string, any>) => void]>([
+    ["an unknown key", (file) => (file.batch.max_row = 1)],
+    ["a missing key", (file) => delete file.links[0].channels],
+    ["a bad duration", (file) => (file.batch.max_wait = "50 ms")],
+    ["a bad size", (file) => (file.batch.max_bytes = "4MB")],
+    ["a number out of range", (file) => (file.batch.max_rows = 0)],
+    ["a policy that there is not", (file) => (file.channels[0].tables[0].conflict = "newest")],
+    ["a path in a Postgres node", (file) => (file.nodes[0].path = "./x.db")],
+    ["a kind of node that there is not", (file) => (file.nodes[0].type = "mysql")],
+  ])("refuses %s", (_what, spoil) => {
+    const file = example();
+    spoil(file);
+    expect(validate(file)).toBe(false);
+  });
+
+  test("takes a variable wherever a number, a choice or a form is wanted", () => {
+    const file = example();
+    file.batch = { max_rows: "${ROWS}", max_wait: "${WAIT:-50ms}", compression: "${COMPRESSION}" };
+    file.retry = { jitter: "${JITTER}", factor: "${FACTOR}" };
+    expect(validate(file) ? null : validate.errors).toBeNull();
+  });
+});
+
+test.each(examples)("%s loads without a variable set, and runs in this version", async (name) => {
+  const loaded = await loadTopology(EXAMPLES + name, {});
+  expect(loaded).not.toHaveProperty("problems");
+  expect(loaded).toMatchObject({ topology: { notYet: [] } });
+});
