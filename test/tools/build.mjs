@@ -1,7 +1,21 @@
 // Builds dist/ from replicator/, config/ and bench/, and makes `npx tombolo` work in the checkout. Runs at `npm ci` (prepare).
 // Compiles into a folder of its own and swaps it in at the end, so that a failed build leaves the last good one in place.
+// Nothing is done when dist/ is current: npx runs `prepare` once more at its first use, perhaps while the command is running.
 import { spawnSync } from "node:child_process";
-import { chmodSync, cpSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from "node:fs";
+import { createHash } from "node:crypto";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +23,25 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const dist = join(root, "dist");
 const fresh = join(root, `.dist-${process.pid}`);
+
+const SOURCES = ["replicator", "sql", "config", "bench", "test/tools", "package.json", "package-lock.json", "tsconfig.json"];
+const stamp = join(dist, ".sources");
+
+/** One hash over every file that the build reads. */
+function hashSources() {
+  const hash = createHash("sha256").update(process.version);
+  const visit = (path) => {
+    if (!existsSync(path)) return;
+    hash.update(`\n${relative(root, path)}\n`);
+    const entries = statSync(path).isDirectory() ? readdirSync(path).sort() : null;
+    if (entries === null) hash.update(readFileSync(path));
+    else for (const entry of entries) if (entry !== "data") visit(join(path, entry));
+  };
+  for (const source of SOURCES) visit(join(root, source));
+  return hash.digest("hex");
+}
+
+const isCurrent = (sources) => existsSync(stamp) && readFileSync(stamp, "utf8") === sources;
 
 function compile() {
   const packageFile = createRequire(import.meta.url).resolve("typescript/package.json");
@@ -27,7 +60,8 @@ function copyAssets() {
   cpSync(join(root, "config"), join(fresh, "config"), { recursive: true, filter: isAsset });
 }
 
-function swap() {
+function swap(sources) {
+  writeFileSync(join(fresh, ".sources"), sources);
   rmSync(dist, { recursive: true, force: true });
   renameSync(fresh, dist);
 }
@@ -45,9 +79,12 @@ function linkCommand() {
 }
 
 try {
-  compile();
-  copyAssets();
-  swap();
+  const sources = hashSources();
+  if (!isCurrent(sources)) {
+    compile();
+    copyAssets();
+    swap(sources);
+  }
   linkCommand();
 } catch (error) {
   console.error(`build: ${error instanceof Error ? error.message : error}`);
