@@ -132,6 +132,8 @@ export class Replicator {
       metrics.leader.set(0);
       await this.#changing.catch(() => {});
       await this.#supervisor.stopAll();
+      // whoever leads next knows the lag, this process no longer does
+      this.#options.lag.keep([]);
       await hold?.release();
       log.info("links stopped");
     }

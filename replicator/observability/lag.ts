@@ -1,3 +1,6 @@
+/** A link that has nothing to do says so about once a second; one that has been silent for this long is stuck. */
+const SILENCE_MS = 15_000;
+
 /**
  * How far one target is behind one source, from what the link and the source's log tell. All moments are ms since 1970 by the
  * clock of this process.
@@ -39,7 +42,8 @@ export class Lag {
   /** Undefined before anything is known. */
   seconds(now: number): number | undefined {
     if (this.#reached === null) return undefined;
-    return this.#idle ? 0 : Math.max(0, now - this.#reached) / 1000;
+    if (this.#idle && now - this.#reached < SILENCE_MS) return 0;
+    return Math.max(0, now - this.#reached) / 1000;
   }
 }
 
