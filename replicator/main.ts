@@ -16,9 +16,9 @@ import { describeError } from "./observability/describe-error.ts";
 const embedded = new EmbeddedServers(startEmbedded);
 
 const parts: Parts = {
-  async openNode(config, topologyName) {
+  async openNode(config) {
     if (config.type === "sqlite") return openSqliteNode({ name: config.name, path: config.path });
-    return openPostgresNode({ name: config.name, url: await embedded.urlOf(config.url), topologyName });
+    return openPostgresNode({ name: config.name, url: await embedded.urlOf(config.url) });
   },
   createLink,
   leaseStore(hub, topology) {

@@ -15,7 +15,7 @@ export const apply: Verb = {
   async run(context, input) {
     const topology = await requireTopology(context);
     const configs = chosenNodes(topology, input);
-    return withNodes(context, topology, configs, async (nodes) => {
+    return withNodes(context, configs, async (nodes) => {
       const plans = await planNodes(topology, configs, nodes);
       const code = planExit(plans);
       const show = (shown: readonly NodePlan[]) =>

@@ -24,7 +24,7 @@ export const doctor: Verb = {
   examples: ["tombolo doctor", "tombolo doctor --json | jq '.nodes[].findings[] | select(.severity == \"error\")'"],
   async run(context) {
     const topology = await requireTopology(context);
-    const examined = await withNodes(context, topology, topology.nodes, (nodes) =>
+    const examined = await withNodes(context, topology.nodes, (nodes) =>
       Promise.all(
         topology.nodes.map(async (config): Promise<Examined> => {
           try {

@@ -25,7 +25,7 @@ export const init: Verb = {
     const out = resolve(text(input, "out") ?? "topology.yaml");
     const configs = namedNodes(input);
     const name = text(input, "name") ?? "main";
-    const found = await inspect(context, configs, name);
+    const found = await inspect(context, configs);
     const draft = draftTopology({ name, nodes: found, pathOf: (path) => relativePath(dirname(out), path) });
     await write(out, draft.text);
     await check(context, out, found);
@@ -76,9 +76,8 @@ function databaseName(url: string): string {
   return URL.canParse(url) ? decodeURIComponent(new URL(url).pathname.slice(1)) || "replica" : "replica";
 }
 
-async function inspect(context: CommandContext, configs: readonly TopologyNode[], name: string): Promise<readonly Found[]> {
-  const topology = { name } as Parameters<typeof withNodes>[1];
-  return withNodes(context, topology, configs, (nodes) =>
+async function inspect(context: CommandContext, configs: readonly TopologyNode[]): Promise<readonly Found[]> {
+  return withNodes(context, configs, (nodes) =>
     Promise.all(
       configs.map(async (config) => ({
         config,

@@ -17,13 +17,12 @@ export function chosenNodes(topology: Topology, input: VerbInput): readonly Topo
 /** Opens the nodes side by side, hands them over with the reasons of those that did not open, and closes them whatever happens. */
 export async function withNodes<T>(
   context: CommandContext,
-  topology: Topology,
   configs: readonly TopologyNode[],
   use: (nodes: ReadonlyMap<NodeName, Reached>) => Promise<T>,
 ): Promise<T> {
   const open = async (config: TopologyNode): Promise<readonly [NodeName, Reached]> => {
     try {
-      return [config.name, { node: await context.parts.openNode(config, topology.name) }];
+      return [config.name, { node: await context.parts.openNode(config) }];
     } catch (error) {
       return [config.name, { error }];
     }

@@ -14,7 +14,7 @@ export const nodesList: Verb = {
   examples: ["tombolo nodes list", "tombolo nodes list --json"],
   async run(context) {
     const topology = await requireTopology(context);
-    const report = await withNodes(context, topology, topology.nodes, (nodes) => collectStatus(topology, nodes, Date.now));
+    const report = await withNodes(context, topology.nodes, (nodes) => collectStatus(topology, nodes, Date.now));
     const rows = report.nodes.map(({ name, engine, reachable }) => {
       const link = report.links.find(({ child }) => child === name);
       return { name, engine, parent: link?.parent ?? null, state: reachable ? (link?.state ?? "live") : "down" };
@@ -48,7 +48,7 @@ export const nodesResume: Verb = {
 async function setPaused(context: CommandContext, name: string, paused: boolean): Promise<ExitCode> {
   const topology = await requireTopology(context);
   const parent = parentOf(topology, nodeOf(topology, name).name);
-  await withNodes(context, topology, [nodeOf(topology, parent)], async (nodes) => {
+  await withNodes(context, [nodeOf(topology, parent)], async (nodes) => {
     await reachedNode(nodes, parent).installation.setPaused(name as NodeName, paused);
   });
   if (context.json) context.out.json({ node: name, parent, paused });

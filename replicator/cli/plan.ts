@@ -11,7 +11,7 @@ export const plan: Verb = {
   async run(context, input) {
     const topology = await requireTopology(context);
     const configs = chosenNodes(topology, input);
-    const plans = await withNodes(context, topology, configs, (nodes) => planNodes(topology, configs, nodes));
+    const plans = await withNodes(context, configs, (nodes) => planNodes(topology, configs, nodes));
     if (context.json) context.out.json(plansJson(plans, flag(input, "sql")));
     else if (flag(input, "sql")) printSql(plans, context.out);
     else printPlans(plans, context.out);

@@ -17,7 +17,7 @@ export const status: Verb = {
   examples: ["tombolo status", "tombolo status --json | jq '.links[] | {child, lag: .down.lag_seconds}'"],
   async run(context) {
     const topology = await requireTopology(context);
-    return withNodes(context, topology, topology.nodes, async (nodes) => {
+    return withNodes(context, topology.nodes, async (nodes) => {
       const report = await collectStatus(topology, nodes, Date.now);
       if (context.json) context.out.json(report);
       else printStatus(report, context.out);

@@ -26,7 +26,7 @@ export const sync: Verb = {
     process.on("SIGINT", stop).on("SIGTERM", stop);
     try {
       const results = await whileNobodyReplicates(context, topology, "syncing by hand", () =>
-        withNodes(context, topology, configs, (nodes) =>
+        withNodes(context, configs, (nodes) =>
           syncLinks({ topology, links, nodes, parts: context.parts, observer: logObserver(context.log), signal: interrupt.signal }),
         ),
       );

@@ -16,7 +16,7 @@ export const uninstall: Verb = {
     const topology = await requireTopology(context);
     const configs = chosenNodes(topology, input);
     return whileNobodyReplicates(context, topology, "uninstalling", (hold) =>
-      withNodes(context, topology, configs, async (nodes) => {
+      withNodes(context, configs, async (nodes) => {
         const plans = await planEach(configs, nodes, (node) => node.installation.planUninstall());
         if (!flag(input, "yes") && stepCount(plans) > 0) {
           if (!context.json) printPlans(plans, context.out);

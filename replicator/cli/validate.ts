@@ -36,7 +36,7 @@ export const validate: Verb = {
     const notYet = topology.notYet.map((item) => notYetIssue(topology, item));
     if (flag(input, "offline")) return answer(context, notYet, EXIT.done);
     const place = await tablePlaces(topology);
-    return withNodes(context, topology, topology.nodes, async (nodes) => {
+    return withNodes(context, topology.nodes, async (nodes) => {
       const plans = await planNodes(topology, topology.nodes, nodes);
       const issues = plans.flatMap((planned) => {
         const node = planned.config.name;

@@ -6,7 +6,7 @@ import type { LeaseStore } from "./lease.ts";
 /** The parts of the product that a process is put together from; `main.ts` fills them in. */
 export interface Parts {
   /** Throws `connect` when the database cannot be reached, `newer` when it belongs to a newer version. */
-  openNode(config: TopologyNode, topologyName: string): Promise<Node>;
+  openNode(config: TopologyNode): Promise<Node>;
   createLink(options: LinkOptions): Link;
   leaseStore(hub: TopologyNode, topologyName: string): LeaseStore;
 }

@@ -47,7 +47,7 @@ export class Replicator {
     this.#topology = options.topology;
     const { log, timers, parts } = options;
     this.#pool = new NodePool({
-      open: (config) => parts.openNode(config, this.#topology.name),
+      open: (config) => parts.openNode(config),
       onOpened: (node) => this.#opened(node),
     });
     this.#watch = new NodeWatch({
