@@ -33,7 +33,7 @@ export function sqliteTable(database: Database.Database, name: string, type: str
   const read = database.prepare(`select typeof(v) as class, v from "${name}" where id = ?`);
   return (bound) => {
     const { lastInsertRowid } = insert.run(bound);
-    return valueOf(read.get(lastInsertRowid) as Stored);
+    return storedValue(read.get(lastInsertRowid) as Stored);
   };
 }
 
@@ -43,7 +43,7 @@ interface Stored {
 }
 
 /** A stored value as a SQLite node sends it. */
-export function valueOf(row: Stored): Value {
+export function storedValue(row: Stored): Value {
   switch (row.class) {
     case "integer":
       return { i: String(row.v) };

@@ -35,23 +35,39 @@ function isHalfWay(text: string, value: number): boolean {
   return distance === ulp || -distance === ulp || (/^10*$/.test(bits) && distance * -2n === ulp);
 }
 
-/** The fewest digits that read back as the same single float, the nearest of them. */
+/** The fewest digits that read back as the same single float, the nearest of them, the even one of two. */
 function shortestFloat4(value: number): string {
+  const size = Math.abs(value);
   for (let digits = 1; digits < 9; digits++) {
-    const text = value.toPrecision(digits);
-    if (Math.fround(Number(text)) === value && !atBoundary(Number(text), value)) return text;
+    const [mantissa = "", power = ""] = size.toExponential(digits - 1).split("e");
+    const nearest = Number(mantissa.replace(".", ""));
+    const even = nearest % 2 === 1 && isTie(size, digits) ? nearest - 1 : nearest;
+    // below a power of two floats stand closer, so that the nearest may be another float's, and the next one above is not
+    for (const candidate of [even, nearest + 1]) {
+      const text = `${candidate}e${Number(power) - digits + 1}`;
+      if (readsAs(Number(text), size)) return text;
+    }
   }
-  return value.toPrecision(9);
+  return size.toPrecision(9);
 }
 
-/** Half-way to a neighbour: Postgres does not count on the reader's rounding to even there, and prints one more digit. */
-const atBoundary = (near: number, value: number): boolean =>
-  Math.fround(near * (1 + 2 ** -52)) !== value || Math.fround(near * (1 - 2 ** -53)) !== value;
+/** JavaScript rounds up what lies exactly between two decimals of so many digits; Postgres rounds it to even. */
+const isTie = (size: number, digits: number): boolean =>
+  /^50*$/.test(
+    size
+      .toExponential(60)
+      .replace(/\.|e.*/g, "")
+      .slice(digits),
+  );
+
+/** Half-way to a neighbour does not count, see above. */
+const readsAs = (near: number, value: number): boolean =>
+  Math.fround(near) === value && Math.fround(near * (1 + 2 ** -52)) === value && Math.fround(near * (1 - 2 ** -53)) === value;
 
 function floatText(value: number, plainDigits: number, shortest: string): string {
   if (value === 0) return Object.is(value, -0) ? "-0" : "0";
   if (!Number.isFinite(value)) return String(value);
-  const [mantissa = "", exponentText = "0"] = shortest.replace(/^-/, "").split(/e\+?/);
+  const [mantissa = "", exponentText = "0"] = shortest.replace(/^-/, "").split("e");
   const [whole = "", fraction = ""] = mantissa.split(".");
   const all = whole + fraction;
   const leading = all.length - all.replace(/^0+/, "").length;
