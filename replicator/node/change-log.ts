@@ -32,10 +32,10 @@ export interface ChangeLog {
   tick(): Promise<Tick>;
 
   /**
-   * Resolves when something may have been captured after the newest tick, or the signal aborts. Never later than 20 ms after
-   * a commit under light load; costs next to nothing while nothing happens. May resolve without news.
+   * Resolves when something may be in the log after `after` (a tick that another reader made counts), or the signal aborts.
+   * Never later than 20 ms after a commit under light load; costs next to nothing while nothing happens. May resolve without news.
    */
-  news(signal: AbortSignal): Promise<void>;
+  news(after: Position, signal: AbortSignal): Promise<void>;
 
   /**
    * The changes of `tables` in (after, upTo], in an order in which they can be replayed; each exactly once, whatever the

@@ -14,6 +14,8 @@ export interface PeerState {
   /** Tables that have been started or filled. */
   readonly tables: ReadonlySet<TableName>;
   readonly paused: boolean;
+  /** Changes of this peer are parked here. */
+  readonly hasParked: boolean;
 }
 
 export interface ChannelProgress {

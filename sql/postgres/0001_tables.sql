@@ -133,10 +133,11 @@ create table tombolo.parked_change (
   table_name text not null,
   channel text not null,
   op "char" not null,
-  key jsonb not null,
-  old jsonb,
-  new jsonb,
-  shape jsonb not null,                     -- the sender's shape of the table, to read the images by
+  -- exactly as they came, in the sender's terms; json, not jsonb, which refuses what a SQLite text may hold (U+0000)
+  key json not null,
+  old json,
+  new json,
+  shape json not null,                      -- the sender's shape of the table, to read the images by
   changed_at timestamptz not null,
   code text not null,                       -- of the error that parked it
   reason text not null,
@@ -144,7 +145,7 @@ create table tombolo.parked_change (
   parked_at timestamptz not null default clock_timestamp(),
   tried_at timestamptz not null default clock_timestamp()
 );
-create index parked_change_key on tombolo.parked_change (peer_id, table_name, key);
+create index parked_change_peer on tombolo.parked_change (peer_id, table_name);
 
 create table tombolo.full_sync_run (
   id bigint generated always as identity primary key,

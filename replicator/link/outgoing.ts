@@ -1,0 +1,89 @@
+import type { Change } from "../change/change.ts";
+import { foldGroup, partsOf } from "../change/fold.ts";
+import type { Position, TableName } from "../change/names.ts";
+import type { Part } from "../change/packet.ts";
+import type { Tick } from "../node/change-log.ts";
+import type { PeerState } from "../node/target.ts";
+import type { Flow, FlowChannel } from "./flow.ts";
+import type { Bounds } from "./start-tables.ts";
+
+/** Tables that are read from the same position. */
+interface Stretch {
+  readonly after: Position;
+  readonly tables: readonly TableName[];
+}
+
+/** What a group of channels has to say to the target up to a tick. */
+export interface Outgoing {
+  /** The tables in the order in which the changes refer to them. */
+  readonly tables: readonly TableName[];
+  readonly after: Position;
+  readonly parts: AsyncIterable<Part>;
+}
+
+/** Folded changes of the group between what the target has and the tick. */
+export function outgoing(options: {
+  readonly flow: Flow;
+  readonly channels: readonly FlowChannel[];
+  readonly state: PeerState;
+  readonly tick: Tick;
+  readonly bounds: Bounds;
+  /** Where reading may begin although the target's own position is lower: nothing for it lies between. */
+  readonly knownEmptyTo: Position;
+}): Outgoing {
+  const { flow, channels, state, tick, bounds, knownEmptyTo } = options;
+  const stretches = stretchesOf(channels, state, knownEmptyTo).filter((stretch) => stretch.after < tick.position);
+  const tables = stretches.flatMap((stretch) => stretch.tables);
+  const oneWay = channels.every((channel) => !channel.bothWays);
+  async function* parts(): AsyncGenerator<Part> {
+    let offset = 0;
+    for (const { after, tables: own } of stretches) {
+      const request = { reader: flow.target.name, tables: own, after, upTo: tick.position, ...bounds };
+      for await (const group of readAhead(flow.source.log.read(request))) {
+        yield* partsOf(foldGroup(shifted(group, offset), { oneWay }));
+      }
+      offset += own.length;
+    }
+  }
+  const after = channels.reduce<Position>((lowest, { name }) => {
+    const at = state.channels.get(name)?.position ?? tick.position;
+    return at < lowest ? at : lowest;
+  }, tick.position);
+  return { tables, after, parts: parts() };
+}
+
+function stretchesOf(channels: readonly FlowChannel[], state: PeerState, knownEmptyTo: Position): Stretch[] {
+  const byPosition = new Map<Position, TableName[]>();
+  for (const channel of channels) {
+    const progress = state.channels.get(channel.name);
+    if (progress === undefined) continue;
+    for (const table of channel.tables) {
+      const own = progress.ahead.get(table) ?? progress.position;
+      const at = own < knownEmptyTo ? knownEmptyTo : own;
+      byPosition.set(at, [...(byPosition.get(at) ?? []), table]);
+    }
+  }
+  return [...byPosition.entries()].sort(([a], [b]) => (a < b ? -1 : 1)).map(([after, tables]) => ({ after, tables }));
+}
+
+const shifted = (group: readonly Change[], offset: number): readonly Change[] =>
+  offset === 0 ? group : group.map((change) => ({ ...change, table: change.table + offset }));
+
+/** Fetches the next group while the one before it is being applied; never more than that one. */
+async function* readAhead<T>(groups: AsyncIterable<T>): AsyncGenerator<T> {
+  const iterator = groups[Symbol.asyncIterator]();
+  let next = iterator.next();
+  try {
+    for (;;) {
+      const current: IteratorResult<T> = await next;
+      if (current.done === true) return;
+      next = iterator.next();
+      // its rejection is met by the await above, or, when the consumer stops, below
+      next.catch(() => undefined);
+      yield current.value;
+    }
+  } finally {
+    await next.catch(() => undefined);
+    await iterator.return?.();
+  }
+}

@@ -1,0 +1,70 @@
+import type pg from "pg";
+import type { TableName } from "../../change/names.ts";
+import type { ConflictCount, PacketHeader } from "../../change/packet.ts";
+import type { RowText } from "../../change/value.ts";
+import type { ApplyContext } from "../target.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+
+/** The peer whose changes are being applied, as locked by the applying transaction. */
+export interface ApplyingPeer {
+  readonly id: number;
+  readonly name: string;
+  /** Others read what is applied from it. */
+  readonly forwards: boolean;
+}
+
+/** What one applying transaction shares: the connection, who sent what, and what came of it. */
+export interface ApplySession {
+  readonly client: pg.ClientBase;
+  readonly peer: ApplyingPeer;
+  readonly header: PacketHeader;
+  readonly context: ApplyContext;
+  /** Quoted schema of the hstore extension. */
+  readonly hstore: string;
+  readonly outcome: Outcome;
+  /** `table\0key` of every change of this peer that is parked. */
+  readonly blocked: Set<string>;
+}
+
+export class Outcome {
+  readonly applied = { insert: 0, update: 0, delete: 0, truncate: 0, refresh: 0 };
+  parked = 0;
+  readonly wanted: { table: TableName; key: RowText }[] = [];
+  readonly #conflicts = new Map<string, ConflictCount>();
+
+  conflict(table: TableName, kind: string, resolution: string): void {
+    const id = `${table}\0${kind}\0${resolution}`;
+    const count = (this.#conflicts.get(id)?.count ?? 0) + 1;
+    this.#conflicts.set(id, { table, kind, resolution, count });
+  }
+
+  get conflicts(): ConflictCount[] {
+    return [...this.#conflicts.values()];
+  }
+
+  count(op: string, changes: number): void {
+    if (op === "I") this.applied.insert += changes;
+    else if (op === "U") this.applied.update += changes;
+    else if (op === "D") this.applied.delete += changes;
+    else if (op === "R") this.applied.refresh += changes;
+    else this.applied.truncate += changes;
+  }
+}
+
+export const blockedBy = (table: TableName, key: RowText): string => `${table}\0${key}`;
+
+const names = new Map<string, string>();
+
+/** Runs a statement prepared once per connection; answers arrays of texts. */
+export async function prepared(client: pg.ClientBase, text: string, values: readonly unknown[]): Promise<(string | null)[][]> {
+  let name = names.get(text);
+  if (name === undefined) {
+    name = `tombolo_${names.size}`;
+    names.set(text, name);
+  }
+  const result = await client.query({ name, text, values: values as unknown[], rowMode: "array" });
+  return result.rows as (string | null)[][];
+}
+
+export const keyTexts = (table: CapturedTable, row: { readonly [column: string]: string | null }): (string | null)[] =>
+  table.key.map((name) => row[name] ?? null);

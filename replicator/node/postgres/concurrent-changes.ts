@@ -1,0 +1,67 @@
+import { textArray } from "./array-literal.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+import type { TextRow } from "./incoming.ts";
+import type { RowAccess } from "./rows.ts";
+
+/** An entry of this node's own log, for looking back. */
+export interface LogEntry {
+  readonly op: "I" | "U" | "D" | "T" | "R";
+  readonly old: TextRow | null;
+  readonly new: TextRow | null;
+  /** Microseconds since 1970. */
+  readonly changedAt: number;
+}
+
+/**
+ * What this node's log holds of some rows beyond a position, newest first, by canonical key text; entries that came from
+ * `exceptFrom` are left out. Beyond position null means all of it.
+ *
+ * The rows must be locked first: then nothing about them can be added while the log is read.
+ */
+export async function changesSince(
+  access: RowAccess,
+  options: {
+    readonly table: CapturedTable;
+    readonly keys: readonly string[];
+    readonly position: bigint | null;
+    readonly exceptFrom: number;
+  },
+): Promise<Map<string, LogEntry[]>> {
+  const { hstore } = access;
+  const { rows } = await access.client.query({
+    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= $3::bigint order by position limit 1), '1:1:') as snapshot)
+      select ${hstore}.hstore_to_json(c.key)::text, c.op, ${hstore}.hstore_to_json(c.old)::text, ${hstore}.hstore_to_json(c.new)::text,
+             date_part('epoch', c.changed_at)
+        from since, tombolo.change c
+       where c.table_id = $1::int and c.target is null and c.origin is distinct from $4::int
+         and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot)
+         and ${hstore}.hstore_to_json(c.key)::text = any ($2::text[])
+       order by c.seq desc`,
+    values: [options.table.id, textArray(options.keys), (options.position ?? 0n).toString(), options.exceptFrom],
+    rowMode: "array",
+  });
+  const found = new Map<string, LogEntry[]>();
+  for (const [key, op, before, after, seconds] of rows as [string, LogEntry["op"], string | null, string | null, string][]) {
+    const entry: LogEntry = {
+      op,
+      old: before === null ? null : (JSON.parse(before) as TextRow),
+      new: after === null ? null : (JSON.parse(after) as TextRow),
+      changedAt: Math.round(Number(seconds) * 1e6),
+    };
+    const entries = found.get(key);
+    if (entries === undefined) found.set(key, [entry]);
+    else entries.push(entry);
+  }
+  return found;
+}
+
+/** The row as it was before all of the entries (newest first). Null when there was none; columns may be missing after a partial look back. */
+export function lookBack(current: TextRow | null, entries: readonly LogEntry[]): TextRow | null {
+  let row: TextRow | null = current;
+  for (const entry of entries) {
+    if (entry.op === "I") row = null;
+    else if (entry.op === "D") row = entry.old;
+    else if (entry.op === "U") row = { ...(row ?? {}), ...(entry.old ?? {}) };
+  }
+  return row;
+}

@@ -1,0 +1,65 @@
+import type { Row } from "../../change/value.ts";
+import type { Clash, Verdict } from "../../change/verdict.ts";
+import type { ApplySession } from "./apply-session.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+import type { TextRow } from "./incoming.ts";
+
+const INSERT = `
+  insert into tombolo.conflict_history (table_name, key, kind, policy, resolution, reason, parent_row, child_row, base_row, result_row,
+      child_node, parent_changed_at, child_changed_at, resolved_by, resolved_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($12::float8), to_timestamp($13::float8), 'policy', clock_timestamp())`;
+
+const json = (row: Row | null): string | null => (row === null ? null : JSON.stringify(row));
+const seconds = (microseconds: number | null): number | null => (microseconds === null ? null : microseconds / 1e6);
+
+/** Writes a decided conflict, with all its images, in the transaction that carries it out. */
+export async function recordConflict(
+  session: ApplySession,
+  decided: {
+    readonly clash: Clash;
+    readonly verdict: Verdict;
+    readonly conflict: NonNullable<Verdict["conflict"]>;
+    readonly key: TextRow;
+    readonly result: Row | null;
+  },
+): Promise<void> {
+  const { clash, conflict } = decided;
+  await session.client.query(INSERT, [
+    clash.table,
+    json(decided.key),
+    conflict.kind,
+    clash.policy,
+    conflict.resolution,
+    conflict.reason,
+    json(clash.parent),
+    json(clash.child),
+    json(clash.base),
+    json(decided.result),
+    clash.childNode,
+    seconds(clash.parentChangedAt),
+    seconds(clash.childChangedAt),
+  ]);
+}
+
+/** A fill found another row under the same key: the parent's replaces it, and what was here is kept in the history. */
+export async function recordOverwritten(
+  session: ApplySession,
+  row: { readonly table: CapturedTable; readonly key: TextRow; readonly current: TextRow; readonly wanted: TextRow },
+): Promise<void> {
+  await session.client.query(INSERT, [
+    row.table.name,
+    json(row.key),
+    "insert_insert",
+    "parent_wins",
+    "parent",
+    "the child was filled from its parent and held another row under this key",
+    json(row.wanted),
+    json(row.current),
+    null,
+    json(row.wanted),
+    session.header.target,
+    null,
+    null,
+  ]);
+  session.outcome.conflict(row.table.name, "insert_insert", "parent");
+}

@@ -1,0 +1,87 @@
+import type { Change } from "../../change/change.ts";
+import { TomboloError } from "../../change/error.ts";
+import type { Column, TableShape } from "../../change/shape.ts";
+import { parseRow, type RowText, type Value } from "../../change/value.ts";
+import { compileToPostgres } from "../../change/values/to-postgres.ts";
+import type { TableRule } from "../target.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+
+/** Column name to the text that the column's input function takes. */
+export type TextRow = { [column: string]: string | null };
+
+/** A change of a packet in this database's terms. */
+export interface IncomingChange {
+  readonly change: Change;
+  readonly table: IncomingTable;
+  readonly key: TextRow;
+  readonly old: TextRow | null;
+  readonly new: TextRow | null;
+}
+
+type Convert = (value: Value) => string | null;
+
+/** A table of a packet, matched with the captured table here. */
+export class IncomingTable {
+  readonly table: CapturedTable;
+  readonly shape: TableShape;
+  readonly rule: TableRule;
+  /** Column name here, and how to convert; undefined where the sender's text is taken as it is. */
+  readonly #convert = new Map<string, Convert | undefined>();
+
+  constructor(table: CapturedTable, shape: TableShape, rule: TableRule) {
+    this.table = table;
+    this.shape = shape;
+    this.rule = rule;
+    const here = new Map(table.columns.map((column) => [column.name, column]));
+    const lower = new Map(table.columns.map((column) => [column.name.toLowerCase(), column]));
+    for (const column of shape.columns) {
+      const local = here.get(column.name) ?? (shape.engine === "sqlite" ? lower.get(column.name.toLowerCase()) : undefined);
+      if (local !== undefined) this.#convert.set(column.name, shape.engine === "postgres" ? undefined : converter(column, shape, local));
+    }
+  }
+
+  /** Throws a TomboloError (`COLUMN_MISSING`, `VALUE_REFUSED`) when a value has no place here; the change is then parked. */
+  incoming(change: Change): IncomingChange {
+    return {
+      change,
+      table: this,
+      key: this.#row(change.key) ?? {},
+      old: this.#row(change.old),
+      new: this.#row(change.new),
+    };
+  }
+
+  #row(text: RowText | null): TextRow | null {
+    if (text === null || text === "") return null;
+    const row = parseRow(text);
+    if (this.shape.engine === "postgres") {
+      for (const name in row) if (!this.#convert.has(name)) throw this.#missing(name);
+      return row as TextRow;
+    }
+    const converted: TextRow = {};
+    for (const name in row) {
+      if (!this.#convert.has(name)) throw this.#missing(name);
+      const convert = this.#convert.get(name) as Convert;
+      converted[this.#localName(name)] = convert(row[name] as Value);
+    }
+    return converted;
+  }
+
+  #localName(name: string): string {
+    const exact = this.table.columns.some((column) => column.name === name);
+    if (exact) return name;
+    return this.table.columns.find((column) => column.name.toLowerCase() === name.toLowerCase())?.name ?? name;
+  }
+
+  #missing(column: string): TomboloError {
+    return new TomboloError(`table ${this.table.name} has no column ${column} here`, {
+      code: "COLUMN_MISSING",
+      kind: "operator",
+      hint: "add the column here, or drop it at the sender; what waits then applies by itself",
+    });
+  }
+}
+
+function converter(column: Column, shape: TableShape, local: Column): Convert {
+  return compileToPostgres(column, shape.engine, local);
+}

@@ -1,0 +1,136 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type pg from "pg";
+import type { Position } from "../../change/names.ts";
+
+/** Poll interval shortly after a change, and for how long. */
+const BUSY_MS = 4;
+const BUSY_FOR_MS = 1_000;
+/** Poll interval after that, before the watcher falls asleep. */
+const QUIET_MS = 15;
+const QUIET_FOR_MS = 5_000;
+/** Asleep, capture wakes the watcher by a notification; this poll catches a transaction that was begun before it fell asleep. */
+const ASLEEP_MS = 500;
+
+/** What a look into the log finds. */
+export interface LogState {
+  /** The newest tick. */
+  readonly position: Position;
+  /** Something became visible since. */
+  readonly unsealed: boolean;
+}
+
+interface Waiter {
+  readonly after: Position;
+  readonly tell: () => void;
+}
+
+/**
+ * Tells when there may be something new in the change log. Awake it polls; after a quiet while it sets
+ * tombolo.log_state.listening and waits to be notified, so that an idle system costs next to nothing while a change still
+ * leaves at once. Notifications are not used all the time: they serialise the commits of all writers.
+ */
+export class NewsWatcher {
+  readonly #pool: pg.Pool;
+  readonly #look: () => Promise<LogState>;
+  #waiters = new Set<Waiter>();
+  #running = false;
+  #lastNews = Date.now();
+  #sleeper: pg.PoolClient | undefined;
+  #wake: () => void = () => undefined;
+  #closed = false;
+
+  constructor(options: { readonly pool: pg.Pool; readonly look: () => Promise<LogState> }) {
+    this.#pool = options.pool;
+    this.#look = options.look;
+  }
+
+  async wait(after: Position, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#closed) return;
+    await new Promise<void>((resolve) => {
+      const waiter: Waiter = {
+        after,
+        tell: () => {
+          this.#waiters.delete(waiter);
+          signal.removeEventListener("abort", waiter.tell);
+          resolve();
+        },
+      };
+      this.#waiters.add(waiter);
+      signal.addEventListener("abort", waiter.tell, { once: true });
+      if (!this.#running) void this.#watch();
+    });
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#tellAll();
+    this.#wake();
+    await this.#awaken();
+  }
+
+  #tellAll(): void {
+    for (const waiter of [...this.#waiters]) waiter.tell();
+  }
+
+  /** Runs while anyone waits. */
+  async #watch(): Promise<void> {
+    this.#running = true;
+    try {
+      while (this.#waiters.size > 0 && !this.#closed) {
+        const { position, unsealed } = await this.#look();
+        if (unsealed) {
+          this.#lastNews = Date.now();
+          await this.#awaken();
+        }
+        for (const waiter of [...this.#waiters]) if (unsealed || position > waiter.after) waiter.tell();
+        if (this.#waiters.size > 0) await this.#pause(Date.now() - this.#lastNews);
+      }
+    } catch {
+      // the link meets the same error when it reads, and reports it
+      await this.#awaken();
+      await delay(ASLEEP_MS, undefined, { ref: false });
+      this.#tellAll();
+    } finally {
+      this.#running = false;
+    }
+  }
+
+  async #pause(idleMs: number): Promise<void> {
+    if (idleMs < BUSY_FOR_MS) await delay(BUSY_MS);
+    else if (idleMs < QUIET_FOR_MS) await delay(QUIET_MS);
+    else if (this.#sleeper === undefined) await this.#fallAsleep();
+    else {
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, ASLEEP_MS);
+        this.#wake = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
+  }
+
+  /** From here on, capture notifies. The loop looks once more before it waits. */
+  async #fallAsleep(): Promise<void> {
+    const client = await this.#pool.connect();
+    client.on("notification", () => this.#wake());
+    client.on("error", () => this.#wake());
+    this.#sleeper = client;
+    await client.query("listen tombolo");
+    await client.query("update tombolo.log_state set listening = true where not listening");
+  }
+
+  async #awaken(): Promise<void> {
+    const client = this.#sleeper;
+    if (client === undefined) return;
+    this.#sleeper = undefined;
+    try {
+      await client.query("update tombolo.log_state set listening = false where listening; unlisten tombolo");
+      client.removeAllListeners("notification");
+      client.removeAllListeners("error");
+      client.release();
+    } catch (error) {
+      client.release(error as Error);
+    }
+  }
+}

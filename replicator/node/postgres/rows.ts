@@ -1,0 +1,136 @@
+import type pg from "pg";
+import { textArray } from "./array-literal.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+import { typed } from "./column-sql.ts";
+import { ident } from "./identifier.ts";
+import type { TextRow } from "./incoming.ts";
+import { columnNamed } from "./set-statements.ts";
+
+/** Reads and writes of single rows, in the text that Postgres prints. */
+export interface RowAccess {
+  readonly client: pg.ClientBase;
+  /** Quoted schema of the hstore extension. */
+  readonly hstore: string;
+}
+
+const keyWhere = (table: CapturedTable, from = 1): string =>
+  table.key.map((name, index) => `t.${ident(name)} = ${typed(`$${from + index}::text`, columnNamed(table, name))}`).join(" and ");
+
+const keyValues = (table: CapturedTable, key: TextRow): (string | null)[] => table.key.map((name) => key[name] ?? null);
+
+/** Only the columns that travel. */
+export function captured(table: CapturedTable, text: string): TextRow {
+  const all = JSON.parse(text) as TextRow;
+  const row: TextRow = {};
+  for (const { name } of table.columns) row[name] = all[name] ?? null;
+  return row;
+}
+
+/** The rows with these keys, locked until the transaction ends, in key order; null where there is none. */
+export async function lockRows(access: RowAccess, table: CapturedTable, keys: readonly TextRow[]): Promise<(TextRow | null)[]> {
+  const columns = table.key.map((name) => columnNamed(table, name));
+  const arrays = columns.map((_, index) => `$${index + 1}::text[]`).join(", ");
+  const names = columns.map((_, index) => `a${index}`).join(", ");
+  const casts = columns.map((column, index) => `${typed(`a${index}`, column)} as k${index}`).join(", ");
+  const match = columns.map((column, index) => `t.${ident(column.name)} = x.k${index}`).join(" and ");
+  const { rows } = await access.client.query({
+    text: `with x as materialized (select ord, ${casts} from unnest(${arrays}) with ordinality as u(${names}, ord))
+      select x.ord, ${access.hstore}.hstore_to_json(${access.hstore}.hstore(t))::text from x join ${table.sql} as t on ${match}
+      order by ${columns.map((_, index) => `x.k${index}`).join(", ")} for update of t`,
+    values: table.key.map((name) => textArray(keys.map((key) => key[name] ?? null))),
+    rowMode: "array",
+  });
+  const found: (TextRow | null)[] = keys.map(() => null);
+  for (const [ordinal, text] of rows as [string, string][]) found[Number(ordinal) - 1] = captured(table, text);
+  return found;
+}
+
+/** The values as Postgres itself prints them once they have gone through the columns' types. */
+export async function normalise(access: RowAccess, table: CapturedTable, row: TextRow): Promise<TextRow> {
+  const names = Object.keys(row);
+  if (names.length === 0) return {};
+  const casts = names.map((name, index) => {
+    const column = columnNamed(table, name);
+    const value = typed(`$${index + 1}::text`, column);
+    // through the declared type where that cannot cut: 3 is 3.00 in a numeric(10,2)
+    return `${value} as ${ident(name)}`;
+  });
+  const { rows } = await access.client.query({
+    text: `select ${access.hstore}.hstore_to_json(${access.hstore}.hstore(r))::text from (select ${casts.join(", ")}) as r`,
+    values: names.map((name) => row[name] ?? null),
+    rowMode: "array",
+  });
+  return JSON.parse((rows[0] as [string])[0]) as TextRow;
+}
+
+/** The canonical JSON text of a key: what the change log's `key` prints as. */
+export async function keyText(access: RowAccess, table: CapturedTable, key: TextRow): Promise<string> {
+  const casts = table.key.map((name, index) => `${typed(`$${index + 1}::text`, columnNamed(table, name))} as ${ident(name)}`);
+  const { rows } = await access.client.query({
+    text: `select ${access.hstore}.hstore_to_json(${access.hstore}.hstore(r))::text from (select ${casts.join(", ")}) as r`,
+    values: keyValues(table, key),
+    rowMode: "array",
+  });
+  return (rows[0] as [string])[0];
+}
+
+/** False when a row with that key is there after all (a concurrent insert). */
+export async function insertRow(access: RowAccess, table: CapturedTable, row: TextRow): Promise<boolean> {
+  const names = Object.keys(row);
+  const result = await access.client.query({
+    text: `insert into ${table.sql} (${names.map(ident).join(", ")}) overriding system value
+      select ${names.map((name, index) => typed(`$${index + 1}::text`, columnNamed(table, name))).join(", ")}
+      on conflict (${table.key.map(ident).join(", ")}) do nothing`,
+    values: names.map((name) => row[name] ?? null),
+  });
+  return result.rowCount === 1;
+}
+
+export async function updateRow(access: RowAccess, table: CapturedTable, key: TextRow, values: TextRow): Promise<void> {
+  const names = Object.keys(values);
+  if (names.length === 0) return;
+  const sets = names.map((name, index) => `${ident(name)} = ${typed(`$${index + 1}::text`, columnNamed(table, name))}`);
+  await access.client.query({
+    text: `update ${table.sql} as t set ${sets.join(", ")} where ${keyWhere(table, names.length + 1)}`,
+    values: [...names.map((name) => values[name] ?? null), ...keyValues(table, key)],
+  });
+}
+
+export async function deleteRow(access: RowAccess, table: CapturedTable, key: TextRow): Promise<void> {
+  await access.client.query({ text: `delete from ${table.sql} as t where ${keyWhere(table)}`, values: keyValues(table, key) });
+}
+
+/** Brings the locked row from `current` to `wanted`; columns that `wanted` lacks stay. Nothing is written when nothing differs. */
+export async function bringTo(
+  access: RowAccess,
+  table: CapturedTable,
+  key: TextRow,
+  current: TextRow | null,
+  wanted: TextRow | null,
+): Promise<boolean> {
+  if (wanted === null) {
+    if (current !== null) await deleteRow(access, table, key);
+    return true;
+  }
+  if (current === null) return insertRow(access, table, { ...wanted, ...key });
+  const differing: TextRow = {};
+  for (const name in wanted) if (wanted[name] !== current[name]) differing[name] = wanted[name] as string | null;
+  await updateRow(access, table, key, differing);
+  return true;
+}
+
+/** Puts the row as it is now (or its absence) into the log as a refresh for one peer. */
+export async function putRefresh(access: RowAccess, table: CapturedTable, key: TextRow, peerId: number): Promise<void> {
+  const { hstore } = access;
+  const names = table.key.map((_, index) => `$${index + 3}::text`);
+  const travelling = textArray(table.columns.map((column) => column.name));
+  const at = names.length + 3;
+  const casts = table.key.map((name, index) => `${typed(`$${index + 3}::text`, columnNamed(table, name))} as ${ident(name)}`);
+  await access.client.query({
+    text: `insert into tombolo.change (table_id, op, segment, target, key, new)
+      select $1::int, 'R', s.segment, $2::int, (select ${hstore}.hstore(r) from (select ${casts.join(", ")}) as r),
+             (select ${hstore}.slice(${hstore}.hstore(t), $${at}::text[]) from ${table.sql} as t where ${keyWhere(table, 3)})
+        from tombolo.log_state s`,
+    values: [table.id, peerId, ...keyValues(table, key), travelling],
+  });
+}

@@ -1,0 +1,199 @@
+import type pg from "pg";
+import Cursor from "pg-cursor";
+import type { Change } from "../../change/change.ts";
+import { TomboloError } from "../../change/error.ts";
+import { type NodeName, type Position, position, type TableName } from "../../change/names.ts";
+import type { Tick } from "../change-log.ts";
+import type { TableReader, TableSnapshot } from "../table-reader.ts";
+import { textArray } from "./array-literal.ts";
+import { type CapturedTable, type CapturedTables, inReferenceOrder } from "./captured-tables.ts";
+import { ident } from "./identifier.ts";
+import { postgresError } from "./postgres-error.ts";
+import { SEEN, TICK_LOCK, tickOf } from "./ticker.ts";
+
+const FETCH = 500;
+
+/** Whole tables at a tick, for filling a peer, and the seeding of this node's own rows. */
+export class PostgresTableReader implements TableReader {
+  readonly #pool: pg.Pool;
+  readonly #tables: CapturedTables;
+  readonly #hstore: string;
+
+  constructor(options: { readonly pool: pg.Pool; readonly tables: CapturedTables; readonly hstore: string }) {
+    this.#pool = options.pool;
+    this.#tables = options.tables;
+    this.#hstore = options.hstore;
+  }
+
+  async open(names: readonly TableName[]): Promise<TableSnapshot> {
+    const tables = await this.#tables.named(names);
+    const client = await this.#pool.connect();
+    try {
+      const tick = await tickAtSnapshotOf(this.#pool, client);
+      return new PostgresSnapshot({ client, tables, tick, hstore: this.#hstore });
+    } catch (error) {
+      client.release(error as Error);
+      throw error instanceof TomboloError ? error : postgresError(error);
+    }
+  }
+
+  /**
+   * The rows and the tick come from one snapshot, so that what the log holds after the tick begins exactly where the rows end.
+   * They sort before everything else in the log (number 0): a change made while they were read must come after them.
+   */
+  async seed(peer: NodeName, names: readonly TableName[]): Promise<Position> {
+    const tables = await this.#tables.named(names);
+    const client = await this.#pool.connect();
+    let failed: Error | undefined;
+    try {
+      const stored = await storedSeed(client, peer, names);
+      if (stored !== null) return stored;
+      const { position: at } = await withTickLock(this.#pool, async () => {
+        await client.query("begin isolation level repeatable read");
+        const { rows } = await client.query<{ position: string; seen: string }>(
+          `insert into tombolo.tick (snapshot, seen, seq_high) select pg_current_snapshot(), ${SEEN}, (select last_value from tombolo.change_seq)
+           returning position, seen::text`,
+        );
+        return tickOf(rows[0] as { position: string; seen: string });
+      });
+      for (const table of inReferenceOrder(tables)) await this.#seedTable(client, peer, table, at);
+      await client.query("commit");
+      return at;
+    } catch (error) {
+      failed = error as Error;
+      throw error instanceof TomboloError ? error : postgresError(error);
+    } finally {
+      await client.query("rollback").catch(() => undefined);
+      client.release(failed);
+    }
+  }
+
+  async #seedTable(client: pg.ClientBase, peer: NodeName, table: CapturedTable, at: Position): Promise<void> {
+    const row = `${this.#hstore}.slice(${this.#hstore}.hstore(t), $3::text[])`;
+    await client.query(
+      `insert into tombolo.change (seq, table_id, op, segment, target, key, new)
+       select 0, $1::int, 'I', s.segment, p.id, ${this.#hstore}.slice(${this.#hstore}.hstore(t), $4::text[]), ${row}
+         from tombolo.log_state s, tombolo.peer p, ${table.sql} as t where p.name = $2`,
+      [table.id, peer, textArray(table.columns.map((column) => column.name)), textArray(table.key)],
+    );
+    await client.query(
+      `insert into tombolo.peer_table (peer_id, table_name, seeded_at) select id, $2, $3::bigint from tombolo.peer where name = $1
+       on conflict (peer_id, table_name) do update set seeded_at = excluded.seeded_at`,
+      [peer, table.name, at.toString()],
+    );
+  }
+}
+
+/** The position of an earlier seed that covers all of the tables; null when one of them has none. */
+async function storedSeed(client: pg.ClientBase, peer: NodeName, names: readonly TableName[]): Promise<Position | null> {
+  const { rows } = await client.query<{ seeded: string; at: string | null }>(
+    `select count(t.seeded_at) as seeded, max(t.seeded_at) as at from tombolo.peer p join tombolo.peer_table t on t.peer_id = p.id
+      where p.name = $1 and t.table_name = any ($2::text[])`,
+    [peer, textArray(names)],
+  );
+  const [row] = rows;
+  if (row === undefined || row.at === null || Number(row.seeded) < names.length) return null;
+  return position(row.at);
+}
+
+/**
+ * Begins a repeatable-read transaction on `client` and makes a tick of its very snapshot, through another connection, so that
+ * the tick is durable and visible while the transaction goes on reading.
+ */
+async function tickAtSnapshotOf(pool: pg.Pool, client: pg.ClientBase): Promise<Tick> {
+  return withTickLock(pool, async (ticking) => {
+    await client.query("begin isolation level repeatable read read only");
+    const { rows } = await client.query<{ snapshot: string; seen: string; high: string }>(
+      `select pg_current_snapshot()::text as snapshot, ${SEEN}::text as seen, (select last_value from tombolo.change_seq) as high`,
+    );
+    const [cut] = rows;
+    const made = await ticking.query<{ position: string; seen: string }>(
+      "insert into tombolo.tick (snapshot, seen, seq_high) values ($1::pg_snapshot, $2::jsonb, $3::bigint) returning position, seen::text",
+      [cut?.snapshot, cut?.seen, cut?.high],
+    );
+    return tickOf(made.rows[0] as { position: string; seen: string });
+  });
+}
+
+/**
+ * Holds the tick lock on a connection of its own: a repeatable-read transaction that waited for it itself would have taken its
+ * snapshot before the wait.
+ */
+async function withTickLock<T>(pool: pg.Pool, work: (ticking: pg.ClientBase) => Promise<T>): Promise<T> {
+  const ticking = await pool.connect();
+  try {
+    await ticking.query(`begin; ${TICK_LOCK}`);
+    const result = await work(ticking);
+    await ticking.query("commit");
+    return result;
+  } catch (error) {
+    await ticking.query("rollback").catch(() => undefined);
+    throw error;
+  } finally {
+    ticking.release();
+  }
+}
+
+class PostgresSnapshot implements TableSnapshot {
+  readonly tick: Tick;
+  readonly #client: pg.PoolClient;
+  readonly #tables: readonly CapturedTable[];
+  readonly #hstore: string;
+
+  constructor(options: {
+    readonly client: pg.PoolClient;
+    readonly tables: readonly CapturedTable[];
+    readonly tick: Tick;
+    readonly hstore: string;
+  }) {
+    this.tick = options.tick;
+    this.#client = options.client;
+    this.#tables = options.tables;
+    this.#hstore = options.hstore;
+  }
+
+  async *rows(maxRows: number, maxBytes: number): AsyncGenerator<readonly Change[]> {
+    const changedAt = Date.now() * 1000;
+    for (const table of inReferenceOrder(this.#tables)) {
+      const index = this.#tables.indexOf(table);
+      const columns = table.columns.map((column) => ident(column.name)).join(", ");
+      const cursor = this.#client.query(
+        new Cursor<[string, string]>(
+          `select ${this.#hstore}.hstore_to_json(${this.#hstore}.slice(h, $1::text[]))::text, ${this.#hstore}.hstore_to_json(h)::text
+             from (select ${this.#hstore}.hstore(t) as h from (select ${columns} from only ${table.sql}) as t offset 0) as r`,
+          [textArray(table.key)],
+          { rowMode: "array" },
+        ),
+      );
+      let group: Change[] = [];
+      let bytes = 0;
+      let fetch = FETCH;
+      for (;;) {
+        const rows = await cursor.read(fetch);
+        if (rows.length === 0) break;
+        let fetched = 0;
+        for (const [key, row] of rows) {
+          fetched += row.length;
+          if (group.length > 0 && (group.length >= maxRows || bytes + row.length > maxBytes)) {
+            yield group;
+            group = [];
+            bytes = 0;
+          }
+          group.push({ table: index, op: "I", key, old: null, new: row, changedAt });
+          bytes += row.length;
+        }
+        fetch = Math.max(10, Math.min(2000, Math.floor((maxBytes * rows.length) / (2 * fetched))));
+      }
+      await cursor.close();
+      if (group.length > 0) yield group;
+    }
+  }
+
+  async close(): Promise<void> {
+    let failed: Error | undefined;
+    await this.#client.query("rollback").catch((error: Error) => {
+      failed = error;
+    });
+    this.#client.release(failed);
+  }
+}
