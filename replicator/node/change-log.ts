@@ -11,7 +11,14 @@ export interface Tick {
 }
 
 export interface ReadRequest {
-  /** Who reads: what came from this peer is left out (no echo), refreshes meant for it are put in. */
+  /**
+   * Who reads: what came from this peer is left out (no echo), refreshes meant for it are put in.
+   *
+   * An echo may be left out only while nothing else that this reader gets was said about the row before it: the reader applies what it
+   * gets over its own row, so another's change that its own has since replaced would otherwise be the last it hears. So in the range,
+   * either the reader's own changes of a row that follow others' are put in, or the node that applied them over entries which
+   * the reader had not seen (`PacketHeader.seen`) logged a refresh after them. `test/unit/judge-simulation.test.ts` shows both the need and the cure.
+   */
   readonly reader: NodeName;
   readonly tables: readonly TableName[];
   /** Exclusive. */
