@@ -37,7 +37,7 @@ export function draftTopology(options: { name: string; nodes: readonly Found[]; 
     else if (ambiguous(hub, having, shape))
       leftOut.push({ table: shape.table, reason: "a SQLite table has the name of two tables of the hub" });
     else if (shape.key.length === 0) leftOut.push({ table: shape.table, reason: "has no primary key" });
-    else candidates.push({ table: shape.table, children: having.map(({ config }) => config.name) });
+    else candidates.push({ table: topologyName(hub.config.type, shape.table), children: having.map(({ config }) => config.name) });
   }
   const channels = grouped(candidates);
   const lines = [
@@ -75,6 +75,13 @@ export function draftTopology(options: { name: string; nodes: readonly Found[]; 
 function matches(hub: Found, child: Found, table: string, other: string): boolean {
   if (hub.config.type === child.config.type) return table === other;
   return hub.config.type === "postgres" ? bare(table) === other : table === bare(other);
+}
+
+/** As the topology writes it: a part with a dot, a space or a quote in double quotes. */
+function topologyName(type: "postgres" | "sqlite", table: string): string {
+  const part = (name: string) => (/^[^".\s]+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`);
+  const dot = table.indexOf(".");
+  return type === "sqlite" || dot === -1 ? part(table) : `${part(table.slice(0, dot))}.${part(table.slice(dot + 1))}`;
 }
 
 const bare = (table: string): string => table.slice(table.indexOf(".") + 1);

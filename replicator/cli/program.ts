@@ -75,7 +75,10 @@ function addVerb(program: Command, verb: Verb, hidden: boolean, act: Act): void 
 }
 
 function groupOf(program: Command, name: string): Command {
-  return program.commands.find((command) => command.name() === name) ?? program.command(name).description(`work with ${name}`);
+  return (
+    program.commands.find((command) => command.name() === name) ??
+    program.command(name).helpCommand(false).description(`work with single ${name}: see tombolo ${name} --help`)
+  );
 }
 
 function contextOf(globals: GlobalOptions, options: ProgramOptions, out: Output): CommandContext {

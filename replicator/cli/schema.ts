@@ -1,4 +1,4 @@
-import { topologySchema } from "../topology/load.ts";
+import { topologySchema } from "../topology/json-schema.ts";
 import { EXIT } from "./exit-codes.ts";
 import type { Verb } from "./verb.ts";
 
