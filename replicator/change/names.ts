@@ -29,3 +29,5 @@ export const packetNumber = (value: bigint | string | number): PacketNumber => B
 
 /** The position before everything: a reader that has read nothing yet. */
 export const START: Position = 0n as Position;
+
+export const earlier = (a: Position, b: Position): Position => (a < b ? a : b);

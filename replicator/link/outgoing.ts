@@ -1,6 +1,6 @@
 import type { Change } from "../change/change.ts";
 import { foldGroup, partsOf } from "../change/fold.ts";
-import type { Position, TableName } from "../change/names.ts";
+import { earlier, type Position, type TableName } from "../change/names.ts";
 import type { Part } from "../change/packet.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { PeerState } from "../node/target.ts";
@@ -47,7 +47,7 @@ export function outgoing(options: {
   }
   const after = channels.reduce<Position>((lowest, { name }) => {
     const at = state.channels.get(name)?.position ?? tick.position;
-    return at < lowest ? at : lowest;
+    return earlier(at, lowest);
   }, tick.position);
   return { tables, after, parts: parts() };
 }

@@ -1,5 +1,5 @@
 import { TomboloError } from "../change/error.ts";
-import { type ChannelName, type Epoch, type NodeName, type Position, START } from "../change/names.ts";
+import { type ChannelName, type Epoch, earlier, type NodeName, type Position, START } from "../change/names.ts";
 import type { PacketHeader, Part, Receipt } from "../change/packet.ts";
 import type { Codec } from "../change/packet-compression.ts";
 import { meteredPacket } from "../change/packet-meter.ts";
@@ -251,7 +251,7 @@ export class Transfer {
     for (const channels of flow.groups) {
       const behind = channels.map(({ name }) => name).filter((name) => (progress.get(name)?.position ?? tick.position) < tick.position);
       if (behind.length === 0 || this.#knownEmptyTo < tick.position) continue;
-      const after = behind.reduce<Position>((lowest, name) => minimum(lowest, progress.get(name)?.position ?? lowest), tick.position);
+      const after = behind.reduce<Position>((lowest, name) => earlier(lowest, progress.get(name)?.position ?? lowest), tick.position);
       await this.#apply({ tick, epoch, context, after, channels: behind, tables: [], parts: nothing() });
     }
   }
@@ -262,7 +262,7 @@ export class Transfer {
     const state = await this.#peerState();
     const names = flow.groups.flatMap((channels) => channels.map(({ name }) => name));
     // a node whose neighbour reads nothing from it still has its log purged
-    const durable = names.reduce<Position>((lowest, name) => minimum(lowest, state.channels.get(name)?.position ?? START), tick.position);
+    const durable = names.reduce<Position>((lowest, name) => earlier(lowest, state.channels.get(name)?.position ?? START), tick.position);
     if (durable === this.#acknowledged) return;
     this.#acknowledgedAt = now();
     this.#acknowledged = durable;
@@ -272,8 +272,6 @@ export class Transfer {
 
 /** Stands for "no channel at all" in what a peer has acknowledged. */
 const NOTHING_READ = "-" as ChannelName;
-
-const minimum = (a: Position, b: Position): Position => (a < b ? a : b);
 
 /** What the target's state is after it applied the packet, without asking. */
 function advancedState(state: PeerState, header: PacketHeader, receipt: Receipt): PeerState {

@@ -164,14 +164,14 @@ async function lockPeer(client: pg.ClientBase, name: NodeName): Promise<LockedPe
     });
   }
   return {
-    id: Number(row["id"]),
-    epoch: row["epoch"] ?? null,
-    number: BigInt(row["received_packet_no"] as string),
-    digest: row["received_digest"] as string,
-    receipt: row["receipt"] ?? null,
-    received: JSON.parse(row["received"] as string) as StoredProgress,
-    forwards: row["forwards"] === "t",
-    hasParked: row["has_parked"] === "t",
+    id: Number(row.id),
+    epoch: row.epoch ?? null,
+    number: BigInt(row.received_packet_no as string),
+    digest: row.received_digest as string,
+    receipt: row.receipt ?? null,
+    received: JSON.parse(row.received as string) as StoredProgress,
+    forwards: row.forwards === "t",
+    hasParked: row.has_parked === "t",
   };
 }
 

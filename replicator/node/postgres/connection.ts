@@ -43,6 +43,10 @@ export const PINNED: { readonly [setting: string]: string } = {
   idle_in_transaction_session_timeout: "10min",
   transform_null_equals: "off",
   client_min_messages: "warning",
+  // The segments of the change log are never analysed, and a plan that scans one to look for nothing costs seconds: the index serves.
+  // The penalty would set off compilation, so that is off too; no statement here is worth compiling.
+  enable_seqscan: "off",
+  jit: "off",
 };
 
 const asText = { getTypeParser: () => (value: unknown) => value } as unknown as pg.CustomTypesConfig;

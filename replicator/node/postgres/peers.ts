@@ -44,15 +44,15 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
     [name],
   );
   const [row] = rows;
-  const progress = JSON.parse(row?.["received"] ?? "{}") as StoredProgress;
+  const progress = JSON.parse(row?.received ?? "{}") as StoredProgress;
   return {
-    epoch: row?.["epoch"] == null ? null : epoch(row["epoch"]),
-    number: packetNumber(row?.["received_packet_no"] ?? 0n),
-    digest: row?.["received_digest"] ?? "",
+    epoch: row?.epoch == null ? null : epoch(row.epoch),
+    number: packetNumber(row?.received_packet_no ?? 0n),
+    digest: row?.received_digest ?? "",
     channels: progressMap(progress),
-    tables: new Set((JSON.parse(row?.["tables"] ?? "[]") as string[]).map(tableName)),
-    paused: row?.["state"] === "paused",
-    hasParked: row?.["has_parked"] === "t",
+    tables: new Set((JSON.parse(row?.tables ?? "[]") as string[]).map(tableName)),
+    paused: row?.state === "paused",
+    hasParked: row?.has_parked === "t",
   };
 }
 

@@ -20,34 +20,34 @@ export async function retryParkedChanges(session: ApplySession, tables: Captured
   const waiting = new Set<string>();
   let through = 0;
   for (const row of rows) {
-    const name = tableName(row["table_name"] as string);
+    const name = tableName(row.table_name as string);
     const table = known.get(name);
     const rule = session.context.rules.get(name);
-    const id = blockedBy(name, row["key"] as string);
+    const id = blockedBy(name, row.key as string);
     if (table === undefined || rule === undefined || waiting.has(id)) continue;
-    const incoming = new IncomingTable(table, JSON.parse(row["shape"] as string) as TableShape, rule);
+    const incoming = new IncomingTable(table, JSON.parse(row.shape as string) as TableShape, rule);
     const error = await inSavepoint(session, () =>
       applyRow(
         session,
         incoming.incoming({
           table: 0,
-          op: row["op"] as Op,
-          key: row["key"] as string,
-          old: row["old"] ?? null,
-          new: row["new"] ?? null,
-          changedAt: Math.round(Number(row["changed_at"]) * 1e6),
+          op: row.op as Op,
+          key: row.key as string,
+          old: row.old ?? null,
+          new: row.new ?? null,
+          changedAt: Math.round(Number(row.changed_at) * 1e6),
         }),
       ),
     );
     if (error === null) {
       through += 1;
-      await session.client.query("delete from tombolo.parked_change where id = $1", [row["id"]]);
+      await session.client.query("delete from tombolo.parked_change where id = $1", [row.id]);
     } else {
       waiting.add(id);
       const { code, reason } = describe(error);
       await session.client.query(
         "update tombolo.parked_change set attempts = attempts + 1, tried_at = clock_timestamp(), code = $2, reason = $3 where id = $1",
-        [row["id"], code, reason],
+        [row.id, code, reason],
       );
     }
   }
