@@ -116,6 +116,23 @@ describe("SQLite to SQLite", () => {
   });
 });
 
+describe("texts that no Postgres of today prints", () => {
+  test.each([
+    ["bytea", "bytea", "BLOB", ["\\x0", "\\xzz", "abc", "", "\\000"]],
+    ["bigint", "int8", "INTEGER", ["", "1.0", "abc", "0x1", "1e3", " 1"]],
+    ["boolean", "bool", "BOOLEAN", ["true", "1", ""]],
+    ["double precision", "float8", "REAL", ["", "abc", "1,5"]],
+    ["numeric(10,2)", "numeric", "NUMERIC", ["3", "3.0", "3.000", "", "x"]],
+  ] as const)("%s refuses them instead of guessing", (type, base, sqliteType, texts) => {
+    const convert = compileToSqlite(column(type, base), "postgres", column(sqliteType), false);
+    for (const text of texts)
+      expect(
+        orRefused(() => convert(text)),
+        text,
+      ).toBe("refused");
+  });
+});
+
 describe("Postgres to Postgres", () => {
   test("text goes as it is; anything else is a broken sender", () => {
     const text = column("text", "text");

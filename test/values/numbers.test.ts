@@ -117,6 +117,18 @@ describe("decimals", () => {
     expect(fractionDigits(read("1.2300"))).toBe(2);
   });
 
+  test("a scale below zero takes only what it would not round, one above the precision only what fits", () => {
+    const read = (value: string, type: string) =>
+      orRefused(() => toPostgresText({ i: value }, column("INTEGER"), "sqlite", column(type, "numeric")));
+    expect(read("12300", "numeric(5,-2)")).toBe("12300");
+    expect(read("12345", "numeric(5,-2)")).toBe("refused");
+    expect(read("12345600", "numeric(5,-2)")).toBe("refused");
+    const readReal = (value: string) =>
+      orRefused(() => toPostgresText({ r: value }, column("REAL"), "sqlite", column("numeric(2,4)", "numeric")));
+    expect(readReal("0.0012")).toBe("0.0012");
+    expect(readReal("0.012")).toBe("refused");
+  });
+
   test("a numeric with a scale never comes back with another digit", () => {
     const numeric = fc
       .tuple(fc.bigInt({ min: -(10n ** 20n), max: 10n ** 20n }), fc.integer({ min: 0, max: 6 }))

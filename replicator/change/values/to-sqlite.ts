@@ -126,8 +126,6 @@ function numeric(text: string, scale: number | undefined, kind: ColumnKind): Bin
     if (kind === "strict_integer") return undefined;
   }
   const value = Number(text);
-  // what would become an INTEGER was not one digit for digit, see above
-  if (integers && becomesInteger(value)) return undefined;
   return numericOfReal(value, scale) === text ? value : undefined;
 }
 
@@ -154,7 +152,7 @@ function numberInText(text: string, kind: ColumnKind): bigint | number | undefin
     if (isInt64(whole) && String(whole) === text) return whole;
   }
   const value = Number(text);
-  return textOfReal(value) === text && !(kind === "number" && becomesInteger(value)) ? value : undefined;
+  return textOfReal(value) === text ? value : undefined;
 }
 
 /** How a REAL reads as text of a text type; undefined where it has no plain decimal. */
