@@ -81,7 +81,7 @@ function groups(log: readonly Change[], cuts: readonly number[]): Change[][] {
 
 const world = fc.record({
   before: fc.array(edit, { maxLength: 6 }),
-  edits: fc.array(edit, { maxLength: 40 }),
+  edits: fc.array(edit, { maxLength: 40, size: "max" }),
   cuts: fc.array(fc.nat(40), { maxLength: 6 }),
 });
 
