@@ -21,7 +21,14 @@ function sameDatabases(draft: Draft, source: Source, folder: string): Fault[] {
       return [];
     }
     const message = `The nodes ${called(earlier)} and ${called(node)} are the same database.`;
-    return [{ ...source.place((node.url ?? node.file)?.path ?? node.path), code: "SAME_DATABASE", message, hint: "Every node needs a database of its own." }];
+    return [
+      {
+        ...source.place((node.url ?? node.file)?.path ?? node.path),
+        code: "SAME_DATABASE",
+        message,
+        hint: "Every node needs a database of its own.",
+      },
+    ];
   });
 }
 
@@ -59,12 +66,22 @@ function settings(source: Source): Fault[] {
   const max = wait("max", "32s");
   if (initial !== null && max !== null && initial > max) {
     const key = valueAt(source.value, ["retry", "max"]) === undefined ? "initial" : "max";
-    faults.push({ ...source.place(["retry", key]), code: "RETRY_ORDER", message: "The first wait is longer than the longest.", hint: "Make `retry.max` at least `retry.initial`." });
+    faults.push({
+      ...source.place(["retry", key]),
+      code: "RETRY_ORDER",
+      message: "The first wait is longer than the longest.",
+      hint: "Make `retry.max` at least `retry.initial`.",
+    });
   }
   const compression = valueAt(source.value, ["batch", "compression"]);
   if (compression === "zstd" && !("zstdCompress" in zlib)) {
     const message = `This Node (${process.versions.node}) has no zstd.`;
-    faults.push({ ...source.place(["batch", "compression"]), code: "ZSTD_UNAVAILABLE", message, hint: "Use gzip, or Node 22.15 or newer." });
+    faults.push({
+      ...source.place(["batch", "compression"]),
+      code: "ZSTD_UNAVAILABLE",
+      message,
+      hint: "Use gzip, or Node 22.15 or newer.",
+    });
   }
   return faults;
 }

@@ -68,16 +68,31 @@ function conflictSettings(table: DraftTable, source: Source): Fault[] {
   const fault = (at: Place, code: string, message: string, hint: string): void => void faults.push({ ...at, code, message, hint });
   const policy = table.policy.text;
   const has = (key: string): boolean => valueAt(table.conflict, [key]) !== undefined;
-  for (const [key, owner] of [["columns", "merge"], ["groups", "merge"], ["otherwise", "merge"], ["module", "module"]] as const) {
+  for (const [key, owner] of [
+    ["columns", "merge"],
+    ["groups", "merge"],
+    ["otherwise", "merge"],
+    ["module", "module"],
+  ] as const) {
     if (!has(key) || policy === owner) continue;
     const hint = `Remove it, or set \`policy: ${owner}\`.`;
-    fault(source.keyPlace([...path, key]), "CONFLICT_KEY_UNUSED", `\`${key}\` belongs to the policy \`${owner}\`; the policy here is ${table.policy.shown}.`, hint);
+    fault(
+      source.keyPlace([...path, key]),
+      "CONFLICT_KEY_UNUSED",
+      `\`${key}\` belongs to the policy \`${owner}\`; the policy here is ${table.policy.shown}.`,
+      hint,
+    );
   }
   if (policy === "module" && !has("module")) {
     fault(table.policy.place, "MODULE_MISSING", "The policy `module` needs the module.", "Add `module: ./decide.js`.");
   }
   if (policy === "merge" && !has("columns") && !has("groups")) {
-    fault(table.policy.place, "MERGE_WITHOUT_COLUMNS", "The policy `merge` does not say what to merge.", "Add `columns` (column: text, json, set or counter) or `groups`.");
+    fault(
+      table.policy.place,
+      "MERGE_WITHOUT_COLUMNS",
+      "The policy `merge` does not say what to merge.",
+      "Add `columns` (column: text, json, set or counter) or `groups`.",
+    );
   }
   if (policy === "merge") faults.push(...mergeColumns(table, path, source));
   return faults;
@@ -100,7 +115,8 @@ function mergeColumns(table: DraftTable, path: Path, source: Source): Fault[] {
   }
   const groups = valueAt(table.conflict, ["groups"]);
   for (const [i, group] of (Array.isArray(groups) ? groups : []).entries()) {
-    for (const [j, column] of (Array.isArray(group) ? group : []).entries()) take(column, "in a group", source.place([...path, "groups", i, j]));
+    for (const [j, column] of (Array.isArray(group) ? group : []).entries())
+      take(column, "in a group", source.place([...path, "groups", i, j]));
   }
   return faults;
 }
@@ -108,12 +124,21 @@ function mergeColumns(table: DraftTable, path: Path, source: Source): Fault[] {
 /** A policy decides about what comes up from a child. Where nothing ever does, someone expects something that will not happen. */
 function policiesWithoutEffect(draft: Draft): Fault[] {
   return draft.channels.flatMap((channel) => {
-    const uses = [...draft.links, ...draft.groups].flatMap((user) => user.channels.filter((use) => use.channel !== undefined && use.channel.text === channel.name?.text));
+    const uses = [...draft.links, ...draft.groups].flatMap((user) =>
+      user.channels.filter((use) => use.channel !== undefined && use.channel.text === channel.name?.text),
+    );
     if (uses.length === 0 || uses.some((use) => use.direction !== "down")) return [];
     return channel.tables.flatMap(({ policy, name }) => {
       if (policy === undefined || policy.text === "parent_wins") return [];
       const message = `The policy ${policy.shown} of ${name?.shown ?? "this table"} never decides anything: the channel ${channel.name?.shown} only goes down.`;
-      return [{ ...policy.place, code: "POLICY_WITHOUT_EFFECT", message, hint: "Remove `conflict`, or let the channel travel `both` or `up` in a link." }];
+      return [
+        {
+          ...policy.place,
+          code: "POLICY_WITHOUT_EFFECT",
+          message,
+          hint: "Remove `conflict`, or let the channel travel `both` or `up` in a link.",
+        },
+      ];
     });
   });
 }

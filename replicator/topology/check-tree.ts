@@ -1,10 +1,10 @@
-import { type Draft, type DraftGroup, type DraftLink, type DraftUse, type Word } from "./draft.ts";
-import type { Fault, Place, Source } from "./source.ts";
-import { didYouMean } from "./suggest.ts";
+import type { Draft, DraftGroup, DraftLink, DraftUse, Word } from "./draft.ts";
 import { duplicates } from "./duplicates.ts";
+import type { Fault } from "./source.ts";
+import { didYouMean } from "./suggest.ts";
 
 /** Nodes and links: names that exist, one tree, channels that reach every node they are wanted at, directions that fit together. */
-export function checkTree(draft: Draft, source: Source): Fault[] {
+export function checkTree(draft: Draft): Fault[] {
   const faults = [
     ...duplicates(draft.nodes, "DUPLICATE_NODE", "node"),
     ...duplicates(draft.channels, "DUPLICATE_CHANNEL", "channel"),
@@ -15,9 +15,10 @@ export function checkTree(draft: Draft, source: Source): Fault[] {
   ];
   const { parentLink, faults: linkFaults } = growTree(draft);
   faults.push(...linkFaults);
-  // with a link that points nowhere the rest is guesswork
-  const complete = faults.every((fault) => fault.code !== "UNKNOWN_NODE") && draft.links.every((link) => link.parent && link.child);
-  if (complete) faults.push(...lonelyNodes(draft, parentLink, source));
+  // with a link that points nowhere or back, which node is left over is guesswork
+  const complete =
+    faults.every(({ code }) => code !== "UNKNOWN_NODE" && code !== "LINK_CYCLE") && draft.links.every((link) => link.parent && link.child);
+  if (complete) faults.push(...lonelyNodes(draft, parentLink));
   for (const user of [...draft.links, ...draft.groups]) {
     const above = user.parent && parentLink.get(user.parent.text);
     if (above) faults.push(...passedDown(user, above));
@@ -98,7 +99,11 @@ function growTree(draft: Draft): { parentLink: ReadonlyMap<string, DraftLink>; f
       const message = `The node ${child.shown} has a second parent, ${parent.shown}; the first, ${earlier.parent?.shown}, is in line ${earlier.child?.place.line}.`;
       fault("TWO_PARENTS", message, "Links make a tree: keep one of the two.");
     } else if (isBelow(parent.text, child.text, parentLink)) {
-      fault("LINK_CYCLE", `The link closes a circle: ${parent.shown} is already below ${child.shown}.`, "Links make a tree with one hub at its top: remove one link of the circle.");
+      fault(
+        "LINK_CYCLE",
+        `The link closes a circle: ${parent.shown} is already below ${child.shown}.`,
+        "Links make a tree with one hub at its top: remove one link of the circle.",
+      );
     } else {
       parentLink.set(child.text, link);
     }
@@ -112,16 +117,17 @@ function isBelow(node: string, above: string, parentLink: ReadonlyMap<string, Dr
 }
 
 /** Nodes that no link names, and hubs beyond the first. */
-function lonelyNodes(draft: Draft, parentLink: ReadonlyMap<string, DraftLink>, source: Source): Fault[] {
+function lonelyNodes(draft: Draft, parentLink: ReadonlyMap<string, DraftLink>): Fault[] {
   const parents = new Set([...draft.links, ...draft.groups].map((user) => user.parent?.text));
   const faults: Fault[] = [];
   let hub: Word | undefined;
   const seen = new Set<string>();
   for (const node of draft.nodes) {
-    if (node.name === undefined || seen.has(node.name.text)) continue;
-    seen.add(node.name.text);
+    // the second of two nodes of one name has been reported
+    if (node.name === undefined || seen.has(node.name.text.toLowerCase())) continue;
+    seen.add(node.name.text.toLowerCase());
     if (parentLink.has(node.name.text)) continue;
-    const place: Place = node.name.place ?? source.place(node.path);
+    const place = node.name.place;
     if (!parents.has(node.name.text)) {
       const hint = "Add a link with it as parent or child, or remove the node.";
       faults.push({ ...place, code: "NODE_WITHOUT_LINK", message: `The node ${node.name.shown} is in no link.`, hint });
@@ -145,7 +151,12 @@ function passedDown(user: DraftLink | DraftGroup, above: DraftLink): Fault[] {
     const parent = user.parent?.shown ?? "";
     if (aboveUse === undefined) {
       const message = `The channel ${channel.shown} does not reach ${parent}: it is not in the link between ${above.parent?.shown} and ${parent}.`;
-      faults.push({ ...channel.place, code: "CHANNEL_NOT_AT_PARENT", message, hint: `Add it to the link in line ${above.child?.place.line}, or remove it here.` });
+      faults.push({
+        ...channel.place,
+        code: "CHANNEL_NOT_AT_PARENT",
+        message,
+        hint: `Add it to the link in line ${above.child?.place.line}, or remove it here.`,
+      });
     } else if (aboveUse.direction === "down" && (use.direction === "up" || use.direction === "both")) {
       const message = `The channel ${channel.shown} comes up to ${parent} here, but only goes down between ${above.parent?.shown} and ${parent}: the changes would end there.`;
       const hint = `Make it \`down\` here, or \`both\` in the link in line ${above.child?.place.line}.`;

@@ -153,11 +153,17 @@ export function readDraft(source: Source): Draft {
       params: paramNames([...path, "params"]),
       channels: items([...path, "channels"]).map(use),
     })),
-    reconcile: items(["reconcile"]).map((path) => ({ path, name: word([...path, "name"]), links: items([...path, "links"]).flatMap((item) => word(item) ?? []) })),
+    reconcile: items(["reconcile"]).map((path) => ({
+      path,
+      name: word([...path, "name"]),
+      links: items([...path, "links"]).flatMap((item) => word(item) ?? []),
+    })),
   };
 }
 
-const isMap = (value: unknown): value is { readonly [key: string]: unknown } => typeof value === "object" && value !== null && !Array.isArray(value);
+const isMap = (value: unknown): value is { readonly [key: string]: unknown } =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
 
 /** The name of a thing for messages, or its path when it has none. */
-export const called = (thing: { readonly path: Path; readonly name: Word | undefined }): string => thing.name?.shown ?? `\`${pathText(thing.path)}\``;
+export const called = (thing: { readonly path: Path; readonly name: Word | undefined }): string =>
+  thing.name?.shown ?? `\`${pathText(thing.path)}\``;

@@ -77,7 +77,12 @@ export const filePath = (about: About) =>
       code: "BAD_PATH",
       message: "is not the path of a file",
       hint: "Give a path on disk, relative to the topology's folder or absolute; `:memory:` and `file:` URIs can't be replicated.",
-      test: (text) => text !== "" && !text.includes("\0") && !/^(:|[a-z][a-z0-9+.-]+:)/i.test(text) && !/[/\\]$/.test(text) && posix.basename(text) !== "..",
+      test: (text) =>
+        text !== "" &&
+        !text.includes("\0") &&
+        !/^(:|[a-z][a-z0-9+.-]+:)/i.test(text) &&
+        !/[/\\]$/.test(text) &&
+        posix.basename(text) !== "..",
     },
     about,
   );
@@ -115,7 +120,7 @@ export const tableName = (about: About) =>
     {
       code: "BAD_TABLE_NAME",
       message: "is not the name of a table that can be replicated",
-      hint: 'Write schema.table exactly as in the database, a part with a dot or space in double quotes: \'shop."order lines"\'. Tables of the database itself and of Tombolo do not travel.',
+      hint: "Write schema.table exactly as in the database, a part with a dot or space in double quotes: 'shop.\"order lines\"'. Tables of the database itself and of Tombolo do not travel.",
       test: (text) => {
         const place = parseTableName(text);
         return place !== null && !isReservedSchema(place.schema);
@@ -200,6 +205,12 @@ const LINK = /^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\/[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$
 
 export const linkName = (about: About) =>
   ruled(
-    { code: "BAD_LINK", message: "does not name a link", hint: "Write PARENT/CHILD, e.g. hub/store-1.", test: (text) => LINK.test(text), pattern: LINK },
+    {
+      code: "BAD_LINK",
+      message: "does not name a link",
+      hint: "Write PARENT/CHILD, e.g. hub/store-1.",
+      test: (text) => LINK.test(text),
+      pattern: LINK,
+    },
     about,
   );

@@ -1,5 +1,19 @@
 import { z } from "zod";
-import { cron, described, duration, filePath, linkName, listen, name, postgresUrl, size, sqliteTableName, tableName, timeZone, words } from "./fields.ts";
+import {
+  cron,
+  described,
+  duration,
+  filePath,
+  linkName,
+  listen,
+  name,
+  postgresUrl,
+  size,
+  sqliteTableName,
+  tableName,
+  timeZone,
+  words,
+} from "./fields.ts";
 
 /**
  * The shape of a topology file, with what each key means. From here come the checks of a file's shape, the JSON Schema for
@@ -8,7 +22,11 @@ import { cron, described, duration, filePath, linkName, listen, name, postgresUr
  */
 
 const postgresNode = z.strictObject({
-  name: name({ description: "The node's name: in links, commands, metrics and the conflict history. It stays with the database; renaming makes a new node.", examples: ["hub"] }),
+  name: name({
+    description:
+      "The node's name: in links, commands, metrics and the conflict history. It stays with the database; renaming makes a new node.",
+    examples: ["hub"],
+  }),
   type: z.literal("postgres").meta({ description: "The database is a Postgres, 13 or newer." }),
   url: postgresUrl({
     description:
@@ -19,10 +37,9 @@ const postgresNode = z.strictObject({
     description: "The password, where it is not in `url`. Here it needs no percent-encoding, whatever characters it has.",
     examples: ["${file:/run/secrets/hub_password}"],
   }).optional(),
-  capture: z
-    .enum(["trigger", "slot"])
-    .default("trigger")
-    .meta({ description: "How changes are captured: by triggers on the tables, or from a logical replication slot, which costs writers nothing." }),
+  capture: z.enum(["trigger", "slot"]).default("trigger").meta({
+    description: "How changes are captured: by triggers on the tables, or from a logical replication slot, which costs writers nothing.",
+  }),
 });
 
 const sqliteNode = z.strictObject({
@@ -51,15 +68,22 @@ const conflict = z.strictObject({
     .enum(["parent_wins", "child_wins", "newest_wins", "manual"])
     .optional()
     .meta({ description: "For `merge`: what decides where both sides changed the same thing. `parent_wins` where the file is silent." }),
-  module: filePath({ description: "For `module`: an ES module that decides; a relative path starts at the topology's folder.", examples: ["./decide-orders.js"] }).optional(),
+  module: filePath({
+    description: "For `module`: an ES module that decides; a relative path starts at the topology's folder.",
+    examples: ["./decide-orders.js"],
+  }).optional(),
 });
 
 const table = z.strictObject({
   name: tableName({
-    description: "The table, as `schema.table` or `table` (which is `public.table`), written exactly as in the database. Parts with dots or spaces go in double quotes.",
+    description:
+      "The table, as `schema.table` or `table` (which is `public.table`), written exactly as in the database. Parts with dots or spaces go in double quotes.",
     examples: ["shop.orders"],
   }),
-  sqlite_name: sqliteTableName({ description: "The table's name in SQLite nodes, where it is not the name without its schema.", examples: ["orders"] }).optional(),
+  sqlite_name: sqliteTableName({
+    description: "The table's name in SQLite nodes, where it is not the name without its schema.",
+    examples: ["orders"],
+  }).optional(),
   conflict: z
     .union([policy, conflict])
     .default("parent_wins")
@@ -81,18 +105,32 @@ const table = z.strictObject({
     examples: ["region = :region"],
   }).optional(),
   ids: z
-    .strictObject({ stride: z.int().min(2).max(1_000_000).meta({ description: "How far apart two ids of one node are: at least the number of nodes that insert.", examples: [100] }) })
+    .strictObject({
+      stride: z
+        .int()
+        .min(2)
+        .max(1_000_000)
+        .meta({ description: "How far apart two ids of one node are: at least the number of nodes that insert.", examples: [100] }),
+    })
     .optional()
     .meta({ description: "Gives each node numbers of its own for new rows, so that two nodes never use the same id." }),
 });
 
 const channel = z.strictObject({
   name: name({ description: "The channel's name.", examples: ["sales"] }),
-  priority: z.int().min(0).max(1_000_000).default(100).meta({ description: "Channels with a lower number travel first.", examples: [10] }),
+  priority: z
+    .int()
+    .min(0)
+    .max(1_000_000)
+    .default(100)
+    .meta({ description: "Channels with a lower number travel first.", examples: [10] }),
   tables: z
     .array(z.union([tableName({ description: "A table with everything at its default.", examples: ["shop.prices"] }), table]))
     .min(1)
-    .meta({ description: "The tables that travel together. A table is in one channel only; an item that is just a name has everything else at its default." }),
+    .meta({
+      description:
+        "The tables that travel together. A table is in one channel only; an item that is just a name has everything else at its default.",
+    }),
 });
 
 const direction = z.enum(["both", "down", "up"]);
@@ -107,7 +145,10 @@ const linkChannels = z
     ]),
   )
   .min(1)
-  .meta({ description: "The channels that travel here; an item that is just a name goes both ways.", examples: [[{ name: "sales", direction: "both" }]] });
+  .meta({
+    description: "The channels that travel here; an item that is just a name goes both ways.",
+    examples: [[{ name: "sales", direction: "both" }]],
+  });
 
 const PARAMETER = z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/);
 
@@ -117,7 +158,10 @@ const link = z.strictObject({
   params: z
     .record(PARAMETER, z.string())
     .default({})
-    .meta({ description: "Values for the `:names` in the filters of the tables that travel here; always text.", examples: [{ region: "north" }] }),
+    .meta({
+      description: "Values for the `:names` in the filters of the tables that travel here; always text.",
+      examples: [{ region: "north" }],
+    }),
   channels: linkChannels,
 });
 
@@ -133,7 +177,10 @@ const group = z.strictObject({
 
 const reconcile = z.strictObject({
   name: name({ description: "The schedule's name, in metrics and run records.", examples: ["nightly"] }),
-  cron: cron({ description: "When: minute, hour, day of month, month, weekday; a sixth field in front is seconds.", examples: ["0 3 * * *"] }),
+  cron: cron({
+    description: "When: minute, hour, day of month, month, weekday; a sixth field in front is seconds.",
+    examples: ["0 3 * * *"],
+  }),
   timezone: timeZone({ description: "The time zone of `cron`.", examples: ["UTC", "Europe/Berlin"] }).default("UTC"),
   links: z
     .union([z.literal("all"), z.array(linkName({ description: "One link.", examples: ["hub/store-1"] })).min(1)])
@@ -146,10 +193,20 @@ const reconcile = z.strictObject({
 });
 
 const batch = z.strictObject({
-  max_rows: z.int().min(1).max(1_000_000).default(5000).meta({ description: "A batch holds at most this many changes (a single transaction is never cut, only streamed)." }),
+  max_rows: z
+    .int()
+    .min(1)
+    .max(1_000_000)
+    .default(5000)
+    .meta({ description: "A batch holds at most this many changes (a single transaction is never cut, only streamed)." }),
   max_bytes: size({ description: "A batch is at most this big before compression.", examples: ["4MiB"] }, "1KiB").default("4MiB"),
-  max_wait: duration({ description: "A change waits at most this long for others to travel with.", examples: ["50ms"] }, "0ms").default("50ms"),
-  compression: z.enum(["gzip", "zstd", "none"]).default("gzip").meta({ description: "How batches are compressed. `zstd` needs Node 22.15 or newer on all sides." }),
+  max_wait: duration({ description: "A change waits at most this long for others to travel with.", examples: ["50ms"] }, "0ms").default(
+    "50ms",
+  ),
+  compression: z
+    .enum(["gzip", "zstd", "none"])
+    .default("gzip")
+    .meta({ description: "How batches are compressed. `zstd` needs Node 22.15 or newer on all sides." }),
 });
 
 const retry = z.strictObject({
@@ -160,16 +217,28 @@ const retry = z.strictObject({
 });
 
 const log = z.strictObject({
-  keep: duration({ description: "How long changes are kept for a node that does not fetch them; after that it must be synced anew.", examples: ["7d"] }, "1m").default("7d"),
-  max_size: size({ description: "How large a change log may become before the slowest readers are given up.", examples: ["10GiB"] }, "1MiB").default("10GiB"),
+  keep: duration(
+    { description: "How long changes are kept for a node that does not fetch them; after that it must be synced anew.", examples: ["7d"] },
+    "1m",
+  ).default("7d"),
+  max_size: size(
+    { description: "How large a change log may become before the slowest readers are given up.", examples: ["10GiB"] },
+    "1MiB",
+  ).default("10GiB"),
 });
 
 const history = z.strictObject({
-  keep: duration({ description: "How long resolved conflicts stay in the conflict history. Open ones stay.", examples: ["90d"] }, "1m").default("90d"),
+  keep: duration(
+    { description: "How long resolved conflicts stay in the conflict history. Open ones stay.", examples: ["90d"] },
+    "1m",
+  ).default("90d"),
 });
 
 const metrics = z.strictObject({
-  listen: listen({ description: "Where `/metrics`, `/healthz`, `/readyz` and `/status` are served.", examples: ["127.0.0.1:9187"] }).default("127.0.0.1:9187"),
+  listen: listen({
+    description: "Where `/metrics`, `/healthz`, `/readyz` and `/status` are served.",
+    examples: ["127.0.0.1:9187"],
+  }).default("127.0.0.1:9187"),
 });
 
 const hub = z.strictObject({
@@ -192,7 +261,10 @@ export const topologyFile = z
       .min(1)
       .meta({ description: "The databases." }),
     channels: z.array(channel).min(1).meta({ description: "Sets of tables that travel together." }),
-    links: z.array(link).default([]).meta({ description: "Who is joined to whom. The links make a tree; the node without a parent is the hub." }),
+    links: z
+      .array(link)
+      .default([])
+      .meta({ description: "Who is joined to whom. The links make a tree; the node without a parent is the hub." }),
     groups: z.array(group).default([]).meta({ description: "Many alike edges that reach the hub over HTTP; each enrols itself." }),
     batch: batch.prefault({}).meta({ description: "How changes are packed." }),
     retry: retry.prefault({}).meta({ description: "How a link comes back after a failure." }),
@@ -204,9 +276,15 @@ export const topologyFile = z
       .prefault({})
       .meta({ description: "Where metrics and health are served; `off` serves none." }),
     hub: hub.optional().meta({ description: "Serves the hub's HTTP interface to edges and operators." }),
-    ddl: z.enum(["add_columns"]).optional().meta({ description: "Which changes of tables are carried over to other nodes: `add_columns` carries added columns." }),
+    ddl: z
+      .enum(["add_columns"])
+      .optional()
+      .meta({ description: "Which changes of tables are carried over to other nodes: `add_columns` carries added columns." }),
   })
-  .meta({ title: "Tombolo topology", ...described({ description: "Which databases are kept in step, what travels between them, and how." }) });
+  .meta({
+    title: "Tombolo topology",
+    ...described({ description: "Which databases are kept in step, what travels between them, and how." }),
+  });
 
 /** A file that passed: defaults filled in, values still as written. */
 export type TopologyFile = z.output<typeof topologyFile>;

@@ -91,7 +91,11 @@ function evaluate(expression: string, surroundings: Surroundings, problems: Expr
 
 function secretFile(path: string, surroundings: Surroundings): string | ExpressionProblem {
   if (path === "" || path.includes("${")) {
-    return { code: "VARIABLE_SYNTAX", message: "has a `${file:…}` without a plain path", hint: "Write the path out: ${file:/run/secrets/x}." };
+    return {
+      code: "VARIABLE_SYNTAX",
+      message: "has a `${file:…}` without a plain path",
+      hint: "Write the path out: ${file:/run/secrets/x}.",
+    };
   }
   try {
     return surroundings.readFile(path).replace(/\r?\n$/, "");

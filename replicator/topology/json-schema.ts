@@ -39,7 +39,12 @@ const FORM = ["type", "pattern", "enum", "minimum", "maximum", "exclusiveMinimum
 function admitVariables(schema: JsonSchema): void {
   // a section's own default says nothing: those of its keys do
   if (typeof schema.default === "object" && schema.type !== "array") delete schema.default;
-  const restricted = schema.type === "number" || schema.type === "integer" || schema.type === "boolean" || schema.pattern !== undefined || schema.enum !== undefined;
+  const restricted =
+    schema.type === "number" ||
+    schema.type === "integer" ||
+    schema.type === "boolean" ||
+    schema.pattern !== undefined ||
+    schema.enum !== undefined;
   // a constant tells the kinds of node apart, and that is not left to a variable
   if (!restricted || schema.const !== undefined) return;
   const form: JsonSchema = {};

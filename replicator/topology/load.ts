@@ -12,8 +12,6 @@ import { checkShape } from "./shape.ts";
 import { type Fault, readSource } from "./source.ts";
 import type { Problem, Topology } from "./topology.ts";
 
-export { topologySchema } from "./json-schema.ts";
-
 export type Environment = { readonly [name: string]: string | undefined };
 
 /** Either the topology, or every problem of the file, in the order of the file. */
@@ -50,7 +48,7 @@ export function parseTopology(
   const faults = [
     ...source.faults,
     ...shape.faults,
-    ...checkTree(draft, source),
+    ...checkTree(draft),
     ...checkTables(draft, source),
     ...checkAddresses(draft, source, folder),
   ];
@@ -59,7 +57,12 @@ export function parseTopology(
 }
 
 function inOrder(faults: readonly Fault[], file: string): Problem[] {
-  const distinct = new Map(faults.map(({ line, column, code, message, hint }) => [JSON.stringify([line, column, code, message]), { file, line, column, code, message, hint }]));
+  const distinct = new Map(
+    faults.map(({ line, column, code, message, hint }) => [
+      JSON.stringify([line, column, code, message]),
+      { file, line, column, code, message, hint },
+    ]),
+  );
   return [...distinct.values()].sort((a, b) => a.line - b.line || a.column - b.column || (a.code < b.code ? -1 : a.code > b.code ? 1 : 0));
 }
 

@@ -1,5 +1,5 @@
-import { type Path, pathText, type Source } from "./source.ts";
 import type { TopologyFile } from "./file-schema.ts";
+import { type Path, pathText, type Source } from "./source.ts";
 import type { NotYet } from "./topology.ts";
 
 /** What the file asks for that this version does not run yet. A later version that runs one of them removes its line here. */

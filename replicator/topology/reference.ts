@@ -63,7 +63,8 @@ function form(schema: JsonSchema): string {
 
 const FORMS: { readonly [pattern: string]: string } = { [DURATION.source]: "duration", [SIZE.source]: "size", [LISTEN.source]: "address" };
 
-const range = (schema: JsonSchema): string => (schema.minimum === undefined ? "" : `, ${String(schema.minimum)} to ${String(schema.maximum)}`);
+const range = (schema: JsonSchema): string =>
+  schema.minimum === undefined ? "" : `, ${String(schema.minimum)} to ${String(schema.maximum)}`;
 
 function standard(schema: JsonSchema, required: boolean): string {
   if (required) return "required";
@@ -80,5 +81,7 @@ function about(schema: JsonSchema): string {
 function flow(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map(flow).join(", ")}]`;
   if (typeof value !== "object" || value === null) return String(value);
-  return `{ ${Object.entries(value).map(([key, item]) => `${key}: ${flow(item)}`).join(", ")} }`;
+  return `{ ${Object.entries(value)
+    .map(([key, item]) => `${key}: ${flow(item)}`)
+    .join(", ")} }`;
 }

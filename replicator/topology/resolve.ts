@@ -54,13 +54,18 @@ function resolveNode(node: TopologyFile["nodes"][number], folder: string): Topol
 }
 
 function resolveChannel(channel: TopologyFile["channels"][number], folder: string): TopologyChannel {
-  return { name: channelName(channel.name), priority: channel.priority, tables: channel.tables.map((table) => resolveTable(table, folder)) };
+  return {
+    name: channelName(channel.name),
+    priority: channel.priority,
+    tables: channel.tables.map((table) => resolveTable(table, folder)),
+  };
 }
 
 type RawTable = TopologyFile["channels"][number]["tables"][number];
 
 function resolveTable(raw: RawTable, folder: string): TopologyTable {
-  const table: Exclude<RawTable, string> = typeof raw === "string" ? { name: raw, conflict: "parent_wins", detect: "column", exclude: [] } : raw;
+  const table: Exclude<RawTable, string> =
+    typeof raw === "string" ? { name: raw, conflict: "parent_wins", detect: "column", exclude: [] } : raw;
   const conflict = typeof table.conflict === "string" ? { policy: table.conflict } : table.conflict;
   const place = checked(parseTableName(table.name));
   return {
@@ -79,7 +84,9 @@ function resolveTable(raw: RawTable, folder: string): TopologyTable {
 }
 
 function resolveUse(use: TopologyFile["links"][number]["channels"][number]): TopologyLink["channels"][number] {
-  return typeof use === "string" ? { name: channelName(use), direction: "both" } : { name: channelName(use.name), direction: use.direction };
+  return typeof use === "string"
+    ? { name: channelName(use), direction: "both" }
+    : { name: channelName(use.name), direction: use.direction };
 }
 
 function linkEnds(link: string): { parent: ReturnType<typeof nodeName>; child: ReturnType<typeof nodeName> } {

@@ -43,7 +43,9 @@ function innermost(issue: Issue): Issue[] {
   if (issue.code !== "invalid_union" || issue.errors.length === 0) return [issue];
   const alternatives = issue.errors.map((issues) => issues.map((inner) => ({ ...inner, path: [...issue.path, ...inner.path] }) as Issue));
   const depth = issue.path.length;
-  const meant = alternatives.find((issues) => issues.every((inner) => inner.path.length > depth || inner.code === "unrecognized_keys" || inner.code === "custom"));
+  const meant = alternatives.find((issues) =>
+    issues.every((inner) => inner.path.length > depth || inner.code === "unrecognized_keys" || inner.code === "custom"),
+  );
   return meant === undefined ? [issue] : meant.flatMap(innermost);
 }
 
@@ -52,19 +54,28 @@ function faultsOf(issue: Issue, root: unknown, source: Source): Fault[] {
   const value = valueAt(root, path);
   const what = `\`${pathText(path)}\``;
   const fault = (code: string, message: string, hint: string, at = source.place(path)): Fault => ({ ...at, code, message, hint });
-  if (issue.code === "unrecognized_keys") {
-    const known = keysAt(path, root);
-    const list = known.length > 0 ? `Known here: ${known.join(", ")}.` : "";
-    return issue.keys.map((key) => {
-      const keyPath = [...path, key];
-      return fault("UNKNOWN_KEY", `\`${pathText(keyPath)}\` is no key of a topology.`, `${didYouMean(key, known)}${list}`, source.keyPlace(keyPath));
-    });
-  }
+  if (issue.code === "unrecognized_keys") return unknownKeys(path, issue.keys, root, source);
   if (issue.code === "invalid_key") {
-    return [fault("BAD_NAME", `${what} is not the name of a parameter or column.`, "Parameters are letters, digits and `_`, a letter first.", source.keyPlace(path))];
+    return [
+      fault(
+        "BAD_NAME",
+        `${what} is not the name of a parameter or column.`,
+        "Parameters are letters, digits and `_`, a letter first.",
+        source.keyPlace(path),
+      ),
+    ];
   }
+  const more = issue.code === "invalid_union" && issue.discriminator !== undefined ? keysOfNoKind(path.slice(0, -1), root, source) : [];
   if (value === undefined) {
-    return [fault("MISSING_KEY", `${what} is missing.`, `Add the key \`${String(path.at(-1))}\`.${choiceHint(issue)}`, source.place(path.slice(0, -1)))];
+    return [
+      ...more,
+      fault(
+        "MISSING_KEY",
+        `${what} is missing.`,
+        `Add the key \`${String(path.at(-1))}\`.${choiceHint(issue)}`,
+        source.place(path.slice(0, -1)),
+      ),
+    ];
   }
   if (value === null) return [fault("EMPTY_VALUE", `${what} is empty.`, "Give it a value, or remove the key.", source.keyPlace(path))];
   switch (issue.code) {
@@ -74,15 +85,39 @@ function faultsOf(issue: Issue, root: unknown, source: Source): Fault[] {
     }
     case "invalid_value":
     case "invalid_union":
-      return [badChoice(issue, path, value, source)];
+      return [...more, badChoice(issue, path, value, source)];
     case "too_small":
     case "too_big":
       return [fault(...outOfRange(issue, what))];
     case "invalid_type":
-      return [fault("WRONG_TYPE", `${what} must be ${kindName(issue.expected)}, not ${kindOf(value)}.`, typeHint(issue.expected, value, source, path))];
+      return [
+        fault(
+          "WRONG_TYPE",
+          `${what} must be ${kindName(issue.expected)}, not ${kindOf(value)}.`,
+          typeHint(issue.expected, value, source, path),
+        ),
+      ];
     default:
       return [fault("BAD_NAME", `${what} is not a plain name.`, "Use letters, digits and `_`, a letter first.")];
   }
+}
+
+function unknownKeys(path: Path, keys: readonly string[], root: unknown, source: Source): Fault[] {
+  const known = keysAt(path, root);
+  const list = known.length > 0 ? `Known here: ${known.join(", ")}.` : "";
+  return keys.map((key) => {
+    const at = [...path, key];
+    const message = `\`${pathText(at)}\` is no key of a topology.`;
+    return { ...source.keyPlace(at), code: "UNKNOWN_KEY", message, hint: `${didYouMean(key, known)}${list}` };
+  });
+}
+
+/** A map whose kind can't be told was not looked into; its keys are those of one of the kinds, or slips. */
+function keysOfNoKind(path: Path, root: unknown, source: Source): Fault[] {
+  const known = keysAt(path, root);
+  const value = valueAt(root, path);
+  const keys = typeof value === "object" && value !== null ? Object.keys(value).filter((key) => !known.includes(key)) : [];
+  return unknownKeys(path, keys, root, source);
 }
 
 function badChoice(issue: Issue, path: Path, value: unknown, source: Source): Fault {
@@ -101,7 +136,11 @@ function outOfRange(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, wh
   const low = issue.code === "too_small";
   const limit = String(low ? issue.minimum : issue.maximum);
   if (issue.origin === "array") {
-    return ["LIST_TOO_SHORT", `${what} needs at least ${limit} ${limit === "1" ? "item" : "items"}.`, "Add an item, or remove the key where it may be left out."];
+    return [
+      "LIST_TOO_SHORT",
+      `${what} needs at least ${limit} ${limit === "1" ? "item" : "items"}.`,
+      "Add an item, or remove the key where it may be left out.",
+    ];
   }
   return ["OUT_OF_RANGE", `${what} is too ${low ? "small" : "big"}.`, `Use a number ${low ? `not below ${limit}` : `not above ${limit}`}.`];
 }
@@ -133,7 +172,8 @@ const kindName = (kind: string): string => KINDS[kind] ?? kind;
 const kindOf = (value: unknown): string => (Array.isArray(value) ? "a list" : kindName(typeof value));
 
 function typeHint(expected: string, value: unknown, source: Source, path: Path): string {
-  if (expected === "string" && (typeof value === "number" || typeof value === "boolean")) return `Put it in quotes: "${source.show(path).replaceAll("`", "")}".`;
+  if (expected === "string" && (typeof value === "number" || typeof value === "boolean"))
+    return `Put it in quotes: "${source.show(path).replaceAll("`", "")}".`;
   if (expected === "array") return "Write a list: one item per line with `- ` before it, or [ a, b ].";
   if (expected === "object" || expected === "record") return "Write keys and values: `key: value`, one per line or between { }.";
   return `Give ${kindName(expected)}.`;
@@ -153,7 +193,8 @@ function keysAt(path: Path, root: unknown): string[] {
 }
 
 function unwrapped(schema: z.core.$ZodType, value: unknown): z.core.$ZodType[] {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault) return unwrapped(schema.def.innerType, value);
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
+    return unwrapped(schema.def.innerType, value);
   if (!(schema instanceof z.ZodUnion)) return [schema];
   const options = schema.def.options.flatMap((option: z.core.$ZodType) => unwrapped(option, value));
   const type = valueAt(value, ["type"]);

@@ -133,7 +133,12 @@ class Reader {
     for (const { key, value } of items) {
       const at = isNode(key) && key.range ? this.#offsetPlace(key.range[0]) : this.#offsetPlace(0);
       if (!isScalar(key) || typeof key.value !== "string" || key.value === "__proto__") {
-        this.#faults.push({ ...at, code: "YAML_KEY", message: "This key is not a plain text.", hint: "Put the key in quotes, or use another name." });
+        this.#faults.push({
+          ...at,
+          code: "YAML_KEY",
+          message: "This key is not a plain text.",
+          hint: "Put the key in quotes, or use another name.",
+        });
         continue;
       }
       const name = key.value;
