@@ -14,10 +14,10 @@ export interface ReadRequest {
   /**
    * Who reads: what came from this peer is left out (no echo), refreshes meant for it are put in.
    *
-   * An echo may be left out only while nothing else that this reader gets was said about the row before it: the reader applies what it
-   * gets over its own row, so another's change that its own has since replaced would otherwise be the last it hears. So in the range,
-   * either the reader's own changes of a row that follow others' are put in, or the node that applied them over entries which
-   * the reader had not seen (`PacketHeader.seen`) logged a refresh after them. `test/unit/judge-simulation.test.ts` shows both the need and the cure.
+   * A child gets its echo after all where something else that it gets was said about the row before: it applies what it gets over
+   * its own row, so another's change that its own has since replaced would otherwise be the last it hears. Instead, the node may log a
+   * refresh for the child whenever it applies a change of the child over entries about the row that the child had not seen
+   * (`PacketHeader.seen`). A parent never gets its echo: it judges by the base. `test/unit/judge-simulation.test.ts` shows the need and both cures.
    */
   readonly reader: NodeName;
   readonly tables: readonly TableName[];
@@ -60,4 +60,3 @@ export interface ChangeLog {
   /** Puts the rows as they are now (or their absence) into the log as refreshes for one reader; keys as this node's changes gave them. */
   refresh(reader: NodeName, rows: readonly { readonly table: TableName; readonly key: RowText }[]): Promise<void>;
 }
-

@@ -14,7 +14,7 @@ export interface Rules {
   readonly judge: Judge;
   /**
    * What keeps a reader from hearing another's change of a row last, after its own has replaced it: it gets its own changes that follow
-   * others' (`replay`), or a refresh after each of its changes that was applied over entries it had not seen (`refresh`), or nothing does.
+   * others' (`replay`; a parent never does: it judges what it gets by the base), or a refresh after each of its changes that was applied over entries it had not seen (`refresh`), or nothing does.
    */
   readonly echo: "replay" | "refresh" | "nothing";
   /** Whether a child holds back what its parent says about columns that it has changed itself and the parent has not judged. */
@@ -78,15 +78,15 @@ export class ModelNode {
     this.#set(key, after, { origin: null, changedAt });
   }
 
-  /** Everything for `reader` since `after`, cut into groups of at most `groupSize` and folded. */
-  packet(reader: ModelNode, groupSize: number): Packet {
+  /** Everything for `reader` since what it has received, cut into groups of at most `groupSize` and folded. */
+  packet(reader: ModelNode, { groupSize, down }: { groupSize: number; down: boolean }): Packet {
     const others = new Set<string>();
     const changes: Change[] = [];
     const after = reader.received(this.name);
     for (const entry of this.#log.slice(after)) {
       const { op, key, old, new: now, changedAt } = entry;
       if (entry.target !== null && entry.target !== reader.name) continue;
-      if (!isFor(entry, reader.name) && !(this.#rules.echo === "replay" && others.has(key))) continue;
+      if (!isFor(entry, reader.name) && !(down && this.#rules.echo === "replay" && others.has(key))) continue;
       others.add(key);
       changes.push({ table: 0, op, key, old: old && rowText(old), new: now && rowText(now), changedAt });
     }
@@ -191,9 +191,9 @@ export function settle(links: readonly ModelLink[], groupSize: number): void {
   for (let round = 0; round < 40; round++) {
     let moved = 0;
     for (const { parent, child } of links) {
-      const up = child.packet(parent, groupSize);
+      const up = child.packet(parent, { groupSize, down: false });
       parent.applyFromChild(up);
-      const down = parent.packet(child, groupSize);
+      const down = parent.packet(child, { groupSize, down: true });
       child.applyFromParent(down);
       moved += up.changes.length + down.changes.length;
     }

@@ -72,7 +72,7 @@ function play(
     const [source, target] = step.up ? [link.child, link.parent] : [link.parent, link.child];
     const lane = `${source.name} ${target.name}`;
     const packet = onTheWay.get(lane);
-    if (step.kind === "seal" && packet === undefined) onTheWay.set(lane, source.packet(target, groupSize));
+    if (step.kind === "seal" && packet === undefined) onTheWay.set(lane, source.packet(target, { groupSize, down: !step.up }));
     if (step.kind === "deliver" && packet !== undefined) {
       onTheWay.delete(lane);
       if (step.up) target.applyFromChild(packet);
