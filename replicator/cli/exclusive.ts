@@ -1,21 +1,21 @@
 import { TomboloError } from "../change/error.ts";
-import { acquireLease, type LeaseHold } from "../lifecycle/lease.ts";
+import { acquireLease, type LeaseHold, type Purpose } from "../lifecycle/lease.ts";
 import { systemTimers } from "../lifecycle/timers.ts";
 import { hubOf } from "../lifecycle/tree.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { CommandContext } from "./verb.ts";
 
-/** Long enough for another `sync` to end, short enough not to wait for a `run` in vain. */
+/** Long enough for another `sync` to end. */
 const PATIENCE_MS = 30_000;
 
 /**
- * Does something while no replicator runs the topology. Waits a while for another one to end, then throws `REPLICATOR_RUNS`
- * (operator). When the hub cannot be reached nobody can hold the lease, and it goes ahead without (null).
+ * Does something while nobody else replicates the topology. Waits a while for another `sync`, but not for a `run`, which does not end:
+ * throws `REPLICATOR_RUNS` (operator). When the hub cannot be reached nobody can hold the lease, and it goes ahead without (null).
  */
 export async function whileNobodyReplicates<T>(
   context: CommandContext,
   topology: Topology,
-  what: string,
+  purpose: Exclude<Purpose, "run">,
   act: (hold: LeaseHold | null) => Promise<T>,
 ): Promise<T> {
   const store = context.parts.leaseStore(hubOf(topology), topology.name);
@@ -27,9 +27,11 @@ export async function whileNobodyReplicates<T>(
   try {
     hold = await acquireLease(store, give.signal, {
       timers: systemTimers,
-      onWait: (name) => {
-        holder = name;
-        context.out.note(`waiting for ${name}, which replicates this topology`);
+      purpose,
+      onWait: (answer) => {
+        holder = answer.holder;
+        if (answer.isRun) give.abort();
+        else context.out.note(`waiting for ${holder}`);
       },
       onError: (error) => {
         hubAway = true;
@@ -41,7 +43,7 @@ export async function whileNobodyReplicates<T>(
       throw new TomboloError(`this topology is being replicated by ${holder}`, {
         code: "REPLICATOR_RUNS",
         kind: "operator",
-        hint: `Stop it before ${what}.`,
+        hint: purpose === "sync" ? "It keeps the databases in step by itself." : `Stop it before you ${purpose}.`,
       });
     }
     return await act(hold);

@@ -25,7 +25,7 @@ export const sync: Verb = {
     const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
     process.on("SIGINT", stop).on("SIGTERM", stop);
     try {
-      const results = await whileNobodyReplicates(context, topology, "syncing by hand", () =>
+      const results = await whileNobodyReplicates(context, topology, "sync", () =>
         withNodes(context, configs, (nodes) =>
           syncLinks({ topology, links, nodes, parts: context.parts, observer: logObserver(context.log), signal: interrupt.signal }),
         ),

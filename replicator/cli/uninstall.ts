@@ -15,7 +15,7 @@ export const uninstall: Verb = {
   async run(context, input) {
     const topology = await requireTopology(context);
     const configs = chosenNodes(topology, input);
-    return whileNobodyReplicates(context, topology, "uninstalling", (hold) =>
+    return whileNobodyReplicates(context, topology, "uninstall", (hold) =>
       withNodes(context, configs, async (nodes) => {
         const plans = await planEach(configs, nodes, (node) => node.installation.planUninstall());
         if (!flag(input, "yes") && stepCount(plans) > 0) {

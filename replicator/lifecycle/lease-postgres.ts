@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { Client } from "pg";
 import { TomboloError } from "../change/error.ts";
-import { type LeaseHold, type LeaseHolder, type LeaseStore, leaseName } from "./lease.ts";
+import { isRunName, type LeaseHold, type LeaseHolder, type LeaseStore, leaseName, type Purpose } from "./lease.ts";
 
 const HEARTBEAT_MS = 5_000;
 const ANSWER_WITHIN_MS = 10_000;
@@ -10,8 +10,8 @@ const ANSWER_WITHIN_MS = 10_000;
 export function postgresLease(options: { node: string; topology: string; url: () => Promise<string> }): LeaseStore {
   const key = advisoryKey(options.topology);
   return {
-    async take() {
-      const client = await connect(options.node, await options.url());
+    async take(purpose) {
+      const client = await connect(options.node, await options.url(), purpose);
       try {
         return (await tryLock(client, key)) ? hold(client) : await askHolder(client, key);
       } catch (error) {
@@ -27,10 +27,10 @@ export function advisoryKey(topology: string): string {
   return createHash("sha256").update(`tombolo lease ${topology}`).digest().readBigInt64BE(0).toString();
 }
 
-async function connect(node: string, url: string): Promise<Client> {
+async function connect(node: string, url: string, purpose: Purpose): Promise<Client> {
   const client = new Client({
     connectionString: url,
-    application_name: `tombolo run, ${leaseName()}`.slice(0, 63),
+    application_name: `tombolo ${leaseName(purpose)}`.slice(0, 63),
     connectionTimeoutMillis: ANSWER_WITHIN_MS,
     query_timeout: ANSWER_WITHIN_MS,
     keepAlive: true,
@@ -83,9 +83,10 @@ async function askHolder(client: Client, key: string): Promise<LeaseHolder> {
   );
   await client.end().catch(() => {});
   const [row] = rows;
-  if (row === undefined) return { held: false, holder: "a process that has just let go of it" };
+  if (row === undefined) return { held: false, holder: "a process that has just let go of it", isRun: false };
   const since = row.since === null ? "" : `, since ${new Date(row.since).toISOString()}`;
-  return { held: false, holder: `${row.name?.replace(/^tombolo run, /, "") || "an unnamed client"} (backend ${row.pid}${since})` };
+  const name = row.name?.replace(/^tombolo /, "") || "an unnamed client";
+  return { held: false, holder: `${name} (backend ${row.pid}${since})`, isRun: isRunName(name) };
 }
 
 function unreachable(node: string, cause: unknown): TomboloError {

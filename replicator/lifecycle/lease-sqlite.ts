@@ -1,7 +1,7 @@
 import { existsSync, rmSync } from "node:fs";
 import Database from "better-sqlite3";
 import { TomboloError } from "../change/error.ts";
-import { type LeaseHold, type LeaseStore, leaseName } from "./lease.ts";
+import { isRunName, type LeaseHold, type LeaseHolder, type LeaseStore, leaseName, type Purpose } from "./lease.ts";
 
 /** Beside the database, so that whoever reaches the one reaches the other. */
 export const leaseFile = (databasePath: string): string => `${databasePath}-tombolo-lease`;
@@ -12,11 +12,11 @@ export const leaseFile = (databasePath: string): string => `${databasePath}-tomb
  */
 export function sqliteLease(options: { node: string; path: string }): LeaseStore {
   return {
-    async take() {
+    async take(purpose) {
       if (!existsSync(options.path)) throw unreachable(options.node, new Error("no such file"));
       const database = open(options);
       try {
-        claim(database);
+        claim(database, purpose);
         return hold(database, leaseFile(options.path));
       } catch (error) {
         if (!isBusy(error)) {
@@ -25,7 +25,7 @@ export function sqliteLease(options: { node: string; path: string }): LeaseStore
         }
         const holder = askHolder(database);
         database.close();
-        return { held: false, holder };
+        return { held: false, ...holder };
       }
     },
   };
@@ -40,10 +40,10 @@ function open(options: { node: string; path: string }): Database.Database {
 }
 
 /** Writes who we are and keeps the write lock. Between the two transactions another one may get in: then this one is busy, and waits. */
-function claim(database: Database.Database): void {
+function claim(database: Database.Database, purpose: Purpose): void {
   database.pragma("journal_mode = delete");
   database.exec("begin immediate; create table if not exists holder (name text not null, since text not null); delete from holder");
-  database.prepare("insert into holder values (?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))").run(leaseName());
+  database.prepare("insert into holder values (?, strftime('%Y-%m-%dT%H:%M:%SZ', 'now'))").run(leaseName(purpose));
   database.exec("commit; begin immediate");
 }
 
@@ -64,12 +64,13 @@ function hold(database: Database.Database, file: string): LeaseHold {
   };
 }
 
-function askHolder(database: Database.Database): string {
+function askHolder(database: Database.Database): Omit<LeaseHolder, "held"> {
+  const unknown = { holder: "a process that is just starting", isRun: false };
   try {
     const row = database.prepare<[], { name: string; since: string }>("select name, since from holder").get();
-    return row === undefined ? "a process that is just starting" : `${row.name}, since ${row.since}`;
+    return row === undefined ? unknown : { holder: `${row.name}, since ${row.since}`, isRun: isRunName(row.name) };
   } catch {
-    return "a process that is just starting";
+    return unknown;
   }
 }
 

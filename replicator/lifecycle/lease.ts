@@ -7,8 +7,11 @@ import type { Timers } from "./timers.ts";
  */
 export interface LeaseStore {
   /** Takes the lease if nobody has it. Throws (kind `connect`) when the hub cannot be reached. */
-  take(): Promise<LeaseHold | LeaseHolder>;
+  take(purpose: Purpose): Promise<LeaseHold | LeaseHolder>;
 }
+
+/** What the lease is wanted for: `run` keeps it for long, the others for moments. */
+export type Purpose = "run" | "sync" | "uninstall";
 
 export interface LeaseHold {
   readonly held: true;
@@ -21,19 +24,22 @@ export interface LeaseHold {
 
 export interface LeaseHolder {
   readonly held: false;
-  /** Who has it, for people: `host-a pid 1234, since 2026-01-31T12:00:00Z`. */
+  /** Who has it, for people: `run on host-a, pid 1234, since 2026-01-31T12:00:00Z`. */
   readonly holder: string;
+  readonly isRun: boolean;
 }
 
 /** How this process names itself to those who wait for it. */
-export const leaseName = (): string => `${hostname()} pid ${process.pid}`;
+export const leaseName = (purpose: Purpose): string => `${purpose} on ${hostname()}, pid ${process.pid}`;
+export const isRunName = (name: string): boolean => name.startsWith("run on ");
 
 const POLL_MS = 500;
 
 export interface AcquireOptions {
+  readonly purpose: Purpose;
   readonly timers: Timers;
   /** Called when the holder is another one than at the last attempt. */
-  readonly onWait: (holder: string) => void;
+  readonly onWait: (holder: LeaseHolder) => void;
   /** Called when the hub cannot be reached; the lease is tried again. */
   readonly onError: (error: unknown, attempt: number) => void;
   /** Answers the holder instead of waiting for it when true. */
@@ -45,14 +51,14 @@ export async function acquireLease(store: LeaseStore, signal: AbortSignal, optio
   let holder: string | null = null;
   for (let attempt = 1; !signal.aborted; ) {
     try {
-      const answer = await store.take();
+      const answer = await store.take(options.purpose);
       if (answer.held) {
         if (!signal.aborted) return answer;
         await answer.release();
         return null;
       }
       attempt = 1;
-      if (answer.holder !== holder) options.onWait(answer.holder);
+      if (answer.holder !== holder) options.onWait(answer);
       holder = answer.holder;
       if (options.stopWhenHeld) return null;
     } catch (error) {

@@ -144,7 +144,8 @@ export class Replicator {
     return acquireLease(store, stop, {
       timers,
       stopWhenHeld,
-      onWait: (holder) => {
+      purpose: "run",
+      onWait: ({ holder }) => {
         this.#waitingFor = holder;
         log.warn({ code: "LEASE_HELD", holder }, `another replicator runs this topology: ${holder}; waiting for it to end`);
       },

@@ -14,16 +14,17 @@ afterAll(() => database.drop());
 const lease = (topology: string): LeaseStore => postgresLease({ node: "hub", topology, url: async () => database.url });
 
 async function taken(store: LeaseStore): Promise<LeaseHold> {
-  const answer = await store.take();
+  const answer = await store.take("run");
   if (!answer.held) throw new Error(`held by ${answer.holder}`);
   return answer;
 }
 
 test("a bare role takes the lease; a second process learns who has it, and gets it once it is released", async () => {
   const first = await taken(lease("retail"));
-  expect(await lease("retail").take()).toEqual({
+  expect(await lease("retail").take("run")).toEqual({
     held: false,
-    holder: expect.stringMatching(new RegExp(`pid ${process.pid} \\(backend \\d+, since \\d{4}-`)),
+    isRun: true,
+    holder: expect.stringMatching(new RegExp(`^run on .*, pid ${process.pid} \\(backend \\d+, since \\d{4}-`)),
   });
   await first.release();
   await (await taken(lease("retail"))).release();
@@ -51,7 +52,7 @@ test("the holder learns at once that its session has ended, and then another one
 
 test("a hub that does not answer is a connection error", async () => {
   const away = postgresLease({ node: "hub", topology: "retail", url: async () => "postgres://nobody:secret@127.0.0.1:1/none" });
-  await expect(away.take()).rejects.toMatchObject({
+  await expect(away.take("run")).rejects.toMatchObject({
     code: "LEASE_UNREACHABLE",
     kind: "connect",
     message: expect.not.stringContaining("secret"),

@@ -160,13 +160,14 @@ describe("the lease of a SQLite hub", () => {
   test("is held by one at a time; the second one learns by whom, and gets it as soon as it is free", async () => {
     const path = await hubFile();
     const [one, two] = [sqliteLease({ node: "hub", path }), sqliteLease({ node: "hub", path })];
-    const first = await one.take();
+    const first = await one.take("sync");
     if (!first.held) throw new Error("nobody else has it");
-    expect(await two.take()).toEqual({ held: false, holder: expect.stringContaining(`pid ${process.pid}`) });
+    expect(await two.take("run")).toEqual({ held: false, holder: expect.stringContaining(`sync on `), isRun: false });
     const waited: string[] = [];
     const waiting = acquireLease(two, new AbortController().signal, {
       timers: fakeTimers(),
-      onWait: (holder) => {
+      purpose: "run",
+      onWait: ({ holder }) => {
         waited.push(holder);
         void first.release();
       },
@@ -181,7 +182,7 @@ describe("the lease of a SQLite hub", () => {
 
   test("of a database that is not there is a connection error, and leaves no file", async () => {
     const path = `${await hubFile()}-missing`;
-    await expect(sqliteLease({ node: "hub", path }).take()).rejects.toMatchObject({ kind: "connect" });
+    await expect(sqliteLease({ node: "hub", path }).take("run")).rejects.toMatchObject({ kind: "connect" });
     await expect(rm(leaseFile(path))).rejects.toMatchObject({ code: "ENOENT" });
   });
 });
