@@ -18,10 +18,11 @@ export class Lag {
     this.#idle = true;
   }
 
-  /** A packet whose oldest change was `lagSeconds` old was applied at `at`; null in a fill, which says nothing about age. */
+  /** A packet whose oldest change was `lagSeconds` old was applied at `at`; null for a fill or an empty packet, which say nothing about age. */
   applied(at: number, lagSeconds: number | null): void {
+    if (lagSeconds === null) return;
     this.#idle = false;
-    if (lagSeconds !== null) this.#reached = at - Math.max(0, lagSeconds) * 1000;
+    this.#reached = at - Math.max(0, lagSeconds) * 1000;
   }
 
   /** The link does not go on: a database is away, or it waits for a person. */

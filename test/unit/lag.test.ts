@@ -21,6 +21,13 @@ describe("lag of one direction", () => {
     }
   });
 
+  test("stays 0 when an empty packet only moves the position", () => {
+    const lag = new Lag();
+    lag.caughtUp(T);
+    lag.applied(T + 500, null);
+    expect(lag.seconds(T + 900)).toBe(0);
+  });
+
   test("grows from the last moment that was caught up, from a failure until the next good round", () => {
     const lag = new Lag();
     lag.caughtUp(T);
