@@ -31,12 +31,14 @@ export class NodeWatch implements Service {
   readonly #looking = new Set<NodeName>();
   readonly #last = new Map<NodeName, NodeStatus>();
   readonly #failures = new Map<NodeName, unknown>();
+  #stopping: AbortSignal | null = null;
 
   constructor(options: NodeWatchOptions) {
     this.#options = options;
   }
 
   async run(signal: AbortSignal): Promise<void> {
+    this.#stopping = signal;
     while (!signal.aborted) {
       for (const name of this.#options.names()) this.look(name);
       await this.#options.timers.sleep(EVERY_MS, signal);
@@ -87,6 +89,8 @@ export class NodeWatch implements Service {
   }
 
   #failed(name: NodeName, error: unknown): void {
+    // nodes are being closed under our feet, as they should be
+    if (this.#stopping?.aborted) return;
     const { metrics, log } = this.#options;
     const { code } = describeError(error);
     setNodeStatus(metrics, name, "down");

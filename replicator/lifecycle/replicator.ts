@@ -193,9 +193,9 @@ export class Replicator {
   #examine(node: Node | null): void {
     if (node === null) return;
     const { log } = this.#options;
-    preflight(node, this.#topology, log).catch((error: unknown) =>
-      log.warn({ node: node.name, err: error }, "the node could not be examined"),
-    );
+    preflight(node, this.#topology, log).catch((error: unknown) => {
+      if (this.#leading) log.warn({ node: node.name, err: error }, "the node could not be examined");
+    });
   }
 
   #failed({ service, error, attempt, retryInMs }: ServiceFailure): void {

@@ -9,6 +9,21 @@ export const float8Text = (value: number): string => floatText(value, 15, shorte
 export const float4Text = (value: number): string => floatText(value, 6, shortestFloat4(value));
 
 /**
+ * A double as float4 text, where the number that Postgres then prints is the very same; undefined where it would be another
+ * (0.30000000000000004, and 0.10000000149011612, which float4 holds but prints as 0.1).
+ */
+export function float4OfDouble(value: number): string | undefined {
+  const size = Math.abs(value);
+  const single = Math.fround(value);
+  // six digits are always kept within the normal range (FLT_DIG), and most values have no more
+  if (size > 1.2e-38 && size < 3.4e38 && Number(value.toPrecision(6)) === value && readsAs(value, single))
+    return floatText(value, 6, String(value));
+  if (!Number.isFinite(single)) return single === value ? String(value) : undefined;
+  const text = float4Text(single);
+  return Object.is(Number(text), value) ? text : undefined;
+}
+
+/**
  * JavaScript's shortest digits are those of Postgres, but for decimals half-way between two doubles (1e23): Postgres does not count on
  * the reader's rounding to even and prints more digits. Only whole numbers of this range have such neighbours within 17 digits.
  */

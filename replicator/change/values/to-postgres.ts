@@ -1,7 +1,7 @@
 import type { Column, Engine } from "../shape.ts";
 import type { Value } from "../value.ts";
 import { numbersMayBeText } from "./affinity.ts";
-import { float4Text, float8Text } from "./float.ts";
+import { float4OfDouble, float8Text } from "./float.ts";
 import { MAPPING } from "./mapping.ts";
 import { compileNumeric } from "./numeric.ts";
 import { type PostgresType, postgresType } from "./postgres-type.ts";
@@ -98,11 +98,4 @@ function compileReadReal(type: PostgresType, numericColumn: boolean): (value: nu
   }
 }
 
-/** A double as float8; as float4 only when the number that Postgres then prints is the same number. */
-function floatText(base: string, value: number): string | undefined {
-  if (base !== "float4") return float8Text(value);
-  const single = Math.fround(value);
-  if (!Number.isFinite(single)) return single === value ? float4Text(single) : undefined;
-  const text = float4Text(single);
-  return Object.is(Number(text), value) ? text : undefined;
-}
+const floatText = (base: string, value: number): string | undefined => (base === "float4" ? float4OfDouble(value) : float8Text(value));

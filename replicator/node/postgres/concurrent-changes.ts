@@ -29,7 +29,7 @@ export async function changesSince(
 ): Promise<Map<string, LogEntry[]>> {
   const { hstore } = access;
   const { rows } = await access.client.query({
-    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= $3::bigint order by position limit 1), '1:1:') as snapshot)
+    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot)
       select ${hstore}.hstore_to_json(c.key)::text, c.op, ${hstore}.hstore_to_json(c.old)::text, ${hstore}.hstore_to_json(c.new)::text,
              date_part('epoch', c.changed_at)
         from since, tombolo.change c

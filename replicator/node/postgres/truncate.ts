@@ -25,7 +25,7 @@ export async function applyTruncate(session: ApplySession, incoming: IncomingTab
              and not pg_visible_in_snapshot(c.xid, since.snapshot)
              and c.key operator(${hstore}.=) ${hstore}.slice(${hstore}.hstore(t), $4::text[]))`;
   await session.client.query({
-    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= $3::bigint order by position limit 1), '1:1:') as snapshot,
+    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot,
              $1::int as table_id, $2::int as peer_id, $4::text[] as key_columns)
       delete from ${table.sql} as t ${pending}`,
     values: [table.id, session.peer.id, (position ?? 0n).toString(), textArray(table.key)],
