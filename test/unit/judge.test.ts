@@ -1,10 +1,10 @@
 import { readFile, writeFile } from "node:fs/promises";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { CLOCK_LIMITS, correctedTime, usableOffset } from "../../replicator/change/clock.ts";
 import { nodeName, tableName } from "../../replicator/change/names.ts";
 import { type Row, sameValue } from "../../replicator/change/value.ts";
 import type { Clash, Detection, Policy, Verdict } from "../../replicator/change/verdict.ts";
-import { CLOCK_LIMITS, correctedTime, usableOffset } from "../../replicator/conflict/clock.ts";
 import { judge } from "../../replicator/conflict/judge.ts";
 
 const row = (a: string, b = "1"): Row => ({ id: "7", a, b });
