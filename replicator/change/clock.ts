@@ -12,7 +12,7 @@ export interface ClockLimits {
   readonly maxAheadMs: number;
 }
 
-export const CLOCK_LIMITS: ClockLimits = { maxOffsetMs: 24 * 3_600_000, maxAheadMs: 60_000 };
+export const CLOCK_LIMITS: ClockLimits = { maxOffsetMs: 3_600_000, maxAheadMs: 60_000 };
 
 /** The measured offset (child's clock minus parent's, milliseconds), or null when times of that child must not be compared. */
 export function usableOffset(offsetMs: number | null, limits: ClockLimits = CLOCK_LIMITS): number | null {
