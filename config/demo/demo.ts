@@ -9,7 +9,7 @@ import { startShop } from "./shop-servers.ts";
 import { checkStory, tellStory, watch } from "./story.ts";
 
 const { values } = parseArgs({ options: { once: { type: "boolean", default: false }, dir: { type: "string" } } });
-const ONCE_LIMIT_MS = 58_000;
+const ONCE_LIMIT_MS = 52_000;
 
 const interrupted = new AbortController();
 let interruptedAt = 0;

@@ -164,7 +164,7 @@ async function until<T>(
     if (answer !== false) return answer;
     if (signal.aborted) throw new Error(`waited in vain for ${what}${details === undefined ? "" : `: ${await details()}`}`);
     shop.assertRunning();
-    await sleep(100, undefined, { signal }).catch(() => undefined);
+    await sleep(200, undefined, { signal }).catch(() => undefined);
   }
 }
 
