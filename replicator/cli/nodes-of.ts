@@ -19,10 +19,11 @@ export async function withNodes<T>(
   context: CommandContext,
   configs: readonly TopologyNode[],
   use: (nodes: ReadonlyMap<NodeName, Reached>) => Promise<T>,
+  openNode: (config: TopologyNode) => Promise<Node> = context.parts.openNode,
 ): Promise<T> {
   const open = async (config: TopologyNode): Promise<readonly [NodeName, Reached]> => {
     try {
-      return [config.name, { node: await context.parts.openNode(config) }];
+      return [config.name, { node: await openNode(config) }];
     } catch (error) {
       return [config.name, { error }];
     }

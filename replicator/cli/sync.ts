@@ -1,4 +1,5 @@
 import { TomboloError } from "../change/error.ts";
+import { openExamined } from "../lifecycle/preflight.ts";
 import { linkName } from "../lifecycle/tree.ts";
 import type { LinkCounts, LinkObserver } from "../link/link.ts";
 import type { Logger } from "../observability/log.ts";
@@ -26,8 +27,12 @@ export const sync: Verb = {
     process.on("SIGINT", stop).on("SIGTERM", stop);
     try {
       const results = await whileNobodyReplicates(context, topology, "sync", () =>
-        withNodes(context, configs, (nodes) =>
-          syncLinks({ topology, links, nodes, parts: context.parts, observer: logObserver(context.log), signal: interrupt.signal }),
+        withNodes(
+          context,
+          configs,
+          (nodes) =>
+            syncLinks({ topology, links, nodes, parts: context.parts, observer: logObserver(context.log), signal: interrupt.signal }),
+          (config) => openExamined({ parts: context.parts, config, topology, log: context.log }),
         ),
       );
       if (context.json) context.out.json({ links: results.map(resultJson) });

@@ -11,7 +11,7 @@ import { acquireLease, type LeaseHold, type LeaseStore } from "./lease.ts";
 import { NodePool } from "./node-pool.ts";
 import { NodeWatch } from "./node-watch.ts";
 import type { Parts } from "./parts.ts";
-import { preflight } from "./preflight.ts";
+import { openExamined, preflight } from "./preflight.ts";
 import type { Service, ServiceFailure } from "./service.ts";
 import { Supervisor, type WantedService } from "./supervisor.ts";
 import { aborted, type Timers } from "./timers.ts";
@@ -47,7 +47,7 @@ export class Replicator {
     this.#topology = options.topology;
     const { log, timers, parts } = options;
     this.#pool = new NodePool({
-      open: (config) => parts.openNode(config),
+      open: (config) => openExamined({ parts, config, topology: this.#topology, log }),
       onOpened: (node) => this.#opened(node),
     });
     this.#watch = new NodeWatch({
@@ -187,7 +187,6 @@ export class Replicator {
     const { log } = this.#options;
     log.info({ node: node.name, engine: node.engine }, "node opened");
     this.#watch.look(node.name);
-    this.#examine(node);
   }
 
   #examine(node: Node | null): void {
