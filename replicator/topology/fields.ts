@@ -71,6 +71,19 @@ export const words = (about: About) =>
     about,
   );
 
+/** Like `words`, and no message shows it. */
+export const secret = (about: About) =>
+  ruled(
+    {
+      code: "BAD_TEXT",
+      message: "is empty or holds a NUL character",
+      hint: "Give the password, or leave the key out.",
+      test: (text) => text !== "" && !text.includes("\0"),
+      show: false,
+    },
+    about,
+  );
+
 export const filePath = (about: About) =>
   ruled(
     {

@@ -8,6 +8,7 @@ import {
   listen,
   name,
   postgresUrl,
+  secret,
   size,
   sqliteTableName,
   tableName,
@@ -33,7 +34,7 @@ const postgresNode = z.strictObject({
       "How to connect: `postgres://user@host:5432/database?sslmode=verify-full`. `embedded:./folder` is a Postgres of its own in that folder, for trying and developing.",
     examples: ["${HUB_URL}", "postgres://tombolo@db.example.com/shop", "embedded:./data/hub"],
   }),
-  password: words({
+  password: secret({
     description: "The password, where it is not in `url`. Here it needs no percent-encoding, whatever characters it has.",
     examples: ["${file:/run/secrets/hub_password}"],
   }).optional(),

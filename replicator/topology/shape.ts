@@ -90,13 +90,7 @@ function faultsOf(issue: Issue, root: unknown, source: Source): Fault[] {
     case "too_big":
       return [fault(...outOfRange(issue, what))];
     case "invalid_type":
-      return [
-        fault(
-          "WRONG_TYPE",
-          `${what} must be ${kindName(issue.expected)}, not ${kindOf(value)}.`,
-          typeHint(issue.expected, value, source, path),
-        ),
-      ];
+      return [fault("WRONG_TYPE", `${what} must be ${kindName(issue.expected)}, not ${kindOf(value)}.`, typeHint(issue.expected, value))];
     default:
       return [fault("BAD_NAME", `${what} is not a plain name.`, "Use letters, digits and `_`, a letter first.")];
   }
@@ -171,9 +165,8 @@ const KINDS: { readonly [kind: string]: string } = {
 const kindName = (kind: string): string => KINDS[kind] ?? kind;
 const kindOf = (value: unknown): string => (Array.isArray(value) ? "a list" : kindName(typeof value));
 
-function typeHint(expected: string, value: unknown, source: Source, path: Path): string {
-  if (expected === "string" && (typeof value === "number" || typeof value === "boolean"))
-    return `Put it in quotes: "${source.show(path).replaceAll("`", "")}".`;
+function typeHint(expected: string, value: unknown): string {
+  if (expected === "string" && (typeof value === "number" || typeof value === "boolean")) return "Put it in quotes.";
   if (expected === "array") return "Write a list: one item per line with `- ` before it, or [ a, b ].";
   if (expected === "object" || expected === "record") return "Write keys and values: `key: value`, one per line or between { }.";
   return `Give ${kindName(expected)}.`;

@@ -103,7 +103,7 @@ class Reader {
   read(node: Node, path: Path, key?: Place): unknown {
     const at = node.range ? this.#offsetPlace(node.range[0]) : (key ?? { line: 1, column: 1 });
     this.#entries.set(pathKey(path), { value: at, ...(key && { key }) });
-    if (false) return this.#refuse(at, "more values than a topology can have", this.#count === MAX_VALUES + 1);
+    if (++this.#count > MAX_VALUES) return this.#refuse(at, "more values than a topology can have", this.#count === MAX_VALUES + 1);
     if (isAlias(node)) return this.#readAlias(node, path, at, key);
     if (isScalar(node)) return this.#readScalar(node.value, node.source, path);
     if (this.#open.has(node)) return this.#refuse(at, "an alias inside of what it stands for");

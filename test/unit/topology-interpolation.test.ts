@@ -210,12 +210,20 @@ describe("secrets", () => {
     ["a URL where a choice belongs", "name: hub, type: postgres, url: 'postgres://h/d', capture: 'postgres://u:hunter2@h/d'"],
     ["a URL where a path belongs", "name: hub, type: sqlite, path: 'postgres://u:hunter2@h/d'"],
     ["an empty password", "name: hub, type: postgres, url: 'postgres://u:hunter2@h/d', password: ''"],
+    ["a URL with a slash too few", "name: hub, type: postgres, url: 'postgres:/u:hunter2@h/d'"],
+    ["a password with a NUL", 'name: hub, type: postgres, url: "postgres://h/d", password: "hunter2\\0"'],
     ["an unknown key", "name: hub, type: sqlite, path: 'x.db', passwrd: hunter2"],
     ["a syntax error", 'name: hub, password: "hunter2'],
   ])("a password in the file itself is not shown either: %s", (_what, node) => {
     const loaded = load(`version: 1\nname: n\nnodes: [{ ${node} }]\nchannels: [{ name: c, tables: [t] }]\n`);
     if (!("problems" in loaded)) throw new Error("accepted");
     expect(JSON.stringify(loaded.problems)).not.toContain("hunter2");
+  });
+
+  test("nor is a password that YAML takes for a number", () => {
+    const loaded = load(WHOLE.replace("password: pw", "password: 8675309"));
+    expect(loaded).toMatchObject({ problems: [{ code: "WRONG_TYPE", hint: "Put it in quotes." }] });
+    expect(JSON.stringify(loaded)).not.toContain("8675309");
   });
 
   test("a name that came from a variable is not offered as what was meant", () => {

@@ -274,6 +274,7 @@ describe("the tree", () => {
       "one database under two URLs",
       twoPostgres("postgres://tombolo@db/shop", "«SAME_DATABASE»postgresql://other:pw@DB:5432/shop?sslmode=require"),
     ],
+    ["one database of this machine under two names", twoPostgres("postgres://localhost/shop", "«SAME_DATABASE»postgres://127.0.0.1/shop")],
     ["one embedded Postgres twice", twoPostgres("embedded:./hub", "«SAME_DATABASE»embedded:/etc/tombolo/x/../hub")],
     ["two databases of one server", twoPostgres("postgres://tombolo@db/shop", "postgres://tombolo@db/shop2")],
   ])("%s", (_what, marked) => expectProblems(marked));
