@@ -24,7 +24,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const dist = join(root, "dist");
 const fresh = join(root, `.dist-${process.pid}`);
 
-const SOURCES = ["replicator", "config", "bench", "test/tools", "package.json", "package-lock.json", "tsconfig.json"];
+const SOURCES = ["replicator", "sql", "config", "bench", "test/tools", "package.json", "package-lock.json", "tsconfig.json"];
 const stamp = join(dist, ".sources");
 
 /** One hash over every file that the build reads. */
@@ -53,8 +53,9 @@ function compile() {
   if (result.status !== 0) throw new Error(`tsc failed (${result.signal ?? result.status}); dist/ is as it was`);
 }
 
-// What the demo reads at run time lies beside it as it does in the sources. (sql/ stays where it is: found from both.)
+// What the compiled code reads at run time lies beside it as it does in the sources.
 function copyAssets() {
+  cpSync(join(root, "sql"), join(fresh, "sql"), { recursive: true });
   const isAsset = (path) => !path.endsWith(".ts") && !path.endsWith("/data");
   cpSync(join(root, "config"), join(fresh, "config"), { recursive: true, filter: isAsset });
 }
