@@ -19,7 +19,7 @@ export interface FreshDatabase {
 export async function serverUrl(): Promise<string> {
   const given = inject("postgresUrl");
   if (given !== "") return given;
-  const settings = { fsync: "off", full_page_writes: "off", max_connections: "300", wal_level: "logical", max_prepared_transactions: "10" };
+  const settings = { fsync: "off", full_page_writes: "off", max_connections: "300", wal_level: "logical" };
   const server = await startEmbedded({ directory: join(inject("postgresDirectory"), "server"), settings });
   return server.url;
 }

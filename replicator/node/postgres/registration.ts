@@ -1,0 +1,108 @@
+import pg from "pg";
+import type { WantedTable } from "../installation.ts";
+import { textArray } from "./array-literal.ts";
+import { qualified } from "./identifier.ts";
+import { needsRowTriggers, type Queryable, type Relation, shapeOf } from "./shape.ts";
+
+/** A row of tombolo.captured_table, as far as installing and verifying need it. */
+export interface Registered {
+  readonly id: number;
+  readonly table: string;
+  readonly channel: string;
+  readonly relation: string;
+  readonly schema: string;
+  readonly name: string;
+  readonly whole: boolean;
+  readonly rowLevel: boolean;
+  readonly fingerprint: string;
+  readonly storage: Storage | null;
+  readonly state: string;
+  readonly reason: string | null;
+}
+
+/** What shows that rows came or went without a trigger: see 0003_drift.sql. */
+export interface Storage {
+  readonly filenode: string;
+  readonly columnMarks: string;
+  /** Oids of the leaf partitions. */
+  readonly partitions: readonly string[];
+}
+
+export const storageOf = ({ filenode, columnMarks, partitions }: Relation): Storage => ({
+  filenode,
+  columnMarks,
+  partitions: partitions.map(({ oid }) => oid),
+});
+
+export const sameStorage = (a: Storage | null, b: Storage): boolean =>
+  a !== null && a.filenode === b.filenode && a.columnMarks === b.columnMarks && a.partitions.join() === b.partitions.join();
+
+export async function registeredTables(client: Queryable): Promise<Registered[]> {
+  const { rows } = await client.query<{ registered: string }>(
+    `select coalesce(json_agg(json_build_object('id', id, 'table', table_name, 'channel', channel, 'relation', relation::text, 'schema', local_schema, 'name', local_table,
+              'whole', whole_images, 'rowLevel', row_level, 'fingerprint', fingerprint, 'storage', storage, 'state', state, 'reason', reason) order by id), '[]')::text as registered
+       from tombolo.captured_table`,
+  );
+  return JSON.parse(rows[0]?.registered ?? "[]") as Registered[];
+}
+
+/** The number that the next table gets; numbers are never given twice, because the log refers to them. */
+export async function nextTableId(client: Queryable): Promise<number> {
+  const { rows } = await client.query<{ next: string }>(
+    "select case when is_called then last_value + 1 else last_value end as next from tombolo.captured_table_id_seq",
+  );
+  return Number(rows[0]?.next);
+}
+
+const literal = (value: string): string => pg.escapeLiteral(value);
+
+/** What the registration says, as column and SQL expression. */
+function values(wanted: WantedTable, relation: Relation): [column: string, expression: string][] {
+  const shape = shapeOf(relation, wanted.table, wanted.channel);
+  return [
+    ["channel", literal(wanted.channel)],
+    ["relation", `${literal(qualified(relation.schema, relation.name))}::regclass`],
+    ["local_schema", literal(relation.schema)],
+    ["local_table", literal(relation.name)],
+    ["columns", literal(JSON.stringify(shape.columns))],
+    ["key_columns", literal(textArray(shape.key))],
+    ["whole_images", String(wanted.detect === "row")],
+    ["row_level", String(needsRowTriggers(relation))],
+    ["fingerprint", literal(shape.hash)],
+    ["storage", literal(JSON.stringify(storageOf(relation)))],
+  ];
+}
+
+export function registerSql(id: number, wanted: WantedTable, relation: Relation): string {
+  const pairs: [string, string][] = [["id", String(id)], ["table_name", literal(wanted.table)], ...values(wanted, relation)];
+  const columns = pairs.map(([column]) => column).join(", ");
+  const row = pairs.map(([, expression]) => expression).join(", ");
+  return (
+    `insert into tombolo.captured_table (${columns}) overriding system value\n  values (${row});\n` +
+    `select pg_catalog.setval('tombolo.captured_table_id_seq', ${id});`
+  );
+}
+
+export function reregisterSql(id: number, wanted: WantedTable, relation: Relation): string {
+  const assignments = values(wanted, relation).map(([column, expression]) => `${column} = ${expression}`);
+  return `update tombolo.captured_table set ${assignments.join(", ")} where id = ${id};`;
+}
+
+export function unregisterSql(registered: Registered): string {
+  const name = literal(registered.table);
+  return `delete from tombolo.peer_table where table_name = ${name};\ndelete from tombolo.captured_table where id = ${registered.id};`;
+}
+
+/** True when the registration no longer says what the topology and the catalog do. */
+export function isStale(registered: Registered, wanted: WantedTable, relation: Relation): boolean {
+  return (
+    registered.channel !== wanted.channel ||
+    registered.relation !== relation.oid ||
+    registered.schema !== relation.schema ||
+    registered.name !== relation.name ||
+    registered.whole !== (wanted.detect === "row") ||
+    registered.rowLevel !== needsRowTriggers(relation) ||
+    registered.fingerprint !== shapeOf(relation, wanted.table, wanted.channel).hash ||
+    !sameStorage(registered.storage, storageOf(relation))
+  );
+}
