@@ -7,7 +7,7 @@ import {
 } from "../observability/status-report.ts";
 import { EXIT, exitCodeOf, worst } from "./exit-codes.ts";
 import { withNodes } from "./nodes-of.ts";
-import { bytes, duration, type Output, table } from "./output.ts";
+import { bytes, duration, type Output, plural, table } from "./output.ts";
 import { requireTopology } from "./topology-file.ts";
 import type { Verb } from "./verb.ts";
 
@@ -39,7 +39,7 @@ export function printStatus(report: StatusReport, out: Output): void {
   for (const remark of remarks) out.line(remark);
 }
 
-const UNKNOWN = "?";
+const UNKNOWN = "-";
 const shown = (value: number | string | null): string => (value === null ? UNKNOWN : String(value));
 
 function nodeRow(node: NodeReport): readonly string[] {
@@ -47,7 +47,7 @@ function nodeRow(node: NodeReport): readonly string[] {
     node.name,
     node.version ?? node.engine,
     node.reachable ? "up" : "down",
-    node.log_rows === null || node.log_bytes === null ? UNKNOWN : `${node.log_rows} rows, ${bytes(node.log_bytes)}`,
+    node.log_rows === null || node.log_bytes === null ? UNKNOWN : `${plural(node.log_rows, "row")}, ${bytes(node.log_bytes)}`,
     shown(node.conflicts_open),
     shown(node.parked_changes),
     node.reachable ? (node.drift.length === 0 ? "none" : String(node.drift.length)) : UNKNOWN,
