@@ -1,0 +1,79 @@
+import type { TableName } from "../../change/names.ts";
+import type { ConflictCount, PacketHeader, Receipt } from "../../change/packet.ts";
+import type { RowText } from "../../change/value.ts";
+import type { ApplyContext } from "../target.ts";
+import { type Clock, isoTime } from "./clock.ts";
+import type { Connection } from "./connection.ts";
+import { prepared } from "./rows.ts";
+import type { UnseenRows } from "./unseen.ts";
+
+/** What one applying transaction shares: the connection, who sent what, and what came of it. */
+export interface ApplySession {
+  readonly connection: Connection;
+  readonly peer: { readonly id: number; readonly name: string /** Others read what is applied from it. */; readonly forwards: boolean };
+  readonly header: PacketHeader;
+  readonly context: ApplyContext;
+  readonly clock: Clock;
+  readonly outcome: Outcome;
+  /** `table\0key` of every change of this peer that is parked. */
+  readonly blocked: Set<string>;
+  readonly unseen: UnseenRows;
+}
+
+type Applied = { -readonly [op in keyof Receipt["applied"]]: number };
+
+export class Outcome {
+  readonly applied: Applied = { insert: 0, update: 0, delete: 0, truncate: 0, refresh: 0 };
+  readonly wanted: { table: TableName; key: RowText }[] = [];
+  readonly #conflicts = new Map<string, ConflictCount>();
+  parked = 0;
+
+  conflict(table: TableName, kind: string, resolution: string): void {
+    const id = `${table}\0${kind}\0${resolution}`;
+    const count = (this.#conflicts.get(id)?.count ?? 0) + 1;
+    this.#conflicts.set(id, { table, kind, resolution, count });
+  }
+
+  get conflicts(): ConflictCount[] {
+    return [...this.#conflicts.values()];
+  }
+
+  count(op: string): void {
+    if (op === "I") this.applied.insert += 1;
+    else if (op === "U") this.applied.update += 1;
+    else if (op === "D") this.applied.delete += 1;
+    else if (op === "R") this.applied.refresh += 1;
+    else this.applied.truncate += 1;
+  }
+
+  /** For work that may be undone: puts everything back to how it is now. */
+  checkpoint(): () => void {
+    const applied = { ...this.applied };
+    const { parked } = this;
+    const wanted = this.wanted.length;
+    const conflicts = new Map(this.#conflicts);
+    return () => {
+      Object.assign(this.applied, applied);
+      this.parked = parked;
+      this.wanted.length = wanted;
+      this.#conflicts.clear();
+      for (const [id, count] of conflicts) this.#conflicts.set(id, count);
+    };
+  }
+}
+
+export const blockedBy = (table: TableName, key: RowText): string => `${table}\0${key}`;
+
+/** Marks the transaction as the applier's, for the capture triggers (see tombolo_local). */
+export function beginApplying(connection: Connection, peer: ApplySession["peer"]): void {
+  prepared(connection, "update tombolo_local set applying_peer = ?, skip = ?").run(peer.id, peer.forwards ? 0n : 1n);
+}
+
+export function endApplying(connection: Connection): void {
+  prepared(connection, "update tombolo_local set applying_peer = null, changed_at = null, skip = 0").run();
+}
+
+/** What is logged for other readers keeps the time when a person made the change. */
+export function setChangedAt(session: ApplySession, microseconds: number): void {
+  if (session.peer.forwards) prepared(session.connection, "update tombolo_local set changed_at = ?").run(isoTime(microseconds / 1000));
+}

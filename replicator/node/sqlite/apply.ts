@@ -1,0 +1,273 @@
+import { TomboloError } from "../../change/error.ts";
+import { type ChannelName, type NodeName, type Position, packetNumber, type TableName } from "../../change/names.ts";
+import type { Packet, PacketHeader, Part, Receipt } from "../../change/packet.ts";
+import type { TableShape } from "../../change/shape.ts";
+import type { ApplyContext, Target } from "../target.ts";
+import { applyPart, type PartTables } from "./apply-part.ts";
+import { type ApplySession, beginApplying, endApplying, Outcome } from "./apply-session.ts";
+import { type CapturedTable, capturedTables, requireInstalled } from "./captured-tables.ts";
+import type { Clock } from "./clock.ts";
+import { isoTime } from "./clock.ts";
+import type { Connection, DatabaseFile } from "./connection.ts";
+import { hasDeferredKeys } from "./dangling.ts";
+import { FastPath } from "./fast-path.ts";
+import { parentsFirst } from "./foreign-keys.ts";
+import { IncomingTable } from "./incoming.ts";
+import { blockedKeys } from "./parked.ts";
+import { advanced, haveMet, markReceived, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
+import { retryParkedChanges } from "./retry-parked.ts";
+import { readTable } from "./shape.ts";
+import { suspendTriggers } from "./suspend.ts";
+import { UnseenRows } from "./unseen.ts";
+
+/** Of a packet, this much is read before the write lock is taken: nearly every packet is applied without waiting inside its transaction. */
+const READ_FIRST_BYTES = 16 << 20;
+
+/** The receiving side of a SQLite node. */
+export class SqliteTarget implements Target {
+  readonly #file: DatabaseFile;
+  readonly #clock: Clock;
+
+  constructor(options: { readonly file: DatabaseFile; readonly clock: Clock }) {
+    this.#file = options.file;
+    this.#clock = options.clock;
+  }
+
+  async meet(peers: Parameters<Target["meet"]>[0]): Promise<void> {
+    this.#file.read((connection) => requireInstalled(connection, this.#file.node));
+    if (this.#file.read((connection) => haveMet(connection, peers))) return;
+    await this.#file.write((connection) => meet(connection, peers));
+  }
+
+  async peer(name: NodeName): ReturnType<Target["peer"]> {
+    return this.#file.read((connection) => {
+      requireInstalled(connection, this.#file.node);
+      return peerState(connection, name);
+    });
+  }
+
+  async start(peer: NodeName, channel: ChannelName, tables: readonly TableName[], at: Position): Promise<void> {
+    await this.#file.write((connection) => {
+      const stored = readPeer(connection, peer);
+      storeProgress(connection, stored.id, started(stored.received, channel, tables, at));
+      markReceived(connection, stored.id, tables);
+    });
+  }
+
+  async apply(packet: Packet, context: ApplyContext): Promise<Receipt> {
+    const { header } = packet;
+    const { first, rest } = await readAhead(packet.parts);
+    return this.#file.writeAsync(async (connection) => {
+      const peer = readPeer(connection, header.source);
+      const repeated = await guard(peer, packet, rest);
+      if (repeated !== null) return repeated;
+      const tables = partTables(connection, header.tables, context, header.source);
+      return this.#applying({ connection, peer, header, context, tables }, async (session) => {
+        for (const part of first) applyPart(session, tables, part);
+        // the write lock is held while a large packet is read on; see DatabaseFile.writeAsync
+        for await (const part of rest) applyPart(session, tables, part);
+        // a row may have come before what it refers to, in an earlier part
+        if (session.outcome.parked > 0 && !peer.hasParked) {
+          session.outcome.parked -= retryParkedChanges(session, (parked) => tables.tables.find(({ name }) => name === parked.table));
+        }
+        return finish(session, peer, packet);
+      });
+    });
+  }
+
+  async retryParked(name: NodeName, context: ApplyContext): Promise<number> {
+    return this.#file.writeAsync(async (connection) => {
+      const peer = readPeer(connection, name);
+      if (!peer.hasParked) return 0;
+      // a retry is no packet: the changes came with earlier ones, and what they had seen is no longer known
+      const header: PacketHeader = { ...NO_PACKET, source: name, target: this.#file.node, number: packetNumber(peer.number) };
+      const captured = capturedTables(connection);
+      const tables = { tables: [...captured.values()], local: [...captured.values()].map(({ local }) => local) };
+      return this.#applying({ connection, peer, header, context, tables: null, locals: tables.local }, async (session) =>
+        retryParkedChanges(session, ({ table, shape }) => {
+          const rule = context.rules.get(table);
+          const local = captured.get(table);
+          return rule === undefined || local === undefined ? undefined : incomingTable(connection, local, shape, rule);
+        }),
+      );
+    });
+  }
+
+  async #applying<T>(
+    options: {
+      readonly connection: Connection;
+      readonly peer: StoredPeer;
+      readonly header: PacketHeader;
+      readonly context: ApplyContext;
+      readonly tables: PartTables | null;
+      readonly locals?: readonly string[];
+    },
+    work: (session: ApplySession) => Promise<T>,
+  ): Promise<T> {
+    const { connection, peer, header, context } = options;
+    const session: ApplySession = {
+      connection,
+      peer: { id: peer.id, name: header.source, forwards: peer.forwards },
+      header,
+      context,
+      clock: this.#clock,
+      outcome: new Outcome(),
+      blocked: peer.hasParked ? blockedKeys(connection, peer.id) : new Set(),
+      unseen: new UnseenRows({ connection, header, peerId: peer.id, from: context.from, clock: this.#clock }),
+    };
+    const resume = suspendTriggers(connection, options.locals ?? options.tables?.tables.map(({ table }) => table.local) ?? []);
+    beginApplying(connection, session.peer);
+    const result = await work(session);
+    endApplying(connection);
+    resume();
+    return result;
+  }
+}
+
+const NO_PACKET = {
+  protocol: 1,
+  epoch: "",
+  previous: "",
+  kind: "changes",
+  channels: [],
+  after: 0n,
+  upTo: 0n,
+  tables: [],
+  seen: {},
+} as unknown as PacketHeader;
+
+/** Reads a packet's first parts, all of them where it is not large. */
+async function readAhead(parts: AsyncIterable<Part>): Promise<{ first: Part[]; rest: AsyncIterable<Part> }> {
+  const iterator = parts[Symbol.asyncIterator]();
+  const first: Part[] = [];
+  let bytes = 0;
+  let done = false;
+  while (!done && bytes < READ_FIRST_BYTES) {
+    const next = await iterator.next();
+    done = next.done === true;
+    if (next.done !== true) {
+      first.push(next.value);
+      for (const change of next.value) bytes += 100 + change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0);
+    }
+  }
+  return { first, rest: done ? none() : { [Symbol.asyncIterator]: () => iterator } };
+}
+
+async function* none(): AsyncGenerator<Part> {}
+
+function partTables(connection: Connection, shapes: readonly TableShape[], context: ApplyContext, source: NodeName): PartTables {
+  const captured = capturedTables(connection);
+  const tables = shapes.map((shape) => {
+    const rule = context.rules.get(shape.table);
+    const table = captured.get(shape.table);
+    if (rule === undefined || table === undefined) {
+      const what = rule === undefined ? "which this link does not carry" : "which is not captured here";
+      throw new TomboloError(`the packet from ${source} brings table ${shape.table}, ${what}`, {
+        code: rule === undefined ? "TABLE_NOT_IN_LINK" : "TABLE_NOT_CAPTURED",
+        kind: "operator",
+        hint: "let both sides run with the same topology, and run `tombolo apply`",
+      });
+    }
+    return incomingTable(connection, table, shape, rule);
+  });
+  const byLocal = tables.map((table) => ({ local: table.table.local, table }));
+  return {
+    tables,
+    ordered: parentsFirst(connection, byLocal).map(({ table }) => table),
+    deferred: new Set(tables.filter(({ table }) => hasDeferredKeys(connection, table.local))),
+    fast: new FastPath(connection),
+  };
+}
+
+function incomingTable(connection: Connection, table: CapturedTable, shape: TableShape, rule: IncomingTable["rule"]): IncomingTable {
+  const local = readTable(connection, table.local);
+  if (local === null) {
+    throw new TomboloError(`table ${table.local} is gone`, {
+      code: "TABLE_MISSING",
+      kind: "operator",
+      hint: "create it again, or run `tombolo apply` without it",
+    });
+  }
+  return new IncomingTable({ table, strict: local.strict, shape, rule });
+}
+
+/** Exactly once: null for the packet that comes next, the stored receipt for the one applied last; throws for any other. */
+async function guard(peer: StoredPeer, packet: Packet, rest: AsyncIterable<Part>): Promise<Receipt | null> {
+  const { header } = packet;
+  if (peer.epoch !== null && peer.epoch !== header.epoch) {
+    throw new TomboloError(`${header.source} is not the node it was: its epoch changed`, {
+      code: "PEER_EPOCH",
+      kind: "operator",
+      hint: `it was restored, cloned or re-created; compare the data, then run \`tombolo nodes resync ${header.source}\``,
+    });
+  }
+  if (header.number === peer.number + 1n && header.previous === peer.digest) return null;
+  if (header.number === peer.number && peer.receipt !== null) {
+    // the digest is known at the end of the packet
+    for await (const part of rest) void part;
+    if (packet.digest() === peer.digest) return { ...readReceipt(peer.receipt), duplicate: true };
+  }
+  if (header.number > peer.number + 1n || header.number < peer.number) {
+    throw new TomboloError(`packet ${header.number} from ${header.source}: expected ${peer.number + 1n}`, {
+      code: "PACKET_GAP",
+      kind: "retry",
+    });
+  }
+  throw new TomboloError(`packet ${header.number} from ${header.source} does not continue what was received before`, {
+    code: "PACKET_FORK",
+    kind: "operator",
+    hint: "one of the two databases was restored or copied; compare them before going on",
+  });
+}
+
+function finish(session: ApplySession, peer: StoredPeer, packet: Packet): Receipt {
+  const { header } = packet;
+  const { outcome, connection } = session;
+  const digest = packet.digest();
+  const receipt: Receipt = {
+    number: header.number,
+    digest,
+    duplicate: false,
+    applied: outcome.applied,
+    conflicts: outcome.conflicts,
+    parked: outcome.parked,
+    wanted: outcome.wanted,
+  };
+  let { received } = peer;
+  if (header.kind === "fill") {
+    for (const channel of header.channels) {
+      const own = header.tables.filter((shape) => shape.channel === channel).map((shape) => shape.table);
+      received = started(received, channel, own, header.upTo);
+    }
+    markReceived(
+      connection,
+      peer.id,
+      header.tables.map((shape) => shape.table),
+    );
+  } else {
+    received = advanced(received, header.channels, header.upTo);
+  }
+  const seen = Object.fromEntries(Object.entries(header.seen).map(([channel, at]) => [channel, at.toString()]));
+  connection
+    .prepare(
+      `update tombolo_peer set epoch = ?, received_packet_no = ?, received_digest = ?, received_receipt = ?, received = ?, last_sync_in = ?,
+              judged = json_patch(judged, ?), state = case when state = 'paused' then state else 'live' end
+        where id = ?`,
+    )
+    .run(
+      header.epoch,
+      header.number,
+      digest,
+      JSON.stringify({ ...receipt, number: header.number.toString() }),
+      JSON.stringify(received),
+      isoTime(session.clock()),
+      JSON.stringify(seen),
+      peer.id,
+    );
+  return receipt;
+}
+
+function readReceipt(stored: string): Receipt {
+  const receipt = JSON.parse(stored) as Receipt & { number: string };
+  return { ...receipt, number: packetNumber(receipt.number) };
+}

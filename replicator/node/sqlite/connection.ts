@@ -1,0 +1,185 @@
+import { statSync } from "node:fs";
+import { dirname } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import Database from "better-sqlite3";
+import { TomboloError } from "../../change/error.ts";
+import type { NodeName } from "../../change/names.ts";
+
+export type Connection = Database.Database;
+
+/** Before it, several processes that checkpoint may corrupt the file (https://sqlite.org/changes.html, 3.51.3). */
+const OLDEST_SAFE = [3, 51, 3] as const;
+/** A lock is waited for in slices this short, because SQLite waits with the whole process standing still. */
+const BUSY_SLICE_MS = 20;
+const LOCK_PATIENCE_MS = 15_000;
+
+/**
+ * One database file, as this process uses it: a connection for writing, which one caller at a time may have, and one for short reads.
+ * Both return integers as bigint.
+ */
+export class DatabaseFile {
+  readonly path: string;
+  readonly node: NodeName;
+  readonly #writer: Connection;
+  readonly #reader: Connection;
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: { readonly node: NodeName; readonly path: string }) {
+    this.path = options.path;
+    this.node = options.node;
+    checkFile(options);
+    this.#writer = this.connect();
+    try {
+      checkVersion(this.#writer);
+      this.#reader = this.connect();
+    } catch (error) {
+      this.#writer.close();
+      throw error;
+    }
+  }
+
+  /** For short reads that end before the caller awaits anything. */
+  get reader(): Connection {
+    return this.#reader;
+  }
+
+  /** A connection of its own; whoever asks for it closes it. */
+  connect(): Connection {
+    try {
+      const connection = new Database(this.path, { fileMustExist: true, timeout: BUSY_SLICE_MS });
+      connection.defaultSafeIntegers();
+      // the application's commits reach the disk with ours (hazards C14); its own setting does not matter
+      connection.pragma("synchronous = full");
+      connection.pragma("cache_size = -32000");
+      connection.pragma("foreign_keys = on");
+      return connection;
+    } catch (error) {
+      throw sqliteError(error, this.node);
+    }
+  }
+
+  /** Runs `work` in one read transaction: everything it reads is of one moment. */
+  read<T>(work: (connection: Connection) => T): T {
+    try {
+      return this.#reader.transaction(work)(this.#reader);
+    } catch (error) {
+      throw sqliteError(error, this.node);
+    }
+  }
+
+  /** Runs `work` in one transaction that holds the write lock; `work` must not await. */
+  write<T>(work: (connection: Connection) => T): Promise<T> {
+    return this.writeAsync(async (connection) => work(connection));
+  }
+
+  /**
+   * The same for work that awaits between its statements: the write lock is held meanwhile, so other writers of the file wait.
+   * Used for packets that are too large to be read first. Nothing else of this process uses the connection until it is done.
+   */
+  async writeAsync<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.exclusive(async (connection) => {
+      await begin(connection, this.node);
+      try {
+        const result = await work(connection);
+        await commit(connection, this.node);
+        return result;
+      } catch (error) {
+        if (connection.inTransaction) connection.exec("rollback");
+        throw sqliteError(error, this.node);
+      }
+    });
+  }
+
+  /** Lets `work` have the writing connection outside a transaction, e.g. for pragmas that need that. */
+  exclusive<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const turn = this.#queue.then(() => work(this.#writer));
+    this.#queue = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async close(): Promise<void> {
+    await this.#queue;
+    this.#reader.close();
+    this.#writer.close();
+  }
+}
+
+/** Begins at once as a writer: a transaction that reads first and writes later fails without waiting (hazards C16). */
+const begin = (connection: Connection, node: NodeName): Promise<void> => patiently(() => connection.exec("begin immediate"), node);
+const commit = (connection: Connection, node: NodeName): Promise<void> => patiently(() => connection.exec("commit"), node);
+
+async function patiently(step: () => void, node: NodeName): Promise<void> {
+  const deadline = performance.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    try {
+      step();
+      return;
+    } catch (error) {
+      if (!isBusy(error) || performance.now() > deadline) throw sqliteError(error, node);
+      await sleep(1 + Math.random() * 4);
+    }
+  }
+}
+
+const sqliteCode = (error: unknown): string => (error instanceof Database.SqliteError ? error.code : "");
+const isBusy = (error: unknown): boolean => /^SQLITE_(BUSY|LOCKED)/.test(sqliteCode(error));
+
+/** What an error of SQLite means to the caller. Messages of SQLite name tables and columns, never values. */
+export function sqliteError(error: unknown, node: NodeName): unknown {
+  if (error instanceof TomboloError || !(error instanceof Error)) return error;
+  const code = sqliteCode(error) || String((error as { code?: unknown }).code ?? "");
+  const message = `${node}: ${error.message}`;
+  if (isBusy(error))
+    return new TomboloError(message, {
+      code: "DATABASE_BUSY",
+      kind: "retry",
+      hint: "another process holds the database's write lock",
+      cause: error,
+    });
+  if (code === "SQLITE_FULL")
+    return new TomboloError(message, { code: "DISK_FULL", kind: "retry", hint: "make room on the disk", cause: error });
+  if (/^SQLITE_(CANTOPEN|IOERR|READONLY|PERM|AUTH)/.test(code)) {
+    return new TomboloError(message, {
+      code: "DATABASE_UNREACHABLE",
+      kind: "connect",
+      hint: "check the path and its permissions",
+      cause: error,
+    });
+  }
+  if (/^SQLITE_(NOTADB|CORRUPT)/.test(code)) {
+    return new TomboloError(message, {
+      code: "DATABASE_DAMAGED",
+      kind: "operator",
+      hint: "run `pragma integrity_check` and restore a backup",
+      cause: error,
+    });
+  }
+  return error;
+}
+
+function checkFile(options: { readonly node: NodeName; readonly path: string }): void {
+  const exists = (path: string): boolean => statSync(path, { throwIfNoEntry: false }) !== undefined;
+  if (exists(options.path)) return;
+  const folder = dirname(options.path);
+  const what = exists(folder) ? `there is no database file ${options.path}` : `there is no folder ${folder}`;
+  throw new TomboloError(`${options.node}: ${what}`, {
+    code: "DATABASE_MISSING",
+    kind: "connect",
+    hint: "let the application create it first, or correct the path in the topology",
+  });
+}
+
+function checkVersion(connection: Connection): void {
+  const version = sqliteVersion(connection);
+  const parts = version.split(".").map(Number);
+  const [major = 0, minor = 0, patch = 0] = parts;
+  const [a, b, c] = OLDEST_SAFE;
+  if (major > a || (major === a && (minor > b || (minor === b && patch >= c)))) return;
+  throw new TomboloError(`this build of better-sqlite3 brings SQLite ${version}, older than ${OLDEST_SAFE.join(".")}`, {
+    code: "SQLITE_TOO_OLD",
+    kind: "fatal",
+    hint: "install the dependencies again with `npm ci`",
+  });
+}
+
+export const sqliteVersion = (connection: Connection): string => connection.prepare("select sqlite_version()").pluck().get() as string;

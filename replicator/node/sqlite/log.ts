@@ -1,0 +1,116 @@
+import type { Change } from "../../change/change.ts";
+import type { ChannelName, NodeName, PacketNumber, Position, TableName } from "../../change/names.ts";
+import { START, position as toPosition } from "../../change/names.ts";
+import type { TableShape } from "../../change/shape.ts";
+import { parseRow, type RowText } from "../../change/value.ts";
+import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
+import { shapeHash } from "./capture-plan.ts";
+import { capturedTable, capturedTables, notCaptured } from "./captured-tables.ts";
+import { type Clock, isoTime } from "./clock.ts";
+import type { DatabaseFile } from "./connection.ts";
+import { News } from "./news.ts";
+import { acknowledged } from "./peers.ts";
+import { purgeSome } from "./purge.ts";
+import { read } from "./read.ts";
+import { putRefresh } from "./refresh.ts";
+import { stored } from "./rows.ts";
+import { readTable, tableShape } from "./shape.ts";
+import { newestEntry, newestTick, seenNow, storeTick } from "./tick.ts";
+
+/** The change log of a SQLite database. */
+export class SqliteLog implements ChangeLog {
+  readonly #file: DatabaseFile;
+  readonly #clock: Clock;
+  #news: News | undefined;
+  #ticking: Promise<Tick> | undefined;
+
+  constructor(options: { readonly file: DatabaseFile; readonly clock: Clock }) {
+    this.#file = options.file;
+    this.#clock = options.clock;
+  }
+
+  async tick(): Promise<Tick> {
+    const newest = this.#file.read((connection) => {
+      const tick = newestTick(connection) ?? { position: START, seen: {} };
+      return newestEntry(connection) > tick.position ? null : tick;
+    });
+    // a tick that has not begun to look covers this caller too
+    return newest ?? this.#sharedTick();
+  }
+
+  #sharedTick(): Promise<Tick> {
+    this.#ticking ??= this.#file.write((connection) => {
+      this.#ticking = undefined;
+      const tick = newestTick(connection);
+      const newest = newestEntry(connection);
+      if (tick !== null && tick.position >= newest) return tick;
+      const next: Tick = { position: toPosition(newest), seen: seenNow(connection) };
+      storeTick(connection, next, this.#clock());
+      return next;
+    });
+    const ticking = this.#ticking;
+    return ticking.catch((error: unknown) => {
+      if (this.#ticking === ticking) this.#ticking = undefined;
+      throw error;
+    });
+  }
+
+  news(after: Position, signal: AbortSignal): Promise<void> {
+    this.#news ??= new News(this.#file);
+    return this.#news.wait(after, signal);
+  }
+
+  read(request: ReadRequest): AsyncIterable<readonly Change[]> {
+    return read(this.#file, request);
+  }
+
+  async shapes(tables: readonly TableName[]): Promise<readonly TableShape[]> {
+    return this.#file.read((connection) => {
+      const captured = capturedTables(connection);
+      return tables.map((name) => {
+        const table = captured.get(name);
+        const local = table && readTable(connection, table.local);
+        if (table === undefined || local == null || shapeHash(local) !== shapeHash(table)) throw notCaptured(name, this.#file.node);
+        return tableShape(table.name, table.channel, table.columns, table.key);
+      });
+    });
+  }
+
+  async refresh(reader: NodeName, rows: readonly { readonly table: TableName; readonly key: RowText }[]): Promise<void> {
+    if (rows.length === 0) return;
+    await this.#file.write((connection) => {
+      const peer = connection.prepare("select id from tombolo_peer where name = ?").pluck().get(reader) as bigint | undefined;
+      if (peer === undefined) return;
+      for (const { table: name, key } of rows) {
+        const table = capturedTable(connection, name, this.#file.node);
+        const values = parseRow(key);
+        const bound = table.key.map((column) => stored(values[column] ?? null));
+        putRefresh(connection, { table, key: bound, peer: Number(peer), at: isoTime(this.#clock()) });
+      }
+    });
+  }
+
+  async acknowledge(peer: NodeName, channels: readonly ChannelName[], position: Position, packet: PacketNumber): Promise<void> {
+    let more: readonly ChannelName[] = await this.#file.write((connection) => {
+      const now = this.#clock();
+      const first = acknowledged(connection, { peer, channels, position, packet, now: isoTime(now) });
+      const release = connection.prepare(
+        "delete from tombolo_hold where id = (select min(id) from tombolo_hold where channel = ? and position <= ?)",
+      );
+      for (const channel of first) release.run(channel, position);
+      // a peer that reads nothing acknowledges under a channel that is none: then every channel may have something to purge
+      const known = new Set([...capturedTables(connection).values()].map((table) => table.channel));
+      const purged = channels.every((channel) => known.has(channel)) ? channels : [...known];
+      return purged.filter((channel) => purgeSome(connection, channel, now));
+    });
+    // small transactions: the application's own writes come in between
+    while (more.length > 0) {
+      const rest = more;
+      more = await this.#file.write((connection) => rest.filter((channel) => purgeSome(connection, channel, this.#clock())));
+    }
+  }
+
+  close(): void {
+    this.#news?.close();
+  }
+}

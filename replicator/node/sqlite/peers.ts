@@ -1,0 +1,160 @@
+import { TomboloError } from "../../change/error.ts";
+import {
+  type ChannelName,
+  channelName,
+  epoch,
+  type NodeName,
+  type Position,
+  packetNumber,
+  position,
+  type TableName,
+  tableName,
+} from "../../change/names.ts";
+import type { ChannelProgress, PeerRole, PeerState } from "../target.ts";
+import type { Connection } from "./connection.ts";
+
+/** `{"sales": {"position": "123", "ahead": {"shop.new": "140"}}}`, as stored in tombolo_peer.received. */
+export interface StoredProgress {
+  [channel: string]: { position: string; ahead?: { [table: string]: string } };
+}
+
+/** What applying needs to know of a peer. */
+export interface StoredPeer {
+  readonly id: number;
+  readonly epoch: string | null;
+  readonly number: bigint;
+  readonly digest: string;
+  readonly receipt: string | null;
+  readonly received: StoredProgress;
+  readonly forwards: boolean;
+  readonly hasParked: boolean;
+}
+
+/** Makes sure that the peers are known. The write lock keeps it apart from transactions that apply. */
+export function meet(connection: Connection, peers: readonly { readonly name: NodeName; readonly role: PeerRole }[]): void {
+  const add = connection.prepare(
+    "insert into tombolo_peer (name, role) values (?, ?) on conflict (name) do update set role = excluded.role where role <> excluded.role",
+  );
+  for (const { name, role } of peers) add.run(name, role);
+  connection.exec(
+    "update tombolo_peer set forwards = (select count(*) > 1 from tombolo_peer) where forwards <> (select count(*) > 1 from tombolo_peer)",
+  );
+}
+
+/** Whether `meet` would change nothing, so that a repeated call need not write. */
+export function haveMet(connection: Connection, peers: readonly { readonly name: NodeName; readonly role: PeerRole }[]): boolean {
+  const known = connection.prepare("select count(*) from tombolo_peer where name = ? and role = ?").pluck();
+  return peers.every(({ name, role }) => known.get(name, role) === 1n);
+}
+
+export function peerState(connection: Connection, name: NodeName): PeerState {
+  const row = connection
+    .prepare("select id, epoch, received_packet_no, received_digest, received, state from tombolo_peer where name = ?")
+    .raw()
+    .get(name) as [bigint, string | null, bigint, string, string, string] | undefined;
+  const [id = -1n, peerEpoch = null, number = 0n, digest = "", received = "{}", state = "joining"] = row ?? [];
+  const tables = connection
+    .prepare("select table_name from tombolo_peer_table where peer_id = ? and received = 1")
+    .pluck()
+    .all(id) as string[];
+  return {
+    epoch: peerEpoch === null ? null : epoch(peerEpoch),
+    number: packetNumber(number),
+    digest,
+    channels: progressMap(JSON.parse(received) as StoredProgress),
+    tables: new Set(tables.map(tableName)),
+    paused: state === "paused",
+    hasParked: connection.prepare("select exists (select 1 from tombolo_parked_change where peer_id = ?)").pluck().get(id) === 1n,
+  };
+}
+
+function progressMap(stored: StoredProgress): Map<ChannelName, ChannelProgress> {
+  return new Map(
+    Object.entries(stored).map(([channel, { position: at, ahead = {} }]) => [
+      channelName(channel),
+      { position: position(at), ahead: new Map(Object.entries(ahead).map(([table, place]) => [tableName(table), position(place)])) },
+    ]),
+  );
+}
+
+export function readPeer(connection: Connection, name: NodeName): StoredPeer {
+  const row = connection
+    .prepare(
+      `select id, epoch, received_packet_no, received_digest, received_receipt, received, forwards,
+              exists (select 1 from tombolo_parked_change c where c.peer_id = tombolo_peer.id)
+         from tombolo_peer where name = ?`,
+    )
+    .raw()
+    .get(name) as [bigint, string | null, bigint, string, string | null, string, bigint, bigint] | undefined;
+  if (row === undefined) {
+    throw new TomboloError(`${name} is not known here as a neighbour`, {
+      code: "PEER_UNKNOWN",
+      kind: "retry",
+      hint: "it is introduced when the link starts",
+    });
+  }
+  const [id, peerEpoch, number, digest, receipt, received, forwards, hasParked] = row;
+  return {
+    id: Number(id),
+    epoch: peerEpoch,
+    number,
+    digest,
+    receipt,
+    received: JSON.parse(received) as StoredProgress,
+    forwards: forwards === 1n,
+    hasParked: hasParked === 1n,
+  };
+}
+
+/** Progress after everything of `channels` up to `upTo` was applied. */
+export function advanced(stored: StoredProgress, channels: readonly ChannelName[], upTo: Position): StoredProgress {
+  const next: StoredProgress = { ...stored };
+  for (const channel of channels) {
+    const ahead = Object.fromEntries(Object.entries(next[channel]?.ahead ?? {}).filter(([, place]) => BigInt(place) > upTo));
+    next[channel] = { position: upTo.toString(), ...(Object.keys(ahead).length > 0 && { ahead }) };
+  }
+  return next;
+}
+
+/** Progress after `tables` of a channel were taken over as they are at `at`: a new channel begins there; in an older one they are ahead. */
+export function started(stored: StoredProgress, channel: ChannelName, tables: readonly TableName[], at: Position): StoredProgress {
+  const known = stored[channel];
+  if (known === undefined) return { ...stored, [channel]: { position: at.toString() } };
+  const ahead = { ...known.ahead };
+  for (const table of tables) if (at > BigInt(known.position)) ahead[table] = at.toString();
+  return { ...stored, [channel]: { position: known.position, ...(Object.keys(ahead).length > 0 && { ahead }) } };
+}
+
+export function storeProgress(connection: Connection, peerId: number, received: StoredProgress): void {
+  connection.prepare("update tombolo_peer set received = ? where id = ?").run(JSON.stringify(received), peerId);
+}
+
+/** Records that the tables are received from the peer from now on. */
+export function markReceived(connection: Connection, peerId: number, tables: readonly TableName[]): void {
+  const mark = connection.prepare(
+    "insert into tombolo_peer_table (peer_id, table_name, received) values (?, ?, 1) on conflict (peer_id, table_name) do update set received = 1",
+  );
+  for (const table of tables) mark.run(peerId, table);
+}
+
+/** The peer has durably applied this log up to `at`. Answers the channels that it acknowledged for the first time. */
+export function acknowledged(
+  connection: Connection,
+  ack: {
+    readonly peer: NodeName;
+    readonly channels: readonly ChannelName[];
+    readonly position: Position;
+    readonly packet: bigint;
+    readonly now: string;
+  },
+): readonly ChannelName[] {
+  const stored = connection.prepare("select sent from tombolo_peer where name = ?").pluck().get(ack.peer) as string | undefined;
+  if (stored === undefined) return [];
+  const sent = JSON.parse(stored) as { [channel: string]: string };
+  const first = ack.channels.filter((channel) => sent[channel] === undefined);
+  for (const channel of ack.channels) if (BigInt(sent[channel] ?? 0) <= ack.position) sent[channel] = ack.position.toString();
+  connection
+    .prepare("update tombolo_peer set sent = ?, sent_packet_no = max(sent_packet_no, ?), last_sync_out = ? where name = ?")
+    .run(JSON.stringify(sent), ack.packet, ack.now, ack.peer);
+  return first;
+}

@@ -1,0 +1,93 @@
+import { type ChannelName, channelName } from "../../change/names.ts";
+import type { Connection } from "./connection.ts";
+
+/** Rows that one transaction deletes: the application waits no longer than a few milliseconds. */
+const PURGE_ROWS = 1000n;
+/** What a peer has acknowledged is still needed to judge by until its packets say that it knew it; but no more than this many entries. */
+const JUDGED_SLACK = 20_000n;
+/** A reader that was given tables and never came back holds the log no longer than this. */
+const HOLD_MS = 24 * 3600_000;
+
+/** Per channel, how far the log has been purged. */
+export function purgedUpTo(connection: Connection): Map<ChannelName, bigint> {
+  const stored = connection.prepare("select purged from tombolo_node").pluck().get() as string;
+  return new Map(
+    Object.entries(JSON.parse(stored) as { [channel: string]: string }).map(([channel, at]) => [channelName(channel), BigInt(at)]),
+  );
+}
+
+/** Deletes some of what no reader needs any more; answers whether there may be more to delete. */
+export function purgeSome(connection: Connection, channel: ChannelName, now: number): boolean {
+  connection.prepare("delete from tombolo_hold where made_at < ?").run(new Date(now - HOLD_MS).toISOString());
+  const bound = neededFrom(connection, channel);
+  const purged = purgedUpTo(connection);
+  const start = purged.get(channel) ?? 0n;
+  if (bound > start) {
+    const next = Object.fromEntries([...purged, [channel, bound]].map(([name, at]) => [name, String(at)]));
+    connection.prepare("update tombolo_node set purged = ?").run(JSON.stringify(next));
+  }
+  // the newest row stays: the next one's number is counted from it
+  const deleted = connection
+    .prepare(
+      `delete from tombolo_change where seq in (
+         select seq from tombolo_change
+          where seq <= ? and seq < (select max(seq) from tombolo_change)
+            and table_id in (select s.id from tombolo_shape s join tombolo_captured_table c on c.table_name = s.table_name where c.channel = ?)
+          order by seq limit ${PURGE_ROWS})`,
+    )
+    .run(bound, channel);
+  connection
+    .prepare("delete from tombolo_tick where position < (select max(position) from tombolo_tick) and position < ?")
+    .run(lowestPosition(connection));
+  return BigInt(deleted.changes) === PURGE_ROWS;
+}
+
+interface Reader {
+  readonly sent: bigint;
+  readonly judged: bigint;
+}
+
+/** Everything up to here may go. */
+function neededFrom(connection: Connection, channel: ChannelName): bigint {
+  const rows = connection.prepare("select sent, judged from tombolo_peer").raw().all() as [string, string][];
+  const positions = rows.flatMap(([sent, judged]): Reader[] => {
+    const acknowledged = at(sent, channel);
+    return acknowledged === null ? [] : [{ sent: acknowledged, judged: at(judged, channel) ?? 0n }];
+  });
+  const bounds = positions.map(({ sent, judged }) => (judged >= sent ? sent : judged > sent - JUDGED_SLACK ? judged : sent - JUDGED_SLACK));
+  const held = connection
+    .prepare(
+      `select position from tombolo_hold where channel = :channel
+        union all
+       select t.seeded_at from tombolo_peer_table t join tombolo_peer p on p.id = t.peer_id join tombolo_captured_table c on c.table_name = t.table_name
+        where c.channel = :channel and t.seeded_at is not null and not exists (select 1 from json_each(p.sent) j where j.key = :channel)`,
+    )
+    .pluck()
+    .all({ channel }) as bigint[];
+  const all = [...bounds, ...held];
+  // nobody reads the channel: all peers have said so
+  if (all.length === 0) all.push(...unread(rows));
+  return lowest(all) ?? 0n;
+}
+
+/** What peers that read nothing have acknowledged, under a channel that is none; nothing while any of them has said nothing yet. */
+function unread(rows: readonly [string, string][]): bigint[] {
+  const sent = rows.map(([stored]) => Object.values(JSON.parse(stored) as { [channel: string]: string }).map(BigInt));
+  return sent.some((positions) => positions.length === 0) ? [] : sent.flat();
+}
+
+const lowest = (positions: readonly bigint[]): bigint | null =>
+  positions.reduce<bigint | null>((low, position) => (low === null || position < low ? position : low), null);
+
+function lowestPosition(connection: Connection): bigint {
+  const rows = connection
+    .prepare("select j.value from tombolo_peer p, json_each(p.sent) j union all select position from tombolo_hold")
+    .pluck()
+    .all();
+  return lowest(rows.map((value) => BigInt(value as string | bigint))) ?? 0n;
+}
+
+function at(stored: string, channel: ChannelName): bigint | null {
+  const position = (JSON.parse(stored) as { [channel: string]: string })[channel];
+  return position === undefined ? null : BigInt(position);
+}

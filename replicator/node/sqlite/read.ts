@@ -1,0 +1,146 @@
+import type { Change } from "../../change/change.ts";
+import { TomboloError } from "../../change/error.ts";
+import type { NodeName } from "../../change/names.ts";
+import type { ReadRequest } from "../change-log.ts";
+import { type CapturedTable, capturedTables, notCaptured, type StoredShape, storedShapes } from "./captured-tables.ts";
+import { type LogRow, resolve } from "./chains.ts";
+import { ChangeText } from "./change-text.ts";
+import type { Connection, DatabaseFile } from "./connection.ts";
+import { groups } from "./groups.ts";
+import { type Image, imageOfBytes, mayBeDamaged } from "./image.ts";
+import { purgedUpTo } from "./purge.ts";
+import { currentImage, prepared } from "./rows.ts";
+
+/** Entries that are resolved at once, in one short read transaction: a reader that is slow does not keep the WAL from being checkpointed. */
+const WINDOW_ROWS = 2_000;
+const WINDOW_BYTES = 8 << 20;
+/** How many windows long a statement may be and still be kept in one. */
+const LONGEST_STATEMENT = 20;
+
+/** What reading needs to know about the tables. */
+interface Reading {
+  readonly peer: number | null;
+  readonly tables: ReadonlyMap<number, CapturedTable>;
+  readonly shapes: ReadonlyMap<number, StoredShape>;
+  readonly texts: ReadonlyMap<number, ChangeText>;
+}
+
+/** See `ChangeLog.read`. */
+export async function* read(file: DatabaseFile, request: ReadRequest): AsyncGenerator<readonly Change[]> {
+  const reading = file.read((connection) => prepare(connection, request, file.node));
+  let after: bigint = request.after;
+  while (after < request.upTo) {
+    const window = file.read((connection) => nextWindow(connection, reading, { after, upTo: request.upTo, maxRows: request.maxRows }));
+    after = window.end;
+    yield* groups(window.changes, request);
+  }
+}
+
+function prepare(connection: Connection, request: ReadRequest, node: NodeName): Reading {
+  const captured = capturedTables(connection);
+  const tables = new Map<number, CapturedTable>();
+  const texts = new Map<number, ChangeText>();
+  const shapes = new Map<number, StoredShape>();
+  const purged = purgedUpTo(connection);
+  for (const [index, name] of request.tables.entries()) {
+    const table = captured.get(name);
+    if (table === undefined) throw notCaptured(name, node);
+    if (request.after < (purged.get(table.channel) ?? 0n)) throw positionUnknown(node, request.reader);
+    for (const shape of storedShapes(connection).values()) {
+      if (shape.table !== name) continue;
+      tables.set(shape.id, table);
+      shapes.set(shape.id, shape);
+      texts.set(shape.id, new ChangeText({ table: index, shape, now: table.columns, wholeImages: table.wholeImages }));
+    }
+  }
+  const peer = connection.prepare("select id from tombolo_peer where name = ?").pluck().get(request.reader) as bigint | undefined;
+  return { peer: peer === undefined ? null : Number(peer), tables, shapes, texts };
+}
+
+const positionUnknown = (node: NodeName, reader: NodeName): TomboloError =>
+  new TomboloError(`${node}: the log no longer reaches back to where ${reader} stopped reading`, {
+    code: "POSITION_UNKNOWN",
+    kind: "operator",
+    hint: `run \`tombolo nodes resync ${reader}\``,
+  });
+
+function nextWindow(
+  connection: Connection,
+  reading: Reading,
+  cut: { readonly after: bigint; readonly upTo: bigint; readonly maxRows: number },
+): { changes: Change[]; end: bigint } {
+  const { rows, end } = windowRows(connection, reading, cut);
+  const nets = resolve(rows, { peer: reading.peer, stateAfter: (entry) => stateAfter(connection, reading, entry, end) });
+  const changes: Change[] = [];
+  for (const net of nets) {
+    const change = reading.texts.get(net.tableId)?.change(net.op, net.key, net);
+    if (change != null) changes.push(change);
+  }
+  return { changes, end };
+}
+
+/**
+ * The next rows of the log, up to the end of a statement: all that one statement logs, nested triggers included, has the same time,
+ * as 'now' stands still within a statement of SQLite.
+ */
+function windowRows(
+  connection: Connection,
+  reading: Reading,
+  cut: { readonly after: bigint; readonly upTo: bigint; readonly maxRows: number },
+): { rows: LogRow[]; end: bigint } {
+  const ids = [...reading.tables.keys()].join(", ");
+  const sql = `select seq, table_id, op, key, old, new, origin, target, changed_at from tombolo_change
+    where seq > ? and seq <= ? and table_id in (${ids}) order by seq`;
+  const limit = Math.max(WINDOW_ROWS, cut.maxRows);
+  const rows: LogRow[] = [];
+  let bytes = 0;
+  for (const raw of prepared(connection, sql).raw().iterate(cut.after, cut.upTo)) {
+    const row = logRow(connection, raw as RawRow);
+    const last = rows.at(-1);
+    const full = rows.length >= limit || bytes > WINDOW_BYTES;
+    const tooLong = rows.length >= limit * LONGEST_STATEMENT || bytes > WINDOW_BYTES * LONGEST_STATEMENT;
+    if (last !== undefined && (tooLong || (full && row.changedAt !== last.changedAt))) return { rows, end: last.seq };
+    rows.push(row);
+    bytes += row.key.length + (row.old?.length ?? 0) + (row.new?.length ?? 0);
+  }
+  return { rows, end: cut.upTo };
+}
+
+type RawRow = [bigint, bigint, LogRow["op"], string, string | null, string | null, bigint | null, bigint | null, string];
+
+function logRow(connection: Connection, raw: RawRow): LogRow {
+  let [seq, tableId, op, key, old, now, origin, target, changedAt] = raw;
+  if (mayBeDamaged(key) || mayBeDamaged(old) || mayBeDamaged(now)) {
+    const bytes = connection.prepare("select cast(key as blob), cast(old as blob), cast(new as blob) from tombolo_change where seq = ?");
+    const [keyBytes, oldBytes, newBytes] = bytes.raw().get(seq) as [Buffer, Buffer | null, Buffer | null];
+    key = imageOfBytes(keyBytes);
+    old = oldBytes && imageOfBytes(oldBytes);
+    now = newBytes && imageOfBytes(newBytes);
+  }
+  return {
+    seq,
+    tableId: Number(tableId),
+    op,
+    key,
+    old,
+    new: now,
+    origin: origin === null ? null : Number(origin),
+    target: target === null ? null : Number(target),
+    changedAt,
+  };
+}
+
+/** What the next entry of the key found; without one, what is there now. */
+function stateAfter(connection: Connection, reading: Reading, entry: LogRow, end: bigint): Image | null {
+  const sql = "select op, old, seq from tombolo_change where key = ? and table_id = ? and seq > ? and target is null order by seq limit 1";
+  const next = prepared(connection, sql).raw().get(entry.key, entry.tableId, end) as [string, string | null, bigint] | undefined;
+  if (next !== undefined) {
+    const [op, old, seq] = next;
+    if (op === "I") return null;
+    if (!mayBeDamaged(old)) return old;
+    return imageOfBytes(connection.prepare("select cast(old as blob) from tombolo_change where seq = ?").pluck().get(seq) as Buffer);
+  }
+  const table = reading.tables.get(entry.tableId) as CapturedTable;
+  const shape = reading.shapes.get(entry.tableId) as StoredShape;
+  return currentImage(connection, { local: table.local, columns: shape.columns, key: shape.key }, entry.key);
+}

@@ -1,0 +1,43 @@
+import { type ApplySession, blockedBy, setChangedAt } from "./apply-session.ts";
+import { applyRow, inSavepoint } from "./attempt.ts";
+import { isoTime } from "./clock.ts";
+import type { IncomingTable } from "./incoming.ts";
+import { type ParkedChange, parkedAgain, parkedChanges, unpark } from "./parked.ts";
+import { describe } from "./row-error.ts";
+
+/** Retries at a time: the transaction stays short. */
+const RETRY_LIMIT = 10_000n;
+
+/**
+ * Tries parked changes again, oldest first; a row whose first change still fails keeps its later ones waiting. Where the order was the
+ * problem (a child row before its parent), a second round helps. Answers how many went through.
+ */
+export function retryParkedChanges(session: ApplySession, tableOf: (parked: ParkedChange) => IncomingTable | undefined): number {
+  let through = 0;
+  for (let progress = true; progress; ) {
+    const went = retryRound(session, tableOf);
+    through += went;
+    progress = went > 0;
+  }
+  return through;
+}
+
+function retryRound(session: ApplySession, tableOf: (parked: ParkedChange) => IncomingTable | undefined): number {
+  const waiting = new Set<string>();
+  let through = 0;
+  for (const parked of parkedChanges(session.connection, session.peer.id, RETRY_LIMIT)) {
+    const row = blockedBy(parked.table, parked.change.key);
+    const table = tableOf(parked);
+    if (table === undefined || waiting.has(row)) continue;
+    setChangedAt(session, parked.change.changedAt);
+    const error = inSavepoint(session, () => applyRow(session, table.incoming(parked.change)));
+    if (error === null) {
+      through += 1;
+      unpark(session.connection, parked.id);
+    } else {
+      waiting.add(row);
+      parkedAgain(session.connection, parked.id, describe(error), isoTime(session.clock()));
+    }
+  }
+  return through;
+}

@@ -1,0 +1,151 @@
+import { epoch, nodeName } from "../../change/names.ts";
+import type { NodeIdentity } from "../identity.ts";
+import type { Finding, NodeStatus, PeerStatus } from "../installation.ts";
+import { capturedTables, isInstalled, requireInstalled } from "./captured-tables.ts";
+import { microseconds } from "./clock.ts";
+import { type Connection, type DatabaseFile, sqliteVersion } from "./connection.ts";
+
+/** Counting what is pending stops here: a person needs no more, and status must stay cheap. */
+const COUNT_LIMIT = 100_000;
+
+export function identity(file: DatabaseFile): NodeIdentity {
+  return file.read((connection) => {
+    requireInstalled(connection, file.node);
+    return {
+      epoch: epoch(connection.prepare("select epoch from tombolo_node").pluck().get() as string),
+      // the file is on this machine: its clock is ours
+      clockOffsetMs: 0,
+      version: `SQLite ${sqliteVersion(connection)}`,
+    };
+  });
+}
+
+export function status(file: DatabaseFile): NodeStatus {
+  const own = identity(file);
+  return file.read((connection) => {
+    const count = (sql: string): number => Number(connection.prepare(sql).pluck().get());
+    const logRows = count("select count(*) from tombolo_change");
+    // the mean of the newest: adding up a large log would read all of it
+    const rowBytes = count(
+      "select coalesce(avg(40 + length(key) + coalesce(length(old), 0) + coalesce(length(new), 0)), 0) from (select * from tombolo_change order by seq desc limit 500)",
+    );
+    return {
+      identity: own,
+      logRows,
+      logBytes: Math.round(logRows * rowBytes),
+      openConflicts: count("select count(*) from tombolo_conflict_history where status = 'open'"),
+      parkedChanges: count("select count(*) from tombolo_parked_change"),
+      peers: peers(connection),
+      tables: [...capturedTables(connection).values()].map(({ name, state, reason }) => ({ table: name, state, reason })),
+    };
+  });
+}
+
+interface PeerRow {
+  readonly id: bigint;
+  readonly name: string;
+  readonly role: "parent" | "child";
+  readonly state: string;
+  readonly reason: string | null;
+  readonly sent_packet_no: bigint;
+  readonly received_packet_no: bigint;
+  readonly sent: string;
+  readonly last_sync_in: string | null;
+  readonly last_sync_out: string | null;
+  readonly clock_offset_ms: bigint | null;
+  readonly parked: bigint;
+}
+
+function peers(connection: Connection): PeerStatus[] {
+  const rows = connection
+    .prepare(
+      "select p.*, (select count(*) from tombolo_parked_change c where c.peer_id = p.id) as parked from tombolo_peer p order by p.name",
+    )
+    .all() as PeerRow[];
+  return rows.map((row) => {
+    const pending = pendingFor(connection, row);
+    return {
+      name: nodeName(row.name),
+      role: row.role,
+      state: row.state,
+      reason: row.reason,
+      sentPacket: row.sent_packet_no,
+      receivedPacket: row.received_packet_no,
+      lastSyncIn: row.last_sync_in,
+      lastSyncOut: row.last_sync_out,
+      pendingChanges: pending.changes,
+      oldestPendingAt: pending.oldest,
+      parkedChanges: Number(row.parked),
+      clockOffsetMs: row.clock_offset_ms === null ? null : Number(row.clock_offset_ms),
+    };
+  });
+}
+
+/** What the peer has not acknowledged, of the channels that it reads. */
+function pendingFor(connection: Connection, peer: PeerRow): { changes: number; oldest: number | null } {
+  let changes = 0;
+  let oldest: number | null = null;
+  for (const [channel, position] of Object.entries(JSON.parse(peer.sent) as { [channel: string]: string })) {
+    const sql = `from (select changed_at from tombolo_change
+        where seq > ? and op <> 'H' and ((target is null and (origin is null or origin <> ?)) or target = ?)
+          and table_id in (select s.id from tombolo_shape s join tombolo_captured_table c on c.table_name = s.table_name where c.channel = ?)
+        limit ${COUNT_LIMIT})`;
+    const [count, first] = connection
+      .prepare(`select count(*), min(changed_at) ${sql}`)
+      .raw()
+      .get(BigInt(position), peer.id, peer.id, channel) as [bigint, string | null];
+    changes += Number(count);
+    const at = first === null ? null : microseconds(first);
+    if (at !== null && (oldest === null || at < oldest)) oldest = at;
+  }
+  return { changes, oldest };
+}
+
+/** What `doctor` shows. */
+export function examine(file: DatabaseFile): readonly Finding[] {
+  return file.read((connection) => {
+    const findings: Finding[] = [{ severity: "ok", code: "SQLITE_VERSION", message: `SQLite ${sqliteVersion(connection)}` }];
+    const mode = connection.pragma("journal_mode", { simple: true }) as string;
+    if (mode === "wal") findings.push({ severity: "ok", code: "JOURNAL_MODE", message: "journal mode is wal" });
+    else {
+      findings.push({
+        severity: "warning",
+        code: "JOURNAL_MODE",
+        message: `journal mode is ${mode}: readers and the writer wait for each other`,
+        hint: "run `tombolo apply`, which sets it to wal",
+      });
+    }
+    if (!isInstalled(connection)) {
+      return [
+        ...findings,
+        {
+          severity: "warning",
+          code: "NODE_NOT_INSTALLED",
+          message: "Tombolo is not installed in this database",
+          hint: "run `tombolo apply`",
+        },
+      ];
+    }
+    for (const table of capturedTables(connection).values()) {
+      if (table.state === "must_compare") {
+        findings.push({
+          severity: "warning",
+          code: "MUST_COMPARE",
+          table: table.name,
+          message: table.reason ?? "",
+          hint: "compare the table with its parent",
+        });
+      }
+    }
+    return findings;
+  });
+}
+
+export async function setPaused(file: DatabaseFile, peer: string, paused: boolean): Promise<void> {
+  await file.write((connection) => {
+    const sql = paused
+      ? "update tombolo_peer set state = 'paused' where name = ?"
+      : "update tombolo_peer set state = case when received_packet_no > 0 then 'live' else 'joining' end where name = ? and state = 'paused'";
+    connection.prepare(sql).run(peer);
+  });
+}

@@ -1,0 +1,60 @@
+import { type NodeName, type Position, position } from "../../change/names.ts";
+import type { Tick } from "../change-log.ts";
+import { isoTime } from "./clock.ts";
+import type { Connection } from "./connection.ts";
+import type { StoredProgress } from "./peers.ts";
+import { prepared } from "./rows.ts";
+
+type Seen = Tick["seen"];
+
+/** The number of the newest entry of the log; 0 while it is empty. */
+export const newestEntry = (connection: Connection): bigint =>
+  prepared(connection, "select coalesce(max(seq), 0) from tombolo_change").pluck().get() as bigint;
+
+export function newestTick(connection: Connection): Tick | null {
+  const row = prepared(connection, "select position, seen from tombolo_tick order by position desc limit 1").raw().get() as
+    | [bigint, string]
+    | undefined;
+  return row === undefined ? null : { position: position(row[0]), seen: readSeen(row[1]) };
+}
+
+/** How much of every peer's log this node has applied, at the moment of the caller's transaction. */
+export function seenNow(connection: Connection): Seen {
+  const rows = prepared(connection, "select name, received from tombolo_peer").raw().all() as [string, string][];
+  return readSeen(
+    JSON.stringify(
+      Object.fromEntries(
+        rows.map(([name, received]) => [
+          name,
+          Object.fromEntries(
+            Object.entries(JSON.parse(received) as StoredProgress).map(([channel, progress]) => [channel, progress.position]),
+          ),
+        ]),
+      ),
+    ),
+  );
+}
+
+/** Stores a tick; it is sealed when the caller's transaction is committed. One that is there already stays as it was sealed. */
+export function storeTick(connection: Connection, tick: Tick, now: number): void {
+  const seen = Object.fromEntries(
+    Object.entries(tick.seen).map(([peer, channels]) => [
+      peer,
+      Object.fromEntries(Object.entries(channels).map(([channel, at]) => [channel, at.toString()])),
+    ]),
+  );
+  prepared(connection, "insert or ignore into tombolo_tick (position, seen, sealed_at) values (?, ?, ?)").run(
+    tick.position,
+    JSON.stringify(seen),
+    isoTime(now),
+  );
+}
+
+function readSeen(stored: string): Seen {
+  const peers = JSON.parse(stored) as { [peer: NodeName]: { [channel: string]: string } };
+  const seen: { [peer: string]: { [channel: string]: Position } } = {};
+  for (const [peer, channels] of Object.entries(peers)) {
+    seen[peer] = Object.fromEntries(Object.entries(channels).map(([channel, at]) => [channel, position(at)]));
+  }
+  return seen;
+}
