@@ -74,6 +74,10 @@ export const FROM_SQLITE: readonly FromSqlite[] = [
     type: "boolean",
     base: "bool",
     sqlite: "BOOLEAN",
+    printed: [
+      ["t", "t"],
+      ["false", "f"],
+    ],
     same: [i("0"), i("1"), null],
     refused: [i("2"), i("-1"), r("0.5"), "maybe", "", "tru e", b("01")],
   },

@@ -28,21 +28,7 @@ let printed: Printed[];
 
 beforeAll(async () => {
   database = await freshDatabase();
-  // settings that an application's role may well have
-  await withClient(database.superUrl, async (admin) => {
-    for (const setting of [
-      "datestyle = 'German'",
-      "intervalstyle = 'iso_8601'",
-      "timezone = 'Asia/Kathmandu'",
-      "bytea_output = 'escape'",
-      "extra_float_digits = 0",
-    ]) {
-      const [name, value] = setting.split(" = ");
-      await admin.query(
-        `alter role ${pg.escapeIdentifier(database.role)} in database ${pg.escapeIdentifier(new URL(database.url).pathname.slice(1))} set ${name} = ${value}`,
-      );
-    }
-  });
+  await withClient(database.superUrl, (admin) => setForRole(admin));
   client = new pg.Client({ connectionString: database.url });
   await client.connect();
   for (const statement of GOLDEN_DDL) await client.query(statement);
@@ -58,6 +44,26 @@ afterAll(async () => {
   await client.end();
   await database.drop();
 });
+
+/** Settings that an application's role may well have. */
+async function setForRole(admin: pg.Client): Promise<void> {
+  const name = new URL(database.url).pathname.slice(1);
+  const settings = [
+    "datestyle = 'German'",
+    "intervalstyle = 'iso_8601'",
+    "timezone = 'Asia/Kathmandu'",
+    "bytea_output = 'escape'",
+    "extra_float_digits = 0",
+  ];
+  for (const setting of settings) {
+    await admin.query(`alter role ${pg.escapeIdentifier(database.role)} in database ${pg.escapeIdentifier(name)} set ${setting}`);
+  }
+  // which locales there are is the system's affair; many have only C
+  for (const locale of ["de_DE.utf8", "en_US.utf8"]) {
+    const setting = `alter role ${pg.escapeIdentifier(database.role)} in database ${pg.escapeIdentifier(name)} set lc_monetary = '${locale}'`;
+    await admin.query(setting).catch((error: pg.DatabaseError) => expect(error.code).toBe("22023"));
+  }
+}
 
 /** Fills a table per golden type and reads it as the product does, through hstore. */
 async function load(): Promise<Printed[]> {

@@ -54,6 +54,8 @@ difference is neither a conflict nor a drift.
 | INTEGER in a column without affinity | float types | the number; it comes back as REAL |
 | TEXT \`24:00:00\` as the time of a timestamp | timestamp, timestamptz | midnight of the next day |
 
+In a **key**, write values as Postgres prints them: a key that comes back in another spelling does not find its row in SQLite.
+
 ## Refused on purpose
 
 - \`now\`, \`today\`, \`epoch\` and the like, month names, \`20240229\`, a zone in a \`timestamp\` or \`time\` without one: Postgres would read them by

@@ -45,13 +45,13 @@ function compileCopy(kind: ColumnKind, refuse: Refuse): (value: Value) => Bindab
 }
 
 /** A SQLite value as better-sqlite3 binds it. */
-function bindable(value: Value): Bindable {
+export function bindable(value: Value): Bindable {
   if (value === null || typeof value === "string") return value;
   if ("i" in value) return BigInt(value.i);
   return "r" in value ? realOf(value.r) : Buffer.from(value.b, "hex");
 }
 
-export function storageClass(value: Value): "NULL" | "TEXT" | "INTEGER" | "REAL" | "BLOB" {
+function storageClass(value: Value): "NULL" | "TEXT" | "INTEGER" | "REAL" | "BLOB" {
   if (value === null) return "NULL";
   if (typeof value === "string") return "TEXT";
   if ("i" in value) return "INTEGER";
