@@ -1,8 +1,8 @@
 import * as zlib from "node:zlib";
 import { called, type Draft } from "./draft.ts";
 import { absolute, databaseIdentity, hasPassword } from "./location.ts";
-import { valueAt } from "./shape.ts";
-import type { Fault, Path, Source } from "./source.ts";
+import { valueAt } from "./plain-value.ts";
+import type { Fault, Source } from "./source.ts";
 import { durationMs, listenAddress } from "./units.ts";
 
 /** What nodes and services connect to and listen on, and settings that contradict each other. */
@@ -43,12 +43,14 @@ function passwords(draft: Draft): Fault[] {
 }
 
 function sameListen(source: Source): Fault[] {
-  const address = (path: Path) => {
-    const text = valueAt(source.value, path);
+  const address = (section: string, standard: string) => {
+    const map = valueAt(source.value, [section]);
+    const text = valueAt(map, ["listen"]) ?? (typeof map === "object" && map !== null ? standard : undefined);
     return typeof text === "string" ? listenAddress(text) : null;
   };
-  const hub = address(["hub", "listen"]);
-  const metrics = address(["metrics", "listen"]);
+  const hub = address("hub", "127.0.0.1:7443");
+  const standard = "127.0.0.1:9187";
+  const metrics = valueAt(source.value, ["metrics"]) === undefined ? listenAddress(standard) : address("metrics", standard);
   if (!hub || !metrics || hub.port === 0 || hub.port !== metrics.port) return [];
   const everywhere = (host: string): boolean => host === "0.0.0.0" || host === "::";
   if (hub.host !== metrics.host && !everywhere(hub.host) && !everywhere(metrics.host)) return [];

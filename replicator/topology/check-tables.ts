@@ -1,6 +1,6 @@
 import { called, type Draft, type DraftGroup, type DraftLink, type DraftTable } from "./draft.ts";
 import { filterParams } from "./filter-params.ts";
-import { valueAt } from "./shape.ts";
+import { valueAt } from "./plain-value.ts";
 import type { Fault, Path, Place, Source } from "./source.ts";
 
 /** Tables: each in one channel, no two of one name in a SQLite file, conflict settings that say something, filters that get their parameters. */

@@ -19,9 +19,10 @@ export function checkTree(draft: Draft): Fault[] {
   const complete =
     faults.every(({ code }) => code !== "UNKNOWN_NODE" && code !== "LINK_CYCLE") && draft.links.every((link) => link.parent && link.child);
   if (complete) faults.push(...lonelyNodes(draft, parentLink));
+  const channels = new Set(draft.channels.map((channel) => channel.name?.text));
   for (const user of [...draft.links, ...draft.groups]) {
     const above = user.parent && parentLink.get(user.parent.text);
-    if (above) faults.push(...passedDown(user, above));
+    if (above) faults.push(...passedDown(user, above, channels));
   }
   return faults;
 }
@@ -142,11 +143,11 @@ function lonelyNodes(draft: Draft, parentLink: ReadonlyMap<string, DraftLink>): 
 }
 
 /** What a node passes on to its children it must get from its own parent, and what it takes from them it must be able to send up. */
-function passedDown(user: DraftLink | DraftGroup, above: DraftLink): Fault[] {
+function passedDown(user: DraftLink | DraftGroup, above: DraftLink, known: ReadonlySet<string | undefined>): Fault[] {
   const faults: Fault[] = [];
   for (const use of user.channels) {
     const channel = use.channel;
-    if (channel === undefined || above.channels.some((other) => other.channel === undefined)) continue;
+    if (channel === undefined || !known.has(channel.text) || above.channels.some((other) => other.channel === undefined)) continue;
     const aboveUse = above.channels.find((other) => other.channel?.text === channel.text);
     const parent = user.parent?.shown ?? "";
     if (aboveUse === undefined) {

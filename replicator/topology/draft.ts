@@ -1,4 +1,4 @@
-import { valueAt } from "./shape.ts";
+import { valueAt } from "./plain-value.ts";
 import { type Path, type Place, pathText, type Source } from "./source.ts";
 import { parseTableName, type TablePlace } from "./table-name.ts";
 import type { Direction } from "./topology.ts";

@@ -1,6 +1,7 @@
 import { posix } from "node:path";
 import { z } from "zod";
 import { isKnownTimeZone, isReachableCron } from "./cron.ts";
+import { readPostgresUrl } from "./location.ts";
 import { isReservedSchema, isReservedSqliteTable, parseTableName, TABLE_NAME } from "./table-name.ts";
 import { DURATION, durationMs, LISTEN, listenAddress, SIZE, sizeBytes } from "./units.ts";
 
@@ -117,9 +118,10 @@ export const postgresUrl = (about: About) =>
 
 function isPostgresUrl(text: string): boolean {
   if (text.startsWith("embedded:")) return text.length > "embedded:".length && !text.includes("\0");
-  if (!/^postgres(ql)?:\/\/[^\s\0]*$/.test(text) || !URL.canParse(text)) return false;
+  const parts = readPostgresUrl(text);
+  if (parts === null) return false;
+  const { username, password, pathname, search, hash } = parts;
   try {
-    const { username, password, pathname, search, hash } = new URL(text);
     for (const part of [username, password, pathname]) decodeURIComponent(part); // throws on what is not percent-encoded
     // an "@" after the host, a fragment or a second "/" is a password that was cut open at its first special character
     return hash === "" && !pathname.slice(1).includes("/") && !`${pathname}${search}`.includes("@");

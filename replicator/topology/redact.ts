@@ -1,3 +1,4 @@
+import { readPostgresUrl } from "./location.ts";
 import type { Topology } from "./topology.ts";
 
 const HIDDEN = "***";
@@ -29,8 +30,8 @@ export function redactText(text: string, secrets: readonly string[]): string {
 export function secretsOf(topology: Topology): string[] {
   const secrets = new Set<string>();
   for (const node of topology.nodes) {
-    if (node.type !== "postgres" || !URL.canParse(node.url)) continue;
-    const url = new URL(node.url);
+    const url = node.type === "postgres" ? readPostgresUrl(node.url) : null;
+    if (url === null) continue;
     const values = [url.password, url.searchParams.get("password"), url.searchParams.get("sslpassword")];
     for (const value of values) {
       if (value === null || value === "") continue;

@@ -1,6 +1,8 @@
-import { z } from "zod";
+import type { z } from "zod";
 import type { RuleParams } from "./fields.ts";
 import { type TopologyFile, topologyFile } from "./file-schema.ts";
+import { copyOf, setAt, valueAt } from "./plain-value.ts";
+import { keysAt } from "./schema-keys.ts";
 import { type Fault, type Path, pathText, type Source, UNUSABLE } from "./source.ts";
 import { didYouMean } from "./suggest.ts";
 
@@ -19,7 +21,8 @@ export function checkShape(source: Source): { file: TopologyFile | null; faults:
  * number or a boolean instead. Each round turns at least one such text, so the rounds end.
  */
 function validate(source: Source): { value: unknown; issues: readonly Issue[]; file: TopologyFile | null } {
-  const value = structure(source.value);
+  // a copy, so that turning a text into a number leaves the source as it was read
+  const value = copyOf(source.value);
   const turned = new Set<string>();
   for (;;) {
     const result = topologyFile.safeParse(value);
@@ -170,56 +173,6 @@ function typeHint(expected: string, value: unknown): string {
   if (expected === "array") return "Write a list: one item per line with `- ` before it, or [ a, b ].";
   if (expected === "object" || expected === "record") return "Write keys and values: `key: value`, one per line or between { }.";
   return `Give ${kindName(expected)}.`;
-}
-
-/** The keys that the schema knows at a path; in a union of maps, those of the one that the value's `type` names. */
-function keysAt(path: Path, root: unknown): string[] {
-  let schemas: z.core.$ZodType[] = [topologyFile];
-  let value: unknown = root;
-  for (const step of [...path, null]) {
-    schemas = schemas.flatMap((schema) => unwrapped(schema, value));
-    if (step === null) break;
-    schemas = schemas.flatMap((schema) => inside(schema, step));
-    value = valueAt(value, [step]);
-  }
-  return schemas.flatMap((schema) => (schema instanceof z.ZodObject ? Object.keys(schema.shape) : []));
-}
-
-function unwrapped(schema: z.core.$ZodType, value: unknown): z.core.$ZodType[] {
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault || schema instanceof z.ZodPrefault)
-    return unwrapped(schema.def.innerType, value);
-  if (!(schema instanceof z.ZodUnion)) return [schema];
-  const options = schema.def.options.flatMap((option: z.core.$ZodType) => unwrapped(option, value));
-  const type = valueAt(value, ["type"]);
-  const named = options.filter((option: z.core.$ZodType) => option instanceof z.ZodObject && option.shape.type?.safeParse(type).success);
-  return named.length > 0 ? named : options;
-}
-
-function inside(schema: z.core.$ZodType, step: string | number): z.core.$ZodType[] {
-  if (schema instanceof z.ZodArray) return [schema.def.element];
-  const child: z.core.$ZodType | undefined = schema instanceof z.ZodObject ? schema.shape[step] : undefined;
-  return child === undefined ? [] : [child];
-}
-
-export function valueAt(root: unknown, path: Path): unknown {
-  let value = root;
-  for (const step of path) {
-    if (typeof value !== "object" || value === null || !Object.hasOwn(value, step)) return undefined;
-    value = (value as { readonly [key: string | number]: unknown })[step];
-  }
-  return value;
-}
-
-function setAt(root: unknown, path: Path, value: unknown): void {
-  const parent = valueAt(root, path.slice(0, -1)) as { [key: string | number]: unknown };
-  parent[path.at(-1) ?? ""] = value;
-}
-
-/** A copy of the containers, so that turning a text into a number leaves the source as it was read. */
-function structure(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(structure);
-  if (typeof value !== "object" || value === null) return value;
-  return Object.assign(Object.create(null), Object.fromEntries(Object.entries(value).map(([key, child]) => [key, structure(child)])));
 }
 
 function numberOrBoolean(value: unknown): number | boolean | undefined {

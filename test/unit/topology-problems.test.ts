@@ -1,3 +1,4 @@
+import * as zlib from "node:zlib";
 import { describe, expect, test } from "vitest";
 import { type Environment, parseTopology } from "../../replicator/topology/load.ts";
 
@@ -233,6 +234,7 @@ describe("the tree", () => {
     ["two hubs", tree(STORE, LEAF).replace("name: mid", "name: «TWO_HUBS»mid")],
     ["a node in no link", tree(STORE, MID).replace("name: leaf", "name: «NODE_WITHOUT_LINK»leaf")],
     ["a node that there is not, said once", tree(STORE, MID, "parent: mid, child: «UNKNOWN_NODE»leef, channels: [sales]")],
+    ["a channel that there is not, said once", tree(STORE, MID, "parent: mid, child: leaf, channels: [«UNKNOWN_CHANNEL»sale]")],
     ["a channel twice in a link", tree(STORE, MID, "parent: mid, child: leaf, channels: [sales, «CHANNEL_TWICE»sales]")],
   ])("%s", (_what, marked) => expectProblems(marked));
 
@@ -333,9 +335,15 @@ describe("services and settings", () => {
   test.each<[string, string]>([
     ["TLS without its key", "hub: { tls: «MISSING_KEY»{ cert: a.crt } }"],
     ["one address for two services", "metrics: { listen: 127.0.0.1:9000 }\nhub: { listen: «LISTEN_TWICE»0.0.0.0:9000 }"],
+    ["the address that metrics have by default", 'hub: { listen: «LISTEN_TWICE»"127.0.0.1:9187" }'],
+    ["the same address with metrics off", 'metrics: off\nhub: { listen: "127.0.0.1:9187" }'],
     ["a first wait beyond the longest", "retry: { initial: «RETRY_ORDER»1m }"],
     ["no wait at all", "retry: { initial: «BAD_DURATION»0ms }"],
   ])("%s", (_what, rest) => expectProblems(`${BASE}${rest}\n`));
+
+  test("zstd is refused exactly where Node has none", () => {
+    expectProblems(`${BASE}batch: { compression: ${"zstdCompress" in zlib ? "" : "«ZSTD_UNAVAILABLE»"}zstd }\n`);
+  });
 
   test("a password in the URL and beside it is one too many", () => {
     expectProblems(base(["postgres://tombolo@db/shop", "postgres://tombolo:a@db/shop\n    password: «PASSWORD_TWICE»b"]));

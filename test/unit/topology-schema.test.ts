@@ -25,6 +25,15 @@ describe("generated files", () => {
   });
 });
 
+test("docs/topology.md explains every code that a problem may have, and no other", () => {
+  const folder = new URL("../../replicator/topology/", import.meta.url).pathname;
+  const sources = readdirSync(folder).map((name) => readFileSync(folder + name, "utf8"));
+  const codes = new Set(sources.flatMap((text) => [...text.matchAll(/"([A-Z]{3,}_[A-Z_]+)"/g)].map((match) => match[1])));
+  for (const yamlCode of sources.join("\n").matchAll(/^ {2}([A-Z_]+): \[/gm)) codes.delete(yamlCode[1]);
+  const explained = [...readFileSync(PAGE, "utf8").matchAll(/^\| `([A-Z_]+)` \|/gm)].map((match) => match[1]);
+  expect(explained).toEqual([...codes].sort());
+});
+
 describe("JSON Schema", () => {
   test("describes every key, so that an editor can explain it", () => {
     const silent: string[] = [];

@@ -95,7 +95,9 @@ describe("paths", () => {
 
   test("also where a socket takes the host's place", () => {
     const [hub] = nodes("'postgres:///shop?host=/run/postgresql', password: 'p&w'");
-    expect(hub).toMatchObject({ url: "postgres:///shop?host=%2Frun%2Fpostgresql&password=p%26w" });
+    expect(hub).toMatchObject({ url: "postgres:///shop?host=/run/postgresql&password=p%26w" });
+    const [user] = nodes("'postgres://me@/shop?host=/run/postgresql', password: 'p&w'");
+    expect(user).toMatchObject({ url: "postgres://me@/shop?host=/run/postgresql&password=p%26w" });
   });
 });
 
