@@ -49,6 +49,8 @@ export class Transfer {
   #advancedAt = 0;
   #retriedAt = 0;
   #tick: Position = START;
+  /** `seen` of the last packet sent. */
+  #toldSeen: PacketHeader["seen"] = {};
 
   constructor(options: TransferOptions) {
     this.#options = options;
@@ -63,6 +65,7 @@ export class Transfer {
   reset(): void {
     this.#state = undefined;
     this.#knownEmptyTo = START;
+    this.#toldSeen = {};
   }
 
   async paused(): Promise<boolean> {
@@ -193,6 +196,7 @@ export class Transfer {
     // whatever happens, what is remembered of the target may be out of date now
     this.#state = undefined;
     const receipt = await flow.target.target.apply(metered.packet, send.context);
+    this.#toldSeen = header.seen;
     const { raw, compressed } = await metered.sizes();
     const seconds = (now() - started) / 1000;
     const lagSeconds = Number.isFinite(oldest.changedAt) ? Math.max(0, (now() - oldest.changedAt / 1000) / 1000) : null;
@@ -242,17 +246,21 @@ export class Transfer {
     return through;
   }
 
-  /** Lets the target's position follow ticks that held nothing for it, so that the source's log can be purged. An empty packet, rarely. */
+  /**
+   * Lets the target's position follow ticks that held nothing for it, and tells it how much of its own log was applied, so that
+   * both logs can be purged. An empty packet, rarely.
+   */
   async #advance(tick: Tick, epoch: Epoch, context: ApplyContext, now: boolean): Promise<void> {
     if (!now && this.#options.now() - this.#advancedAt < QUIET_ADVANCE_MS) return;
     this.#advancedAt = this.#options.now();
     const { flow } = this.#options;
     const { channels: progress } = await this.#peerState();
     for (const channels of flow.groups) {
-      const behind = channels.map(({ name }) => name).filter((name) => (progress.get(name)?.position ?? tick.position) < tick.position);
-      if (behind.length === 0 || this.#knownEmptyTo < tick.position) continue;
-      const after = behind.reduce<Position>((lowest, name) => earlier(lowest, progress.get(name)?.position ?? lowest), tick.position);
-      await this.#apply({ tick, epoch, context, after, channels: behind, tables: [], parts: nothing() });
+      const names = channels.map(({ name }) => name).filter((name) => progress.has(name));
+      const after = names.reduce<Position>((lowest, name) => earlier(lowest, progress.get(name)?.position ?? lowest), tick.position);
+      const nothingNew = after === tick.position && (flow.from === "child" || sameSeen(tick.seen[flow.target.name], this.#toldSeen));
+      if (names.length === 0 || nothingNew || this.#knownEmptyTo < tick.position) continue;
+      await this.#apply({ tick, epoch, context, after, channels: names, tables: [], parts: nothing() });
     }
   }
 
@@ -289,6 +297,9 @@ function advancedState(state: PeerState, header: PacketHeader, receipt: Receipt)
     hasParked: state.hasParked || receipt.parked > 0,
   };
 }
+
+const sameSeen = (a: PacketHeader["seen"] = {}, b: PacketHeader["seen"]): boolean =>
+  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([channel, at]) => b[channel] === at);
 
 async function* resumed(first: Part, rest: AsyncIterator<Part>): AsyncGenerator<Part> {
   try {

@@ -14,10 +14,8 @@ export interface ReadRequest {
   /**
    * Who reads: what came from this peer is left out (no echo), refreshes meant for it are put in.
    *
-   * A child gets its echo after all where something else that it gets was said about the row before: it applies what it gets over
-   * its own row, so another's change that its own has since replaced would otherwise be the last it hears. Instead, the node may log a
-   * refresh for the child whenever it applies a change of the child over entries about the row that the child had not seen
-   * (`PacketHeader.seen`). A parent never gets its echo: it judges by the base. `test/unit/judge-simulation.test.ts` shows the need and both cures.
+   * A reader's own changes never come back, although another's change that its own has since replaced may then be the last that it
+   * hears: a child recognises that case and asks for the row (see `Target.apply`; `test/unit/judge-simulation.test.ts` shows the need and the cure).
    */
   readonly reader: NodeName;
   readonly tables: readonly TableName[];
@@ -34,7 +32,8 @@ export interface ReadRequest {
 export interface ChangeLog {
   /**
    * Seals what has been committed and answers the newest tick; a new one only when something was captured since the last.
-   * Whoever committed before the call is inside. Durable before it returns. Concurrent calls may share one tick.
+   * Whoever committed before the call is inside. Durable before it returns. Concurrent calls may share one tick. `seen` is always as
+   * of now: without a new capture, the newest tick and now hold the same changes.
    */
   tick(): Promise<Tick>;
 

@@ -61,7 +61,9 @@ export interface Target {
    * (operator). One call per peer at a time; a second one waits.
    *
    * From a child: a change whose base is still the parent's applies; others go to `judge`. From the parent: a change applies
-   * unless this node has changed the same columns since `header.seen`. A change that the database refuses is parked with
+   * unless this node has changed the same columns since `header.seen`. Where this node's own change of the same columns was judged
+   * between the last packet and this one (the log between the two `seen`), the packet cannot tell which came last: the row is asked
+   * for (`Receipt.wanted`) instead. So the log is kept back to the last packet's `seen`. A change that the database refuses is parked with
    * what depends on it; the others apply. No bystander row is ever removed to make room.
    */
   apply(packet: Packet, context: ApplyContext): Promise<Receipt>;

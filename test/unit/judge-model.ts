@@ -14,9 +14,10 @@ export interface Rules {
   readonly judge: Judge;
   /**
    * What keeps a reader from hearing another's change of a row last, after its own has replaced it: it gets its own changes that follow
-   * others' (`replay`; a parent never does: it judges what it gets by the base), or a refresh after each of its changes that was applied over entries it had not seen (`refresh`), or nothing does.
+   * others' (`replay`; a parent never does: it judges what it gets by the base), or a refresh after each of its changes that was applied over entries it had not seen (`refresh`),
+   * or a child asks for the row as it is, where the packet that tells of its own change's judgement says something else about the same columns (`ask`, what the product does); or nothing does.
    */
-  readonly echo: "replay" | "refresh" | "nothing";
+  readonly echo: "replay" | "refresh" | "ask" | "nothing";
   /** Whether a child holds back what its parent says about columns that it has changed itself and the parent has not judged. */
   readonly holdBack: boolean;
   readonly fold: FoldOptions;
@@ -59,6 +60,8 @@ export class ModelNode {
   readonly #log: Entry[] = [];
   /** Position in the neighbour's log up to which it has been applied here. */
   readonly #received = new Map<NodeName, number>();
+  /** `Packet.seen` of the last packet from the parent. */
+  #judgedUpTo = 0;
 
   constructor(name: string, rules: Rules) {
     this.name = nodeName(name);
@@ -137,7 +140,12 @@ export class ModelNode {
       const current = this.rows.get(key) ?? null;
       const pending = this.#rules.holdBack ? this.#since(packet.seen, key, parent) : [];
       const after = now === null ? null : parseRow(now);
-      if (after === null) {
+      const judged = this.#since(this.#judgedUpTo, key, parent).slice(this.#since(packet.seen, key, parent).length);
+      const touches = (entry: Entry): boolean =>
+        op !== "U" || entry.op !== "U" || Object.keys(entry.new ?? {}).some((column) => column in (after ?? {}));
+      if (this.#rules.echo === "ask" && judged.some(touches)) {
+        wanted.push(key);
+      } else if (after === null) {
         if (pending.length === 0) this.#set(key, null, { origin: parent, changedAt });
       } else if (pending[0]?.op === "D") {
         // the parent judges the deletion first
@@ -151,6 +159,7 @@ export class ModelNode {
       }
     }
     this.#received.set(parent, packet.upTo);
+    this.#judgedUpTo = Math.max(this.#judgedUpTo, packet.seen);
     for (const key of wanted) packet.source.refresh(this.name, key);
   }
 

@@ -91,7 +91,7 @@ function play(
 
 const RUNS = Number(process.env.JUDGE_RUNS ?? 3000);
 
-test.each(["replay", "refresh"] as const)(
+test.each(["replay", "refresh", "ask"] as const)(
   "after any writes on any nodes, with packets on their way meanwhile, every node comes to rest with the same rows (echoes: %s)",
   (echo) => {
     fc.assert(

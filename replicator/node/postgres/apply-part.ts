@@ -39,8 +39,10 @@ export async function applyPart(session: ApplySession, tables: readonly Incoming
 
 async function applyGroup(session: ApplySession, group: readonly IncomingChange[]): Promise<void> {
   if (group.length === 0) return;
-  const sets = changeSets(group);
-  const refreshes = group.filter((incoming) => incoming.change.op === "R");
+  const { clear, unclear } = await session.judgedMeanwhile.split(group);
+  for (const { table, change } of unclear) session.outcome.wanted.push({ table: table.table.name, key: change.key });
+  const sets = changeSets(clear);
+  const refreshes = clear.filter((incoming) => incoming.change.op === "R");
   const unfit = await fast(session, sets);
   if (unfit === null) await withCare(session, sets, refreshes);
   else if (unfit.length > 0 || refreshes.length > 0) await oneByOne(session, [...unfit, ...refreshes]);

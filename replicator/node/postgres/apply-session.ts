@@ -4,6 +4,7 @@ import type { ConflictCount, PacketHeader } from "../../change/packet.ts";
 import type { RowText } from "../../change/value.ts";
 import type { ApplyContext } from "../target.ts";
 import type { CapturedTable } from "./captured-tables.ts";
+import type { JudgedMeanwhile } from "./judged-meanwhile.ts";
 
 /** The peer whose changes are being applied, as locked by the applying transaction. */
 export interface ApplyingPeer {
@@ -24,6 +25,7 @@ export interface ApplySession {
   readonly outcome: Outcome;
   /** `table\0key` of every change of this peer that is parked. */
   readonly blocked: Set<string>;
+  readonly judgedMeanwhile: JudgedMeanwhile;
 }
 
 export class Outcome {

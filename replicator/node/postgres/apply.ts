@@ -17,6 +17,7 @@ import { type ApplySession, Outcome } from "./apply-session.ts";
 import type { CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import { IncomingTable } from "./incoming.ts";
+import { judgedMeanwhile } from "./judged-meanwhile.ts";
 import { blockedKeys } from "./parked.ts";
 import { advanced, markReceived, meet, peerState, type StoredProgress, started } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
@@ -83,7 +84,7 @@ export class PostgresTarget implements Target {
       const peer = await this.#beginApply(client, header.source, context);
       const repeated = await guard(peer, packet);
       if (repeated !== null) return repeated;
-      const session = await this.#session(client, peer, header, context);
+      const session = await this.#session(client, peer, header, context, tables);
       for await (const part of packet.parts) await applyPart(session, tables, part);
       return finish(session, peer, packet);
     });
@@ -95,7 +96,7 @@ export class PostgresTarget implements Target {
       if (!peer.hasParked) return 0;
       // a retry is no packet of its own: it stands where the last packet stood
       const header = lastHeader(name, this.#name, peer);
-      return retryParkedChanges(await this.#session(client, peer, header, context), this.#tables);
+      return retryParkedChanges(await this.#session(client, peer, header, context, []), this.#tables);
     });
   }
 
@@ -127,15 +128,20 @@ export class PostgresTarget implements Target {
     return lockPeer(client, name);
   }
 
-  async #session(client: pg.ClientBase, peer: LockedPeer, header: PacketHeader, context: ApplyContext): Promise<ApplySession> {
+  async #session(
+    client: pg.ClientBase,
+    locked: LockedPeer,
+    header: PacketHeader,
+    context: ApplyContext,
+    tables: readonly IncomingTable[],
+  ): Promise<ApplySession> {
+    const peer = { id: locked.id, name: header.source, forwards: locked.forwards };
+    const access = { client, peer, header, context, hstore: this.#hstore };
     return {
-      client,
-      peer: { id: peer.id, name: header.source, forwards: peer.forwards },
-      header,
-      context,
-      hstore: this.#hstore,
+      ...access,
       outcome: new Outcome(),
-      blocked: peer.hasParked ? await blockedKeys(client, peer.id) : new Set(),
+      blocked: locked.hasParked ? await blockedKeys(client, locked.id) : new Set(),
+      judgedMeanwhile: await judgedMeanwhile(access, tables, lastSeen(locked)),
     };
   }
 
@@ -256,7 +262,6 @@ function readReceipt(stored: string): Receipt {
 
 /** The header of the last packet, as far as a retry needs it. */
 function lastHeader(source: NodeName, target: NodeName, peer: LockedPeer): PacketHeader {
-  const { seen } = JSON.parse(peer.receipt ?? '{"seen":{}}') as StoredReceipt;
   return {
     protocol: 1,
     source,
@@ -269,6 +274,12 @@ function lastHeader(source: NodeName, target: NodeName, peer: LockedPeer): Packe
     after: START,
     upTo: START,
     tables: [],
-    seen: Object.fromEntries(Object.entries(seen).map(([channel, at]) => [channel, position(at)])),
+    seen: lastSeen(peer),
   };
+}
+
+/** `PacketHeader.seen` of the last packet. */
+function lastSeen(peer: LockedPeer): { [channel: string]: Position } {
+  const { seen } = JSON.parse(peer.receipt ?? '{"seen":{}}') as StoredReceipt;
+  return Object.fromEntries(Object.entries(seen).map(([channel, at]) => [channel, position(at)]));
 }

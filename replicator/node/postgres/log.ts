@@ -104,11 +104,19 @@ export class PostgresLog implements ChangeLog {
     return this.#news.close();
   }
 
-  /** The lowest position that a reader needs: 0 while anyone is still joining, null when no one reads. */
+  /**
+   * The lowest position that is needed: 0 while anyone is still joining, null when no one reads. By readers, and by this node
+   * itself: what a parent has judged since its last packet (`seen` of the receipt; see `Target.apply`).
+   */
   async #oldestNeeded(): Promise<bigint | null> {
     const { rows } = await this.#pool.query<{ oldest: string | null }>(
-      `select case when bool_or(p.state = 'joining') then 0 else min(s.position::bigint) end as oldest
-         from tombolo.peer p left join lateral jsonb_each_text(p.sent) as s(channel, position) on true`,
+      `select case when bool_or(p.state = 'joining') then 0 else min(needed.position::bigint) end as oldest
+         from tombolo.peer p
+         left join lateral (
+           select position from jsonb_each_text(p.sent) as s(channel, position)
+           union all
+           select position from jsonb_each_text(p.received_receipt -> 'seen') as s(channel, position) where p.role = 'parent'
+         ) as needed on true`,
     );
     const oldest = rows[0]?.oldest;
     return oldest === null || oldest === undefined ? null : BigInt(oldest);

@@ -13,15 +13,21 @@ export const SEEN = "coalesce((select jsonb_object_agg(p.name, p.received) from 
 /**
  * One message, one implicit transaction: a tick is made only when a captured change became visible since the last one, and it is
  * flushed when this returns. The flush covers every commit before it, so nothing that a crash could take back is ever read (hazard A6).
+ *
+ * Without anything new, the last tick holds all that is visible now, so what was applied from the peers until now is told with it.
  */
 const SEAL = `
   ${TICK_LOCK};
-  insert into tombolo.tick (snapshot, seen, seq_high)
-  select pg_current_snapshot(), ${SEEN}, (select last_value from tombolo.change_seq)
-    from (select snapshot from tombolo.tick order by position desc limit 1) as last
-   where exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
-      or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid);
-  select position, seen::text from tombolo.tick order by position desc limit 1`;
+  with last as (select position, snapshot from tombolo.tick order by position desc limit 1),
+       seen as materialized (select ${SEEN} as seen),
+       made as (
+         insert into tombolo.tick (snapshot, seen, seq_high)
+         select pg_current_snapshot(), seen.seen, (select last_value from tombolo.change_seq)
+           from last, seen
+          where exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
+             or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid)
+         returning position)
+  select coalesce(made.position, last.position) as position, seen.seen::text as seen from last cross join seen left join made on true`;
 
 /** The first tick of a database, before anything is captured. */
 const FIRST = `
