@@ -126,7 +126,12 @@ function badChoice(issue: Issue, path: Path, value: unknown, source: Source): Fa
   }
   const guess = typeof value === "string" && !source.isInterpolated(path) ? didYouMean(value, choices) : "";
   const shown = typeof value === "object" ? kindOf(value) : source.show(path);
-  return { ...source.place(path), code: "BAD_CHOICE", message: `${what} can't be ${shown}.`, hint: `${guess}Use ${listed(choices)}.` };
+  return {
+    ...source.place(path),
+    code: "BAD_CHOICE",
+    message: `${what} can't be ${shown}.`,
+    hint: `${guess}Use ${listed(choices)}${orKinds(issue)}.`,
+  };
 }
 
 function outOfRange(issue: z.core.$ZodIssueTooSmall | z.core.$ZodIssueTooBig, what: string): [code: string, message: string, hint: string] {
@@ -149,6 +154,14 @@ function choicesOf(issue: Issue): string[] {
   return "options" in issue && Array.isArray(issue.options) ? issue.options.map(String) : [];
 }
 
+/** In a union of choices with lists or maps: ", or a list". */
+function orKinds(issue: Issue): string {
+  const inner = issue.code === "invalid_union" ? issue.errors.flat() : [];
+  return inner
+    .flatMap((other) => (other.code === "invalid_type" && other.path.length === 0 ? [`, or ${kindName(other.expected)}`] : []))
+    .join("");
+}
+
 const choiceHint = (issue: Issue): string => (choicesOf(issue).length > 0 ? ` Use ${listed(choicesOf(issue))}.` : "");
 
 function listed(choices: readonly string[]): string {
@@ -169,7 +182,8 @@ const kindName = (kind: string): string => KINDS[kind] ?? kind;
 const kindOf = (value: unknown): string => (Array.isArray(value) ? "a list" : kindName(typeof value));
 
 function typeHint(expected: string, value: unknown): string {
-  if (expected === "string" && (typeof value === "number" || typeof value === "boolean")) return "Put it in quotes.";
+  if (expected === "string" && (typeof value === "number" || typeof value === "boolean"))
+    return "If it is meant as text, put it in quotes.";
   if (expected === "array") return "Write a list: one item per line with `- ` before it, or [ a, b ].";
   if (expected === "object" || expected === "record") return "Write keys and values: `key: value`, one per line or between { }.";
   return `Give ${kindName(expected)}.`;

@@ -222,7 +222,7 @@ describe("secrets", () => {
 
   test("nor is a password that YAML takes for a number", () => {
     const loaded = load(WHOLE.replace("password: pw", "password: 8675309"));
-    expect(loaded).toMatchObject({ problems: [{ code: "WRONG_TYPE", hint: "Put it in quotes." }] });
+    expect(loaded).toMatchObject({ problems: [{ code: "WRONG_TYPE", hint: "If it is meant as text, put it in quotes." }] });
     expect(JSON.stringify(loaded)).not.toContain("8675309");
   });
 

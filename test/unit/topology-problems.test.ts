@@ -162,6 +162,12 @@ describe("keys and types", () => {
   });
 });
 
+test("where a choice, a list or a map may stand, the hint names them all", () => {
+  const hintOf = (rest: string): string | undefined => problemsOf(`${BASE}${rest}\n`)[0]?.hint;
+  expect(hintOf("metrics: true")).toBe("Use `false` or `off`, or a map.");
+  expect(hintOf('reconcile: [{ name: r, cron: "@daily", links: hub/store-1 }]')).toBe("Use `all`, or a list.");
+});
+
 describe("forms", () => {
   test.each(["../../x", "a/b", "", "a b", ".hidden", "x".repeat(64), "name\u0000", "café"])("%j is no name of a node", (name) => {
     const text = JSON.stringify(name);
