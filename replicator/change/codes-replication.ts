@@ -41,7 +41,7 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
     "A neighbour is not the node it was: restored, cloned or re-created.",
     "Compare, then `tombolo nodes resync`.",
   ],
-  ["PEER_UNKNOWN", "retry", "A node does not know its neighbour yet.", "Nothing; they are made known to each other."],
+  ["PEER_UNKNOWN", "operator", "A node does not know its neighbour.", "Check the name; a running link makes them known to each other."],
   [
     "POSITION_AHEAD",
     "operator",

@@ -37,15 +37,16 @@ test("every code that the source uses is listed with its meaning and remedy, and
   expect(listed.size, "a code is listed once").toBe(ROWS.length);
 });
 
-test("an error is thrown with the kind that is listed", async () => {
-  const kinds = new Map(ROWS.map(([code, kind]) => [code, kind]));
-  const wrong: string[] = [];
-  for (const [file, text] of await sources()) {
-    for (const [, code = "", kind] of text.matchAll(/code: "([A-Z_]+)",\s*kind: "(retry|operator|usage|connect|newer|fatal)"/g)) {
-      if (kinds.get(code) !== kind) wrong.push(`${file}: ${code} is thrown as ${kind}, listed as ${kinds.get(code)}`);
+test("the kind that is listed is one that the code is thrown with", async () => {
+  const kinds = new Map<string, Set<string>>();
+  for (const [, text] of await sources()) {
+    for (const [, code = "", kind = ""] of text.matchAll(/code: "([A-Z_]+)",\s*kind: "(retry|operator|usage|connect|newer|fatal)"/g)) {
+      kinds.set(code, (kinds.get(code) ?? new Set()).add(kind));
     }
   }
-  expect(wrong).toEqual([]);
+  expect(kinds.size).toBeGreaterThan(40);
+  const wrong = ROWS.filter(([code, kind]) => kinds.get(code)?.has(kind) === false);
+  expect(wrong.map(([code, kind]) => `${code} is listed as ${kind}`)).toEqual([]);
 });
 
 test("docs/errors.md is made from the table (UPDATE_DOCS=1 rewrites it)", async () => {
