@@ -30,6 +30,9 @@ export function tableFindings(wanted: WantedTable, relation: Relation | undefine
   }));
 }
 
+/** The domain of the extension lo, in whatever schema. */
+const LARGE_OBJECT = /^(.*\.)?lo$/;
+
 interface Rule {
   readonly severity: "error" | "warning";
   readonly code: string;
@@ -63,7 +66,7 @@ function refusals(relation: Relation): Rule[] {
     );
   }
   rules.push(...keyRefusals(relation));
-  for (const column of relation.columns.filter(({ base }) => base === "lo")) {
+  for (const column of relation.columns.filter(({ type }) => LARGE_OBJECT.test(type))) {
     rules.push(
       error("COLUMN_LARGE_OBJECT", `has a large object in column ${column.name}: only its number would travel`, "Store the data as bytea."),
     );
@@ -113,7 +116,7 @@ function keyRefusals(relation: Relation): Rule[] {
 
 function warnings(relation: Relation): Rule[] {
   const rules: Rule[] = [];
-  for (const column of relation.columns.filter(({ base }) => base === "oid")) {
+  for (const column of relation.columns.filter(({ base, type }) => base === "oid" && !LARGE_OBJECT.test(type))) {
     rules.push(
       warning("COLUMN_OID", `has the oid column ${column.name}: a number travels, not what it points to`, "Store large objects as bytea."),
     );
