@@ -1,0 +1,20 @@
+import { spread } from "../measure/stats.ts";
+import { judge } from "./goals.ts";
+import type { Machine } from "./machine.ts";
+import type { Recorder } from "./recorder.ts";
+
+/** `bench/results/latest.json`. Units are in the figures' names; values are in the order of the rounds. */
+export function toJson(
+  recorder: Recorder,
+  facts: { readonly machine: Machine; readonly rounds: number; readonly settings: object },
+): string {
+  const results = recorder.series.map(({ route, workload, figure, system, values }) => {
+    const all = [...values.values()].map(rounded);
+    const { median, min, max } = spread(all);
+    return { route, workload, figure, system, median: rounded(median), min, max, values: all };
+  });
+  const goals = judge(recorder).map(({ goal, value, met }) => ({ ...goal, value: rounded(value), met }));
+  return `${JSON.stringify({ format: 1, ...facts, results, goals }, null, 1)}\n`;
+}
+
+const rounded = (value: number): number => Number(value.toPrecision(5));

@@ -1,0 +1,34 @@
+import { readFileSync } from "node:fs";
+import { arch, cpus, platform, totalmem } from "node:os";
+import Database from "better-sqlite3";
+
+/** Facts that figures depend on; nothing that names the machine or its folders. */
+export interface Machine {
+  readonly date: string;
+  readonly cores: number;
+  readonly cpu: string;
+  readonly memory_gib: number;
+  readonly platform: string;
+  readonly node: string;
+  readonly postgres: string;
+  readonly sqlite: string;
+  readonly tombolo: string;
+}
+
+export function machine(postgres: string): Machine {
+  const database = new Database(":memory:");
+  const sqlite = database.prepare("select sqlite_version()").pluck().get() as string;
+  database.close();
+  const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as { version: string };
+  return {
+    date: new Date().toISOString().slice(0, 10),
+    cores: cpus().length,
+    cpu: cpus()[0]?.model.trim() ?? "unknown",
+    memory_gib: Math.round(totalmem() / 2 ** 30),
+    platform: `${platform()} ${arch()}`,
+    node: process.version,
+    postgres,
+    sqlite,
+    tombolo: manifest.version,
+  };
+}

@@ -1,0 +1,73 @@
+import { type Spread, spread } from "../measure/stats.ts";
+import { FIGURES, type Figure } from "./figures.ts";
+import { judge } from "./goals.ts";
+import { type Recorder, ratio, type Series } from "./recorder.ts";
+
+/** Whom the others are compared with: the first of these that was measured at the same place. */
+const BASES = ["native", "bare", "copy-loop"];
+
+/** Titles of routes and workloads, by name. */
+export type Titles = ReadonlyMap<string, string>;
+
+/** The whole result for a person: per route and workload, each system's median and spread, and its ratio to the yardstick. */
+export function printTable(recorder: Recorder, titles: Titles): readonly string[] {
+  const lines: string[] = [];
+  for (const route of unique(recorder.series.map((series) => series.route))) {
+    lines.push("", titles.get(route) ?? route);
+    const rows: string[][] = [["workload", "figure", "system", "median", "min – max", "ratio", "min – max"]];
+    const here = recorder.series.filter((series) => series.route === route);
+    for (const workload of unique(here.map((series) => series.workload))) {
+      for (const figure of FIGURES) {
+        const measured = here.filter((series) => series.workload === workload && series.figure === figure.name);
+        rows.push(...figureRows(titles.get(workload) ?? workload, figure, measured));
+      }
+    }
+    lines.push(...aligned(rows));
+  }
+  return lines;
+}
+
+function figureRows(workload: string, figure: Figure, measured: readonly Series[]): string[][] {
+  const base = BASES.map((name) => measured.find((series) => series.system === name)).find((series) => series !== undefined);
+  return measured.map((series) => {
+    const values = spread([...series.values.values()]);
+    const compared = base === undefined || base === series ? null : ratio(series, base);
+    return [
+      workload,
+      figure.title,
+      series.system,
+      figure.print(values.median),
+      range(values, figure.print),
+      compared === null || base === undefined ? "" : `${compared.median.toFixed(2)} × ${base.system}`,
+      compared === null ? "" : range(compared, (value) => value.toFixed(2)),
+    ];
+  });
+}
+
+/** One line per goal. */
+export function printGoals(recorder: Recorder, titles: Titles): readonly string[] {
+  const rows = judge(recorder).map(({ goal, value, met }) => {
+    const figure = FIGURES.find(({ name }) => name === goal.figure);
+    const print = goal.to === undefined && figure !== undefined ? figure.print : (ratio: number) => `${ratio.toFixed(2)} × ${goal.to}`;
+    const wanted = goal.atLeast === undefined ? `below ${print(goal.below ?? 0)}` : `at least ${print(goal.atLeast)}`;
+    return [
+      met ? "reached" : "MISSED",
+      titles.get(goal.route) ?? goal.route,
+      titles.get(goal.workload) ?? goal.workload,
+      figure?.title ?? goal.figure,
+      goal.system,
+      print(value),
+      wanted,
+    ];
+  });
+  return rows.length === 0 ? [] : ["", "Goals", ...aligned([["", "route", "workload", "figure", "system", "median", "goal"], ...rows])];
+}
+
+const range = ({ min, max }: Spread, print: (value: number) => string): string => (min === max ? "" : `${print(min)} – ${print(max)}`);
+
+const unique = <T>(values: readonly T[]): readonly T[] => [...new Set(values)];
+
+function aligned(rows: readonly (readonly string[])[]): readonly string[] {
+  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
+  return rows.map((row) => `  ${row.map((cell, column) => cell.padEnd(widths[column]!)).join("  ")}`.trimEnd());
+}
