@@ -1,3 +1,4 @@
+import pg from "pg";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { type CapturedDatabase, capturedDatabase, wantedTable } from "../helpers/captured.ts";
 import { freshDatabase, withClient } from "../helpers/postgres.ts";
@@ -148,9 +149,11 @@ test("a table that a native subscription writes to is captured by row, and what 
   const sink = await capturedDatabase("create schema shop; create table shop.item (id integer primary key, v text)", ["shop.item"]);
   const { username, password, pathname } = new URL(source.superUrl);
   const port = (await sink.query("select current_setting('port') as port"))[0]?.port;
-  const connection = `host=127.0.0.1 port=${port} user=${username} password=${password} dbname=${pathname.slice(1)}`;
+  const connection = `host=127.0.0.1 port=${port} user=${username} password='${password}' dbname=${pathname.slice(1)}`;
   await withClient(sink.superUrl, (client) =>
-    client.query(`create subscription s connection '${connection}' publication p with (create_slot = false, slot_name = '${slot}')`),
+    client.query(
+      `create subscription s connection ${pg.escapeLiteral(connection)} publication p with (create_slot = false, slot_name = '${slot}')`,
+    ),
   );
   try {
     expect((await sink.installation.verify()).map(({ code }) => code)).toEqual(["CAPTURE_BY_ROW"]);
