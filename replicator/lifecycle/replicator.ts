@@ -36,7 +36,8 @@ export class Replicator {
   readonly #pool: NodePool;
   readonly #supervisor: Supervisor;
   readonly #watch: NodeWatch;
-  readonly #fatal = new AbortController();
+  readonly #stop = new AbortController();
+  #fatal: { readonly error: unknown } | null = null;
   #topology: Topology;
   #leading = false;
   #waitingFor: string | null = null;
@@ -57,7 +58,10 @@ export class Replicator {
     });
     this.#supervisor = new Supervisor(
       { retry: () => this.#topology.retry, timers, onFailure: (failure) => this.#failed(failure) },
-      (error) => this.#fatal.abort(error),
+      (error) => {
+        this.#fatal ??= { error };
+        this.#stop.abort();
+      },
     );
     this.#declare();
     log.debug({ topology: this.#topology.name }, "replicator made");
@@ -69,14 +73,16 @@ export class Replicator {
 
   /** Returns when the signal has aborted and every link has finished the batch in hand. Throws what must end the process (fatal, newer). */
   async run(signal: AbortSignal): Promise<void> {
-    const stop = AbortSignal.any([signal, this.#fatal.signal]);
+    const stop = this.#stop.signal;
+    if (signal.aborted) return;
+    signal.addEventListener("abort", () => this.#stop.abort(), { once: true });
     const store = this.#options.parts.leaseStore(hubOf(this.#topology), this.#topology.name);
     try {
       while (!stop.aborted) await this.#lead(store, stop);
     } finally {
       await this.#pool.closeAll();
     }
-    if (this.#fatal.signal.aborted) throw this.#fatal.signal.reason;
+    if (this.#fatal !== null) throw this.#fatal.error;
   }
 
   /** Goes over to another topology with the same name and hub: only links and nodes that changed are stopped and started. */

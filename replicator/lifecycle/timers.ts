@@ -24,11 +24,17 @@ export const systemTimers: Timers = {
     }),
 };
 
-/** Resolves when one of the signals aborts. */
+/**
+ * Resolves when one of the signals aborts. Listens to each by itself: what `AbortSignal.any` makes may be collected as garbage on
+ * Node 20 while somebody waits for it, and then never aborts.
+ */
 export function aborted(...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
-    const any = AbortSignal.any([...signals]);
-    if (any.aborted) return resolve();
-    any.addEventListener("abort", () => resolve(), { once: true });
+    const done = () => {
+      for (const signal of signals) signal.removeEventListener("abort", done);
+      resolve();
+    };
+    if (signals.some((signal) => signal.aborted)) return resolve();
+    for (const signal of signals) signal.addEventListener("abort", done, { once: true });
   });
 }
