@@ -30,15 +30,30 @@ const or = fc.constantFrom("", "or replace", "or ignore", "or fail", "or abort",
 const value = fc.constantFrom("null", "1", "1.0", "'1'", "x'31'", "'a'", "'A'", "9e999");
 const statement = fc.oneof(
   fc
-    .tuple(or, fc.option(small), fc.option(small), small, fc.constantFrom("'x'", "'X'", "'y'", "null"), small, fc.constantFrom("'q'", "'Q'", "null"))
-    .map(([clause, id, code, slot, name, n, u]) => `insert ${clause} into item values (${id}, ${code && `'c${code}'`}, ${slot}, ${name}, ${n}, ${u})`),
+    .tuple(
+      or,
+      fc.option(small),
+      fc.option(small),
+      small,
+      fc.constantFrom("'x'", "'X'", "'y'", "null"),
+      small,
+      fc.constantFrom("'q'", "'Q'", "null"),
+    )
+    .map(
+      ([clause, id, code, slot, name, n, u]) =>
+        `insert ${clause} into item values (${id}, ${code && `'c${code}'`}, ${slot}, ${name}, ${n}, ${u})`,
+    ),
   fc.tuple(or, small, small).map(([clause, id, to]) => `update ${clause} item set id = ${to} where id = ${id}`),
   fc.tuple(or, small, small).map(([clause, id, to]) => `update ${clause} item set code = 'c${to}', n = n where id = ${id}`),
   fc.tuple(or, small).map(([clause, slot]) => `update ${clause} item set slot = ${slot}, name = 'z' where id > 1`),
-  fc.tuple(small, small).map(([id, code]) => `insert into item (id, code) values (${id}, 'c${code}') on conflict (code) do update set n = n + 10`),
+  fc
+    .tuple(small, small)
+    .map(([id, code]) => `insert into item (id, code) values (${id}, 'c${code}') on conflict (code) do update set n = n + 10`),
   fc.tuple(small, small).map(([id, code]) => `insert into item (id, code) values (${id}, 'c${code}') on conflict do nothing`),
   small.map((id) => `delete from item where id = ${id}`),
-  fc.tuple(or, small, small, fc.option(small), value).map(([clause, a, b, item, v]) => `insert ${clause} into tag values ('t${a}', ${b}, ${item}, ${v})`),
+  fc
+    .tuple(or, small, small, fc.option(small), value)
+    .map(([clause, a, b, item, v]) => `insert ${clause} into tag values ('t${a}', ${b}, ${item}, ${v})`),
   fc.tuple(or, small, small, value).map(([clause, a, b, v]) => `update ${clause} tag set b = ${b}, v = ${v} where a = 't${a}'`),
   fc.tuple(or, small, small).map(([clause, a, b]) => `update ${clause} tag set a = 't${b}' where a = 't${a}'`),
   small.map((a) => `delete from tag where a = 't${a}'`),
@@ -47,7 +62,11 @@ const statement = fc.oneof(
   fc.tuple(small, small).map(([k, to]) => `update note set k = 'k${to}' where k = 'k${k}'`),
   fc.constant("delete from note"),
 );
-const transaction = fc.record({ statements: fc.array(statement, { minLength: 1, maxLength: 6 }), rolledBack: fc.boolean(), read: fc.boolean() });
+const transaction = fc.record({
+  statements: fc.array(statement, { minLength: 1, maxLength: 6 }),
+  rolledBack: fc.boolean(),
+  read: fc.boolean(),
+});
 
 type Model = Map<string, Row>;
 const idOf = (change: Change): string => `${change.table} ${change.key}`;

@@ -51,7 +51,11 @@ export async function database(schema: string, tables: readonly string[] = [], n
 }
 
 /** Runs a test with a database, and removes it whatever happens. */
-export async function withDatabase(schema: string, tables: readonly string[], test: (database: TestDatabase) => Promise<void>): Promise<void> {
+export async function withDatabase(
+  schema: string,
+  tables: readonly string[],
+  test: (database: TestDatabase) => Promise<void>,
+): Promise<void> {
   const made = await database(schema, tables);
   try {
     await test(made);
@@ -138,7 +142,11 @@ export const judgeFor =
     return { result: clash.child, conflict, refresh: !clash.wholeChild };
   };
 
-export function context(from: PeerRole, tables: readonly string[], options: Partial<ApplyContext> & { readonly policy?: Policy } = {}): ApplyContext {
+export function context(
+  from: PeerRole,
+  tables: readonly string[],
+  options: Partial<ApplyContext> & { readonly policy?: Policy } = {},
+): ApplyContext {
   const { policy = "parent_wins", ...rest } = options;
   const rules = tables.map((table) => [tableName(table), { table: tableName(table), channel: CHANNEL, policy, detect: "column" }] as const);
   return { from, rules: new Map(rules), judge: judgeFor("parent"), clockOffsetMs: 0, ...rest };

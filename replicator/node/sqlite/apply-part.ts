@@ -41,7 +41,9 @@ export function applyPart(session: ApplySession, tables: PartTables, part: Part)
       continue;
     }
     try {
-      group.push(table.incoming(change));
+      const incoming = table.incoming(change);
+      if (session.judgedMeanwhile.isUnclear(incoming)) session.outcome.wanted.push({ table: table.name, key: change.key });
+      else group.push(incoming);
     } catch (error) {
       if (!(error instanceof TomboloError)) throw error;
       park(session, table.shape, change, { code: error.code, reason: error.message });
@@ -139,7 +141,6 @@ function attemptFast(session: ApplySession, fast: FastPath, incoming: IncomingCh
   setChangedAt(session, incoming.change.changedAt);
   try {
     if (!fast.apply(incoming)) return false;
-    session.unseen.applied(incoming);
     session.outcome.count(incoming.change.op);
     return true;
   } catch (error) {

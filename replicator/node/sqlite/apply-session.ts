@@ -4,8 +4,8 @@ import type { RowText } from "../../change/value.ts";
 import type { ApplyContext } from "../target.ts";
 import { type Clock, isoTime } from "./clock.ts";
 import type { Connection } from "./connection.ts";
+import type { JudgedMeanwhile } from "./judged-meanwhile.ts";
 import { prepared } from "./rows.ts";
-import type { UnseenRows } from "./unseen.ts";
 
 /** What one applying transaction shares: the connection, who sent what, and what came of it. */
 export interface ApplySession {
@@ -17,7 +17,7 @@ export interface ApplySession {
   readonly outcome: Outcome;
   /** `table\0key` of every change of this peer that is parked. */
   readonly blocked: Set<string>;
-  readonly unseen: UnseenRows;
+  readonly judgedMeanwhile: JudgedMeanwhile;
 }
 
 type Applied = { -readonly [op in keyof Receipt["applied"]]: number };

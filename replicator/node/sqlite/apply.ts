@@ -13,12 +13,12 @@ import { hasDeferredKeys } from "./dangling.ts";
 import { FastPath } from "./fast-path.ts";
 import { parentsFirst } from "./foreign-keys.ts";
 import { IncomingTable } from "./incoming.ts";
+import { JudgedMeanwhile } from "./judged-meanwhile.ts";
 import { blockedKeys } from "./parked.ts";
 import { advanced, haveMet, markReceived, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
 import { readTable } from "./shape.ts";
 import { suspendTriggers } from "./suspend.ts";
-import { UnseenRows } from "./unseen.ts";
 
 /** Of a packet, this much is read before the write lock is taken: nearly every packet is applied without waiting inside its transaction. */
 const READ_FIRST_BYTES = 16 << 20;
@@ -79,8 +79,14 @@ export class SqliteTarget implements Target {
     return this.#file.writeAsync(async (connection) => {
       const peer = readPeer(connection, name);
       if (!peer.hasParked) return 0;
-      // a retry is no packet: the changes came with earlier ones, and what they had seen is no longer known
-      const header: PacketHeader = { ...NO_PACKET, source: name, target: this.#file.node, number: packetNumber(peer.number) };
+      // a retry is no packet: what was seen is what the last packet said
+      const header: PacketHeader = {
+        ...NO_PACKET,
+        source: name,
+        target: this.#file.node,
+        number: packetNumber(peer.number),
+        seen: peer.judged,
+      };
       const captured = capturedTables(connection);
       const tables = { tables: [...captured.values()], local: [...captured.values()].map(({ local }) => local) };
       return this.#applying({ connection, peer, header, context, tables: null, locals: tables.local }, async (session) =>
@@ -113,7 +119,14 @@ export class SqliteTarget implements Target {
       clock: this.#clock,
       outcome: new Outcome(),
       blocked: peer.hasParked ? blockedKeys(connection, peer.id) : new Set(),
-      unseen: new UnseenRows({ connection, header, peerId: peer.id, from: context.from, clock: this.#clock }),
+      judgedMeanwhile: new JudgedMeanwhile({
+        connection,
+        header,
+        peerId: peer.id,
+        // a fill says how the rows are at its cut, whatever led there
+        tables: context.from === "parent" && header.kind === "changes" ? (options.tables?.tables ?? []) : [],
+        before: peer.judged,
+      }),
     };
     const resume = suspendTriggers(connection, options.locals ?? options.tables?.tables.map(({ table }) => table.local) ?? []);
     beginApplying(connection, session.peer);

@@ -41,7 +41,7 @@ export function changesSince(
   }));
 }
 
-function changedColumns(old: Image, now: Image, shape: StoredShape): string[] {
+export function changedColumns(old: Image, now: Image, shape: StoredShape): string[] {
   const before = splitImage(old);
   const after = splitImage(now);
   return shape.columns.filter((_, at) => before[at] !== after[at]).map(({ name }) => name);

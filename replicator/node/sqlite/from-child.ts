@@ -54,8 +54,7 @@ export function resolveFromChild(session: ApplySession, incoming: IncomingChange
     recordConflict(session, { clash, verdict, conflict: verdict.conflict, key, result: finalRow(parent, verdict.result) });
     session.outcome.conflict(table.name, verdict.conflict.kind, verdict.conflict.resolution);
   }
-  if (verdict.refresh || session.unseen.has(incoming))
-    putRefresh(connection, { table, key: incoming.key, peer: session.peer.id, at: isoTime(session.clock()) });
+  if (verdict.refresh) putRefresh(connection, { table, key: incoming.key, peer: session.peer.id, at: isoTime(session.clock()) });
   session.outcome.count(op);
 }
 

@@ -1,6 +1,6 @@
 import type { Change } from "../../change/change.ts";
 import type { ChannelName, NodeName, PacketNumber, Position, TableName } from "../../change/names.ts";
-import { START, position as toPosition } from "../../change/names.ts";
+import { position as toPosition } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { parseRow, type RowText } from "../../change/value.ts";
 import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
@@ -15,7 +15,7 @@ import { read } from "./read.ts";
 import { putRefresh } from "./refresh.ts";
 import { stored } from "./rows.ts";
 import { readTable, tableShape } from "./shape.ts";
-import { newestEntry, newestTick, seenNow, storeTick } from "./tick.ts";
+import { newestEntry, sealedTick, seenNow, storeTick } from "./tick.ts";
 
 /** The change log of a SQLite database. */
 export class SqliteLog implements ChangeLog {
@@ -30,10 +30,7 @@ export class SqliteLog implements ChangeLog {
   }
 
   async tick(): Promise<Tick> {
-    const newest = this.#file.read((connection) => {
-      const tick = newestTick(connection) ?? { position: START, seen: {} };
-      return newestEntry(connection) > tick.position ? null : tick;
-    });
+    const newest = this.#file.read(sealedTick);
     // a tick that has not begun to look covers this caller too
     return newest ?? this.#sharedTick();
   }
@@ -41,10 +38,9 @@ export class SqliteLog implements ChangeLog {
   #sharedTick(): Promise<Tick> {
     this.#ticking ??= this.#file.write((connection) => {
       this.#ticking = undefined;
-      const tick = newestTick(connection);
-      const newest = newestEntry(connection);
-      if (tick !== null && tick.position >= newest) return tick;
-      const next: Tick = { position: toPosition(newest), seen: seenNow(connection) };
+      const sealed = sealedTick(connection);
+      if (sealed !== null) return sealed;
+      const next: Tick = { position: toPosition(newestEntry(connection)), seen: seenNow(connection) };
       storeTick(connection, next, this.#clock());
       return next;
     });

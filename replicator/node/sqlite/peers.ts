@@ -26,6 +26,8 @@ export interface StoredPeer {
   readonly digest: string;
   readonly receipt: string | null;
   readonly received: StoredProgress;
+  /** `PacketHeader.seen` of its last packet. */
+  readonly judged: { readonly [channel: string]: Position };
   readonly forwards: boolean;
   readonly hasParked: boolean;
 }
@@ -80,12 +82,12 @@ function progressMap(stored: StoredProgress): Map<ChannelName, ChannelProgress> 
 export function readPeer(connection: Connection, name: NodeName): StoredPeer {
   const row = connection
     .prepare(
-      `select id, epoch, received_packet_no, received_digest, received_receipt, received, forwards,
+      `select id, epoch, received_packet_no, received_digest, received_receipt, received, judged, forwards,
               exists (select 1 from tombolo_parked_change c where c.peer_id = tombolo_peer.id)
          from tombolo_peer where name = ?`,
     )
     .raw()
-    .get(name) as [bigint, string | null, bigint, string, string | null, string, bigint, bigint] | undefined;
+    .get(name) as [bigint, string | null, bigint, string, string | null, string, string, bigint, bigint] | undefined;
   if (row === undefined) {
     throw new TomboloError(`${name} is not known here as a neighbour`, {
       code: "PEER_UNKNOWN",
@@ -93,7 +95,7 @@ export function readPeer(connection: Connection, name: NodeName): StoredPeer {
       hint: "it is introduced when the link starts",
     });
   }
-  const [id, peerEpoch, number, digest, receipt, received, forwards, hasParked] = row;
+  const [id, peerEpoch, number, digest, receipt, received, judged, forwards, hasParked] = row;
   return {
     id: Number(id),
     epoch: peerEpoch,
@@ -101,6 +103,9 @@ export function readPeer(connection: Connection, name: NodeName): StoredPeer {
     digest,
     receipt,
     received: JSON.parse(received) as StoredProgress,
+    judged: Object.fromEntries(
+      Object.entries(JSON.parse(judged) as { [channel: string]: string }).map(([channel, at]) => [channel, position(at)]),
+    ),
     forwards: forwards === 1n,
     hasParked: hasParked === 1n,
   };

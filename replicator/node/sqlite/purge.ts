@@ -3,8 +3,6 @@ import type { Connection } from "./connection.ts";
 
 /** Rows that one transaction deletes: the application waits no longer than a few milliseconds. */
 const PURGE_ROWS = 1000n;
-/** What a peer has acknowledged is still needed to judge by until its packets say that it knew it; but no more than this many entries. */
-const JUDGED_SLACK = 20_000n;
 /** A reader that was given tables and never came back holds the log no longer than this. */
 const HOLD_MS = 24 * 3600_000;
 
@@ -42,19 +40,16 @@ export function purgeSome(connection: Connection, channel: ChannelName, now: num
   return BigInt(deleted.changes) === PURGE_ROWS;
 }
 
-interface Reader {
-  readonly sent: bigint;
-  readonly judged: bigint;
-}
-
 /** Everything up to here may go. */
 function neededFrom(connection: Connection, channel: ChannelName): bigint {
-  const rows = connection.prepare("select sent, judged from tombolo_peer").raw().all() as [string, string][];
-  const positions = rows.flatMap(([sent, judged]): Reader[] => {
+  const rows = connection.prepare("select role, sent, judged from tombolo_peer").raw().all() as [string, string, string][];
+  const bounds = rows.flatMap(([role, sent, judged]) => {
     const acknowledged = at(sent, channel);
-    return acknowledged === null ? [] : [{ sent: acknowledged, judged: at(judged, channel) ?? 0n }];
+    if (acknowledged === null) return [];
+    // what a parent has judged since its last packet is needed to understand its next one (see judged-meanwhile.ts)
+    const known = role === "parent" ? at(judged, channel) : null;
+    return known === null ? [acknowledged] : [acknowledged, known];
   });
-  const bounds = positions.map(({ sent, judged }) => (judged >= sent ? sent : judged > sent - JUDGED_SLACK ? judged : sent - JUDGED_SLACK));
   const held = connection
     .prepare(
       `select position from tombolo_hold where channel = :channel
@@ -66,13 +61,13 @@ function neededFrom(connection: Connection, channel: ChannelName): bigint {
     .all({ channel }) as bigint[];
   const all = [...bounds, ...held];
   // nobody reads the channel: all peers have said so
-  if (all.length === 0) all.push(...unread(rows));
+  if (all.length === 0) all.push(...unread(rows.map(([, sent]) => sent)));
   return lowest(all) ?? 0n;
 }
 
 /** What peers that read nothing have acknowledged, under a channel that is none; nothing while any of them has said nothing yet. */
-function unread(rows: readonly [string, string][]): bigint[] {
-  const sent = rows.map(([stored]) => Object.values(JSON.parse(stored) as { [channel: string]: string }).map(BigInt));
+function unread(stored: readonly string[]): bigint[] {
+  const sent = stored.map((text) => Object.values(JSON.parse(text) as { [channel: string]: string }).map(BigInt));
   return sent.some((positions) => positions.length === 0) ? [] : sent.flat();
 }
 

@@ -1,7 +1,9 @@
+import { TomboloError } from "../../change/error.ts";
 import { type ApplySession, blockedBy, setChangedAt } from "./apply-session.ts";
 import { applyRow, inSavepoint } from "./attempt.ts";
 import { isoTime } from "./clock.ts";
-import type { IncomingTable } from "./incoming.ts";
+import { danglingChanges, hasDeferredKeys } from "./dangling.ts";
+import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { type ParkedChange, parkedAgain, parkedChanges, unpark } from "./parked.ts";
 import { describe } from "./row-error.ts";
 
@@ -30,7 +32,7 @@ function retryRound(session: ApplySession, tableOf: (parked: ParkedChange) => In
     const table = tableOf(parked);
     if (table === undefined || waiting.has(row)) continue;
     setChangedAt(session, parked.change.changedAt);
-    const error = inSavepoint(session, () => applyRow(session, table.incoming(parked.change)));
+    const error = inSavepoint(session, () => applyChecked(session, table.incoming(parked.change)));
     if (error === null) {
       through += 1;
       unpark(session.connection, parked.id);
@@ -40,4 +42,13 @@ function retryRound(session: ApplySession, tableOf: (parked: ParkedChange) => In
     }
   }
   return through;
+}
+
+/** A foreign key that SQLite checks at the commit would fail everything: it is checked here. */
+function applyChecked(session: ApplySession, incoming: IncomingChange): void {
+  applyRow(session, incoming);
+  const { table } = incoming;
+  if (!hasDeferredKeys(session.connection, table.table.local)) return;
+  if (danglingChanges(session.connection, new Set([table]), [incoming]).size === 0) return;
+  throw new TomboloError("a deferred foreign key would be violated", { code: "FOREIGN_KEY_VIOLATION", kind: "operator" });
 }

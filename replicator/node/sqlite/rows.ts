@@ -77,6 +77,17 @@ export function keyImage(connection: Connection, table: RowTable, key: readonly 
     .get(...key) as Image;
 }
 
+/** The same without SQLite, for the usual keys; undefined where it has to be asked, as for a REAL. */
+export function quickImage(key: readonly Bindable[]): Image | undefined {
+  const literals: string[] = [];
+  for (const value of key) {
+    if (typeof value === "bigint") literals.push(value.toString());
+    else if (typeof value === "string" && !value.includes("\0")) literals.push(`'${value.replaceAll("'", "''")}'`);
+    else return undefined;
+  }
+  return literals.join(",");
+}
+
 export const rowOf = (table: RowTable, found: FoundRow | undefined): Row | null =>
   found === undefined ? null : imageToRow(found.image, table.columns);
 

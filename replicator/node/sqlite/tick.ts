@@ -11,11 +11,13 @@ type Seen = Tick["seen"];
 export const newestEntry = (connection: Connection): bigint =>
   prepared(connection, "select coalesce(max(seq), 0) from tombolo_change").pluck().get() as bigint;
 
-export function newestTick(connection: Connection): Tick | null {
-  const row = prepared(connection, "select position, seen from tombolo_tick order by position desc limit 1").raw().get() as
-    | [bigint, string]
-    | undefined;
-  return row === undefined ? null : { position: position(row[0]), seen: readSeen(row[1]) };
+/**
+ * The newest tick, when nothing was captured after it: then it holds all that there is now, and what was applied from the peers until
+ * now is told with it. Otherwise null.
+ */
+export function sealedTick(connection: Connection): Tick | null {
+  const newest = prepared(connection, "select coalesce(max(position), 0) from tombolo_tick").pluck().get() as bigint;
+  return newest < newestEntry(connection) ? null : { position: position(newest), seen: seenNow(connection) };
 }
 
 /** How much of every peer's log this node has applied, at the moment of the caller's transaction. */
