@@ -47,6 +47,7 @@ async function runSystem(
   if (at.system === "copy-loop") {
     const figures = await copyLoop({ clusters, sizes, signal });
     recorder.add({ route: route.name, workload: "inserts", system: at.system, round }, figures);
+    run.say(`  inserts: ${brief(figures)}`);
     return;
   }
   const system = REPLICATING.find(({ name }) => name === at.system)!;

@@ -35,7 +35,7 @@ export class PostgresStore implements Store {
   async digest(): Promise<Digest> {
     const hash = createHash("sha256");
     const text = `select id::text, customer, amount::text, (extract(epoch from at) * 1000)::bigint::text, note
-                    from bench where id > $1 order by id limit ${PAGE}`;
+                    from bench where id > $1 order by bench.id limit ${PAGE}`;
     let rows = 0;
     for (let last = "-1"; ; ) {
       const page = await this.#client.query<string[]>({ name: "page", text, values: [last], rowMode: "array" });

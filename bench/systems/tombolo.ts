@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { closeSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
@@ -21,7 +22,7 @@ function system(name: SystemName, direction: "both" | "one way"): System {
 }
 
 /** The hub is a Postgres: where the source is a SQLite, the source is the child. */
-function topology({ source, target }: Ends, direction: "both" | "one way"): string {
+function topology({ source, target }: Ends, direction: "both" | "one way", port: number): string {
   const upward = source.engine === "sqlite";
   const node = (name: "source" | "target", { engine, location }: Ends["source"]) =>
     engine === "postgres"
@@ -38,13 +39,23 @@ links:
   - parent: ${upward ? "target" : "source"}
     child: ${upward ? "source" : "target"}
     channels: [{ name: bench, direction: ${direction === "both" ? "both" : upward ? "up" : "down"} }]
+metrics: { listen: "127.0.0.1:${port}" }
 `;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 }
 
 async function install(ends: Ends, direction: "both" | "one way"): Promise<Installed> {
   const file = join(ends.directory, `${ends.name}.yaml`);
   const log = join(ends.directory, `${ends.name}.log`);
-  writeFileSync(file, topology(ends, direction));
+  writeFileSync(file, topology(ends, direction, await freePort()));
   const env = { ...process.env, BENCH_SOURCE: ends.source.location, BENCH_TARGET: ends.target.location };
   const tail = () => readFileSync(log, "utf8").trimEnd().split("\n").slice(-15).join("\n");
   const start = (args: readonly string[]): ChildProcess => {
