@@ -127,6 +127,7 @@ export class Transfer {
     observer.applied(
       this.#event("fill", receipt, { rawBytes: 0, compressedBytes: 0, seconds: (this.#options.now() - started) / 1000, lagSeconds: null }),
     );
+    if (receipt.wanted.length > 0) await flow.source.log.refresh(flow.target.name, receipt.wanted);
     observer.notice({ ...notice, code: "FILL_FINISHED", message: `filled ${tables.length} table(s) with ${receipt.applied.insert} rows` });
     return receipt;
   }

@@ -1,7 +1,8 @@
 import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
-import type { Column, TableShape } from "../../change/shape.ts";
+import type { TableShape } from "../../change/shape.ts";
 import { parseRow, type RowText, type Value } from "../../change/value.ts";
+import { compileKeyToPostgres } from "../../change/values/key.ts";
 import { compileToPostgres } from "../../change/values/to-postgres.ts";
 import type { TableRule } from "../target.ts";
 import type { CapturedTable } from "./captured-tables.ts";
@@ -36,7 +37,9 @@ export class IncomingTable {
     const lower = new Map(table.columns.map((column) => [column.name.toLowerCase(), column]));
     for (const column of shape.columns) {
       const local = here.get(column.name) ?? (shape.engine === "sqlite" ? lower.get(column.name.toLowerCase()) : undefined);
-      if (local !== undefined) this.#convert.set(column.name, shape.engine === "postgres" ? undefined : converter(column, shape, local));
+      if (local === undefined) continue;
+      const compile = table.key.includes(local.name) ? compileKeyToPostgres : compileToPostgres;
+      this.#convert.set(column.name, shape.engine === "postgres" ? undefined : compile(column, shape.engine, local));
     }
   }
 
@@ -80,8 +83,4 @@ export class IncomingTable {
       hint: "add the column here, or drop it at the sender; what waits then applies by itself",
     });
   }
-}
-
-function converter(column: Column, shape: TableShape, local: Column): Convert {
-  return compileToPostgres(column, shape.engine, local);
 }

@@ -24,7 +24,8 @@ export async function judgedMeanwhile(
   tables: readonly IncomingTable[],
   before: { readonly [channel: string]: bigint },
 ): Promise<JudgedMeanwhile> {
-  if (session.context.from !== "parent") return NOTHING;
+  // a fill is the parent's rows as they are at the cut, whatever was judged before it
+  if (session.context.from !== "parent" || session.header.kind === "fill") return NOTHING;
   const affected = new Map<CapturedTable, Range>();
   for (const { table, rule } of tables) {
     const range = { after: before[rule.channel] ?? 0n, upTo: session.header.seen[rule.channel] ?? 0n };

@@ -57,7 +57,10 @@ export async function* readWindow(pool: pg.Pool, hstore: string, request: Window
     const { rows } = await pool.query({ name: "tombolo_read_small", text, values, rowMode: "array" });
     // a transaction that was open for long may bring more than the sequence says
     if (rows.length <= SMALL_WINDOW) {
-      if (rows.length > 0) yield (rows as RawChange[]).map((raw) => changeOf(raw, request.tables));
+      yield* groups(
+        (rows as RawChange[]).map((raw) => changeOf(raw, request.tables)),
+        request,
+      );
       return;
     }
   }
@@ -78,6 +81,26 @@ function changeOf([tableId, op, key, before, after, seconds]: RawChange, tables:
 }
 
 const bytesOf = (change: Change): number => change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0) + 64;
+
+/** Cuts changes that are at hand into groups. */
+function* groups(
+  changes: readonly Change[],
+  bounds: { readonly maxRows: number; readonly maxBytes: number },
+): Generator<readonly Change[]> {
+  let group: Change[] = [];
+  let bytes = 0;
+  for (const change of changes) {
+    const size = bytesOf(change);
+    if (group.length > 0 && (group.length >= bounds.maxRows || bytes + size > bounds.maxBytes)) {
+      yield group;
+      group = [];
+      bytes = 0;
+    }
+    group.push(change);
+    bytes += size;
+  }
+  if (group.length > 0) yield group;
+}
 
 async function* readLarge(pool: pg.Pool, text: string, values: unknown[], request: WindowRequest): AsyncGenerator<readonly Change[]> {
   const client = await pool.connect();
