@@ -70,6 +70,8 @@ export function createPool(options: PoolOptions): pg.Pool {
     onConnect: checkServer as (client: pg.ClientBase) => void,
   });
   pool.on("error", () => undefined);
+  // the pool listens to idle connections only: one that breaks while it is checked out, between two statements, would end the process
+  pool.on("connect", (client) => client.on("error", () => undefined));
   return pool;
 }
 

@@ -37,6 +37,7 @@ export class NewsWatcher {
   #lastNews = Date.now();
   #sleeper: pg.PoolClient | undefined;
   #wake: () => void = () => undefined;
+  readonly #rouse = (): void => this.#wake();
   #closed = false;
 
   constructor(options: { readonly pool: pg.Pool; readonly look: () => Promise<LogState> }) {
@@ -113,8 +114,8 @@ export class NewsWatcher {
   /** From here on, capture notifies. The loop looks once more before it waits. */
   async #fallAsleep(): Promise<void> {
     const client = await this.#pool.connect();
-    client.on("notification", () => this.#wake());
-    client.on("error", () => this.#wake());
+    client.on("notification", this.#rouse);
+    client.on("error", this.#rouse);
     this.#sleeper = client;
     await client.query("listen tombolo");
     await client.query("update tombolo.log_state set listening = true where not listening");
@@ -126,8 +127,8 @@ export class NewsWatcher {
     this.#sleeper = undefined;
     try {
       await client.query("update tombolo.log_state set listening = false where listening; unlisten tombolo");
-      client.removeAllListeners("notification");
-      client.removeAllListeners("error");
+      client.off("notification", this.#rouse);
+      client.off("error", this.#rouse);
       client.release();
     } catch (error) {
       client.release(error as Error);
