@@ -1,7 +1,7 @@
 import { z } from "zod";
 import { channelName, epoch, nodeName, type PacketNumber, type Position, packetNumber, position, tableName } from "./names.ts";
 import type { PacketHeader } from "./packet.ts";
-import { badHeader, unknownProtocol } from "./packet-errors.ts";
+import { badHeader, tooLarge, unknownProtocol } from "./packet-errors.ts";
 import { jsonDepth } from "./packet-rows.ts";
 
 const MAX = 2n ** 63n - 1n;
@@ -34,9 +34,9 @@ const schema = z.strictObject({
   seen: z.record(name, toPosition),
 });
 
-/** Reads the header's text. Throws `PACKET_PROTOCOL` or `PACKET_HEADER` (operator). */
+/** Reads the header's text. Throws `PACKET_PROTOCOL`, `PACKET_HEADER` or `PACKET_TOO_LARGE` (operator). */
 export function parseHeader(text: string, maxDepth: number): PacketHeader {
-  if (jsonDepth(text) > maxDepth) throw badHeader("It is nested too deeply.");
+  if (jsonDepth(text) > maxDepth) throw tooLarge("Its header is nested too deeply.");
   let value: unknown;
   try {
     value = JSON.parse(text);

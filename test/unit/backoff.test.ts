@@ -12,6 +12,8 @@ test("delays grow by the factor up to the maximum, and begin anew after a succes
   backoff.reset();
   expect(backoff.attempt).toBe(0);
   expect(backoff.next()).toBe(1000);
+  const shrinking = createBackoff({ initialMs: 1000, factor: 0.5, maxMs: 2000, jitter: false });
+  expect([shrinking.next(), shrinking.next()]).toEqual([1000, 1000]);
 });
 
 test("with jitter a delay is between half and the whole, spread by the random source, never more than the maximum", () => {

@@ -201,6 +201,12 @@ test("every triple of operations, possible or not, folds to a change that leaves
   expect(triples).toBeGreaterThan(1000);
 });
 
+test("an update that follows a delete, as in a log with a hole, keeps to the columns that it names", () => {
+  const d: Change = { table: 0, op: "D", key: keyText(1), old: rowText({ a: "1", b: "1" }), new: null, changedAt: 1 };
+  const u: Change = { table: 0, op: "U", key: keyText(1), old: rowText({ a: "5" }), new: rowText({ a: "6" }), changedAt: 2 };
+  expect(foldGroup([d, u])).toEqual([{ ...u, old: rowText({ a: "1" }) }]);
+});
+
 test("a truncate drops what was before it in its table, stays where it was, and nothing moves across it", () => {
   const i = (table: number, id: number, a = "1"): Change => ({
     table,

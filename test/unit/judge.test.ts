@@ -99,6 +99,7 @@ const CASES: readonly Case[] = [
     ...{ child: "changes a", detect: BOTH, clash: { parent: null, child: { id: "7", a: "2" }, wholeChild: false } },
     ...{ kind: "delete_update", parentWins: "no row", childWins: "no row" },
   },
+  { parent: "deletes", child: "changes a and back", detect: BOTH, clash: { parent: null, child: BASE }, ...no("no row") },
   { parent: "deletes", child: "deletes", detect: BOTH, clash: { ...remove, parent: null }, ...no("no row") },
   { parent: "–", child: "deletes", detect: BOTH, clash: remove, ...no("no row") },
   { parent: "–", child: "inserts", detect: BOTH, clash: { ...insert, parent: null, child: row("2") }, ...no("the child's row") },
@@ -276,6 +277,16 @@ test("the child is told whenever what the parent has is not what the child has, 
     }),
     { numRuns: 3000 },
   );
+});
+
+test("by row, a child whose row is not known as a whole cannot win: its row would be mixed with the parent's", () => {
+  const verdict = judge(
+    clash({ parent: row("1", "2"), child: { id: "7", a: "2" }, wholeChild: false, policy: "child_wins", detect: "row" }),
+  );
+  expect(verdict).toMatchObject({
+    result: row("1", "2"),
+    conflict: { resolution: "parent", reason: expect.stringContaining("not known as a whole") },
+  });
 });
 
 test("a deletion whose base is not known does not remove a row on a guess", () => {
