@@ -24,10 +24,7 @@ export const systemTimers: Timers = {
     }),
 };
 
-/**
- * Resolves when one of the signals aborts. Listens to each by itself: what `AbortSignal.any` makes may be collected as garbage on
- * Node 20 while somebody waits for it, and then never aborts.
- */
+/** Resolves when one of the signals aborts; leaves no listener behind on the others. */
 export function aborted(...signals: readonly AbortSignal[]): Promise<void> {
   return new Promise((resolve) => {
     const done = () => {
