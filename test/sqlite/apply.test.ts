@@ -22,9 +22,10 @@ let clock = 1_000_000;
 function change(op: Op, table: number, id: number, old: Row | null, now: Row | null): Change {
   return { table, op, key: rowText({ id: int(id) }), old: old && rowText(old), new: now && rowText(now), changedAt: clock++ };
 }
-const insert = (row: Row, table = CUSTOMER): Change => change("I", table ?? 0, Number((row["id"] as { i: string }).i), null, row);
+const idOf = ({ id }: Row): number => Number((id as { i: string }).i);
+const insert = (row: Row, table = CUSTOMER): Change => change("I", table ?? 0, idOf(row), null, row);
 const update = (id: number, old: Row, now: Row, table = CUSTOMER): Change => change("U", table ?? 0, id, old, now);
-const remove = (row: Row, table = CUSTOMER): Change => change("D", table ?? 0, Number((row["id"] as { i: string }).i), row, null);
+const remove = (row: Row, table = CUSTOMER): Change => change("D", table ?? 0, idOf(row), row, null);
 const refresh = (id: number, row: Row | null): Change => change("R", 0, id, null, row);
 
 interface Peer {

@@ -91,8 +91,9 @@ export class SqliteLog implements ChangeLog {
       const now = this.#clock();
       const first = acknowledged(connection, { peer, channels, position, packet, now: isoTime(now) });
       const release = connection.prepare(
-        "delete from tombolo_hold where id = (select min(id) from tombolo_hold where channel = ? and position <= ?)",
+        "delete from tombolo_hold where id = (select id from tombolo_hold where channel = ? and position <= ? order by position desc limit 1)",
       );
+      // should it be another reader's, the one that stays holds more
       for (const channel of first) release.run(channel, position);
       // a peer that reads nothing acknowledges under a channel that is none: then every channel may have something to purge
       const known = new Set([...capturedTables(connection).values()].map((table) => table.channel));

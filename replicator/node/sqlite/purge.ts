@@ -43,6 +43,8 @@ export function purgeSome(connection: Connection, channel: ChannelName, now: num
 /** Everything up to here may go. */
 function neededFrom(connection: Connection, channel: ChannelName): bigint {
   const rows = connection.prepare("select role, sent, judged from tombolo_peer").raw().all() as [string, string, string][];
+  // a neighbour that has acknowledged nothing at all is joining: what it will read is not known yet
+  if (rows.some(([, sent]) => sent === "{}")) return 0n;
   const bounds = rows.flatMap(([role, sent, judged]) => {
     const acknowledged = at(sent, channel);
     if (acknowledged === null) return [];
@@ -60,19 +62,15 @@ function neededFrom(connection: Connection, channel: ChannelName): bigint {
     .pluck()
     .all({ channel }) as bigint[];
   const all = [...bounds, ...held];
-  // nobody reads the channel: all peers have said so
-  if (all.length === 0) all.push(...unread(rows.map(([, sent]) => sent)));
+  // nobody reads the channel
+  if (all.length === 0) all.push(...rows.flatMap(([, sent]) => positions(sent)));
   return lowest(all) ?? 0n;
 }
 
-/** What peers that read nothing have acknowledged, under a channel that is none; nothing while any of them has said nothing yet. */
-function unread(stored: readonly string[]): bigint[] {
-  const sent = stored.map((text) => Object.values(JSON.parse(text) as { [channel: string]: string }).map(BigInt));
-  return sent.some((positions) => positions.length === 0) ? [] : sent.flat();
-}
+const positions = (stored: string): bigint[] => Object.values(JSON.parse(stored) as { [channel: string]: string }).map(BigInt);
 
-const lowest = (positions: readonly bigint[]): bigint | null =>
-  positions.reduce<bigint | null>((low, position) => (low === null || position < low ? position : low), null);
+const lowest = (all: readonly bigint[]): bigint | null =>
+  all.reduce<bigint | null>((low, position) => (low === null || position < low ? position : low), null);
 
 function lowestPosition(connection: Connection): bigint {
   const rows = connection
