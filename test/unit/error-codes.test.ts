@@ -45,7 +45,8 @@ test("the kind that is listed is one that the code is thrown with", async () => 
     }
   }
   expect(kinds.size).toBeGreaterThan(40);
-  const wrong = ROWS.filter(([code, kind]) => kinds.get(code)?.has(kind) === false);
+  // what is parked is thrown inside, too, and caught by the one who parks it
+  const wrong = ROWS.filter(([code, kind]) => kind !== "parked" && kinds.get(code)?.has(kind) === false);
   expect(wrong.map(([code, kind]) => `${code} is listed as ${kind}`)).toEqual([]);
 });
 
