@@ -159,8 +159,8 @@ export function acknowledged(
   const first = ack.channels.filter((channel) => sent[channel] === undefined);
   for (const channel of ack.channels) if (BigInt(sent[channel] ?? 0) <= ack.position) sent[channel] = ack.position.toString();
   connection
-    .prepare("update tombolo_peer set sent = ?, sent_packet_no = max(sent_packet_no, ?), last_sync_out = ?,
-              state = case when state = 'joining' then 'live' else state end where name = ?")
+    .prepare(`update tombolo_peer set sent = ?, sent_packet_no = max(sent_packet_no, ?), last_sync_out = ?,
+              state = case when state = 'joining' then 'live' else state end where name = ?`)
     .run(JSON.stringify(sent), ack.packet, ack.now, ack.peer);
   return first;
 }
