@@ -118,7 +118,7 @@ function storeRows(path: string): string {
 }
 
 function killServer(directory: string): void {
-  const [pid] = readFileSync(join(directory, "data", "postmaster.pid"), "utf8").split("\n");
+  const [pid] = readFileSync(join(directory, "pgdata", "postmaster.pid"), "utf8").split("\n");
   process.kill(Number(pid), "SIGKILL");
 }
 

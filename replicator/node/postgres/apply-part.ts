@@ -6,6 +6,7 @@ import { applySet, type ChangeSet, changeSets } from "./fast-path.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { park } from "./parked.ts";
 import { isRowError } from "./row-error.ts";
+import { stampOriginalTimes } from "./stamp.ts";
 import { applyTruncate } from "./truncate.ts";
 
 /**
@@ -46,6 +47,9 @@ async function applyGroup(session: ApplySession, group: readonly IncomingChange[
   const unfit = await fast(session, sets);
   if (unfit === null) await withCare(session, sets, refreshes);
   else if (unfit.length > 0 || refreshes.length > 0) await oneByOne(session, [...unfit, ...refreshes]);
+  await stampOriginalTimes(session, clear);
+  for (const { table, change } of clear)
+    if (change.op !== "D" && table.table.sequences.length > 0) session.outcome.inserted.add(table.table);
 }
 
 /** All sets at once, constraints at the end; null when the database refused any of it (and nothing of it was done). */

@@ -4,7 +4,7 @@ import type { ConflictCount, PacketHeader } from "../../change/packet.ts";
 import type { RowText } from "../../change/value.ts";
 import type { ApplyContext } from "../target.ts";
 import type { CapturedTable } from "./captured-tables.ts";
-import type { JudgedMeanwhile } from "./judged-meanwhile.ts";
+import type { IncomingChange } from "./incoming.ts";
 
 /** The peer whose changes are being applied, as locked by the applying transaction. */
 export interface ApplyingPeer {
@@ -28,9 +28,21 @@ export interface ApplySession {
   readonly judgedMeanwhile: JudgedMeanwhile;
 }
 
+/**
+ * This node's own changes that its parent judged between the last packet and this one, and so somewhere among what the packet
+ * tells; it leaves them out as echoes, and does not say where. What it says about the same columns may be older or newer than
+ * this node's row: such rows are asked for.
+ */
+export interface JudgedMeanwhile {
+  /** Splits changes into those that may be applied and those whose row must be asked for. */
+  split(changes: readonly IncomingChange[]): Promise<{ clear: readonly IncomingChange[]; unclear: readonly IncomingChange[] }>;
+}
+
 export class Outcome {
   readonly applied = { insert: 0, update: 0, delete: 0, truncate: 0, refresh: 0 };
   parked = 0;
+  /** Tables with sequences that may have to move. */
+  readonly inserted = new Set<CapturedTable>();
   readonly wanted: { table: TableName; key: RowText }[] = [];
   readonly #conflicts = new Map<string, ConflictCount>();
 

@@ -22,6 +22,7 @@ import { blockedKeys } from "./parked.ts";
 import { advanced, markReceived, meet, peerState, type StoredProgress, started } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
+import { advanceSequences } from "./sequences.ts";
 
 /** What the applying transaction knows of the peer once it holds its row. */
 interface LockedPeer {
@@ -214,6 +215,7 @@ async function finish(session: ApplySession, peer: LockedPeer, packet: Packet): 
   const { header } = packet;
   const { outcome, client } = session;
   const digest = packet.digest();
+  await advanceSequences(session, outcome.inserted);
   const receipt: Receipt = {
     number: header.number,
     digest,

@@ -18,18 +18,26 @@ export interface CapturedTable {
   readonly shape: TableShape;
   /** Tables (by name) that this one refers to by foreign key; itself left out. */
   readonly references: readonly TableName[];
-  readonly selfReferencing: boolean;
+  /** Behind serial and identity columns; `sequence` is quoted and qualified. */
+  readonly sequences: readonly { readonly column: string; readonly sequence: string }[];
 }
 
 const SELECT = `
   select c.id, c.table_name, c.channel, c.local_schema, c.local_table, c.columns, to_json(c.key_columns)::text as key_columns, c.whole_images, c.fingerprint,
          (select json_agg(distinct p.table_name)
             from pg_constraint f join tombolo.captured_table p on p.relation = f.confrelid
-           where f.conrelid = c.relation and f.contype = 'f') as refers_to
+           where f.conrelid = c.relation and f.contype = 'f') as refers_to,
+         (select json_agg(json_build_object('column', a.attname, 'sequence', format('%I.%I', n.nspname, s.relname)))
+            from pg_depend d
+            join pg_class s on s.oid = d.objid and s.relkind = 'S'
+            join pg_namespace n on n.oid = s.relnamespace
+            join pg_sequence q on q.seqrelid = s.oid and q.seqincrement > 0
+            join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
+           where d.classid = 'pg_class'::regclass and d.refobjid = c.relation and d.deptype in ('a', 'i')) as sequences
     from tombolo.captured_table c
    order by c.id`;
 
-interface Record {
+interface CapturedRecord {
   id: string;
   table_name: string;
   channel: string;
@@ -40,54 +48,58 @@ interface Record {
   whole_images: string;
   fingerprint: string;
   refers_to: string | null;
+  sequences: string | null;
 }
 
-/** The captured tables of one database, read once and again when someone asks for a table that is not among them. */
+/** What was read is believed for this long: another process may have installed a new shape. */
+const BELIEVED_MS = 2_000;
+
+/** The captured tables of one database. A table that did not change stays the same object, so that what is prepared for it stays. */
 export class CapturedTables {
   readonly #pool: pg.Pool;
-  #byName: Map<TableName, CapturedTable> | undefined;
+  #byName = new Map<TableName, { readonly text: string; readonly table: CapturedTable }>();
+  #readAt = Number.NEGATIVE_INFINITY;
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
   }
 
-  /** Forgets what was read; the next call reads again. */
-  reset(): void {
-    this.#byName = undefined;
-  }
-
   async all(): Promise<ReadonlyMap<TableName, CapturedTable>> {
-    this.#byName ??= await this.#load();
-    return this.#byName;
+    if (Date.now() - this.#readAt > BELIEVED_MS) await this.#read();
+    return new Map([...this.#byName].map(([name, { table }]) => [name, table]));
   }
 
   /** Throws `TABLE_NOT_CAPTURED` for the first that is missing. */
   async named(names: readonly TableName[]): Promise<CapturedTable[]> {
-    let known = await this.all();
-    if (names.some((name) => !known.has(name))) {
-      this.reset();
-      known = await this.all();
-    }
+    if (Date.now() - this.#readAt > BELIEVED_MS || names.some((name) => !this.#byName.has(name))) await this.#read();
     return names.map((name) => {
-      const table = known.get(name);
-      if (table === undefined) {
+      const known = this.#byName.get(name);
+      if (known === undefined) {
         throw new TomboloError(`table ${name} is not captured in this database`, {
           code: "TABLE_NOT_CAPTURED",
           kind: "operator",
           hint: "run `tombolo plan`, then `tombolo apply`",
         });
       }
-      return table;
+      return known.table;
     });
   }
 
-  async #load(): Promise<Map<TableName, CapturedTable>> {
-    const { rows } = await this.#pool.query<Record>(SELECT);
-    return new Map(rows.map((row) => [tableName(row.table_name), fromRecord(row)]));
+  async #read(): Promise<void> {
+    const { rows } = await this.#pool.query<CapturedRecord>(SELECT);
+    this.#byName = new Map(
+      rows.map((row) => {
+        const name = tableName(row.table_name);
+        const text = JSON.stringify(row);
+        const known = this.#byName.get(name);
+        return [name, known?.text === text ? known : { text, table: fromRecord(row) }];
+      }),
+    );
+    this.#readAt = Date.now();
   }
 }
 
-function fromRecord(row: Record): CapturedTable {
+function fromRecord(row: CapturedRecord): CapturedTable {
   const name = tableName(row.table_name);
   const channel = channelName(row.channel);
   const columns = JSON.parse(row.columns) as Column[];
@@ -103,7 +115,7 @@ function fromRecord(row: Record): CapturedTable {
     wholeImages: row.whole_images === "t",
     shape: { table: name, channel, engine: "postgres", columns, key, hash: row.fingerprint },
     references: refersTo.filter((other) => other !== name),
-    selfReferencing: refersTo.includes(name),
+    sequences: JSON.parse(row.sequences ?? "[]") as CapturedTable["sequences"],
   };
 }
 

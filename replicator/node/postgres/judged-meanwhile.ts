@@ -1,20 +1,10 @@
-import type { ApplySession } from "./apply-session.ts";
+import type { ApplySession, JudgedMeanwhile } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
 import { ident } from "./identifier.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { columnNamed } from "./set-statements.ts";
-
-/**
- * This node's own changes that its parent judged between the last packet and this one, and so somewhere among what the packet
- * tells; it leaves them out as echoes, and does not say where. What it says about the same columns may be older or newer than
- * this node's row: such rows are asked for.
- */
-export interface JudgedMeanwhile {
-  /** Splits changes into those that may be applied and those whose row must be asked for. */
-  split(changes: readonly IncomingChange[]): Promise<{ clear: readonly IncomingChange[]; unclear: readonly IncomingChange[] }>;
-}
 
 const NOTHING: JudgedMeanwhile = { split: async (clear) => ({ clear, unclear: [] }) };
 

@@ -1,0 +1,42 @@
+import type { ApplySession } from "./apply-session.ts";
+import { textArray } from "./array-literal.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+import { typed } from "./column-sql.ts";
+import { ident } from "./identifier.ts";
+import type { IncomingChange } from "./incoming.ts";
+import { columnNamed } from "./set-statements.ts";
+
+/**
+ * Gives the log entries that applying these changes made the time at which a person made the change, by this node's clock, instead
+ * of the time of applying: `newest_wins` compares it with the next child's. Other policies never look at it.
+ */
+export async function stampOriginalTimes(session: ApplySession, changes: readonly IncomingChange[]): Promise<void> {
+  const { clockOffsetMs } = session.context;
+  if (!session.peer.forwards || clockOffsetMs === null) return;
+  const byTable = new Map<CapturedTable, IncomingChange[]>();
+  for (const incoming of changes) {
+    if (incoming.table.rule.policy !== "newest_wins" || incoming.change.op === "R") continue;
+    const { table } = incoming.table;
+    const own = byTable.get(table);
+    if (own === undefined) byTable.set(table, [incoming]);
+    else own.push(incoming);
+  }
+  const { hstore } = session;
+  for (const [table, own] of byTable) {
+    const keys = table.key.map((name) => columnNamed(table, name));
+    const arrays = keys.map((_, index) => `$${index + 3}::text[]`).join(", ");
+    const names = keys.map((_, index) => `a${index}`).join(", ");
+    const key = keys.map((column, index) => `${typed(`a${index}`, column)} as ${ident(column.name)}`).join(", ");
+    await session.client.query({
+      text: `with x as materialized (
+          select (select ${hstore}.hstore(r) from (select ${key}) as r) as key, at from unnest($2::text[], ${arrays}) as u(at, ${names}))
+        update tombolo.change c set changed_at = to_timestamp(x.at::float8) from x
+         where c.xid = pg_current_xact_id() and c.table_id = $1::int and c.target is null and c.key operator(${hstore}.=) x.key`,
+      values: [
+        table.id,
+        textArray(own.map(({ change }) => String((change.changedAt - Math.round(clockOffsetMs * 1000)) / 1e6))),
+        ...table.key.map((name) => textArray(own.map((incoming) => incoming.key[name] ?? null))),
+      ],
+    });
+  }
+}
