@@ -27,9 +27,10 @@ const parts: Parts = {
   },
 };
 
-function die(error: unknown): never {
+function die(error: unknown, origin?: unknown): never {
   const { code, message, stack } = describeError(error);
-  process.stderr.write(`tombolo: ${message} (${code})\n${stack === undefined ? "" : `${stack}\n`}`);
+  const how = origin === "uncaughtException" ? "uncaught" : "unhandled";
+  process.stderr.write(`tombolo: ${how}: ${message} (${code})\n${stack === undefined ? "" : `${stack}\n`}`);
   process.exit(1);
 }
 
