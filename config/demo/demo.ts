@@ -23,7 +23,10 @@ for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
 }
 
 const started = Date.now();
-const limit = values.once ? AbortSignal.any([interrupted.signal, AbortSignal.timeout(ONCE_LIMIT_MS)]) : interrupted.signal;
+const limited = new AbortController();
+const limit = limited.signal;
+interrupted.signal.addEventListener("abort", () => limited.abort());
+if (values.once) setTimeout(() => limited.abort(), ONCE_LIMIT_MS).unref();
 const shop = await startShop({ directory: values.dir ?? null, temporary: values.once });
 try {
   await tellStory(shop, limit);

@@ -21,6 +21,7 @@ export interface Shop {
   readonly databases: ReadonlyMap<string, ShopDatabase>;
   readonly writers: readonly Writer[];
   startReplicator(): void;
+  stopReplicator(): Promise<void>;
   startWriters(rate: number): void;
   stopWriters(): Promise<void>;
   /** Throws where a process has ended that should not have. */
@@ -45,8 +46,10 @@ export async function startShop(options: { readonly directory: string | null; re
   const databases = new Map<string, ShopDatabase>();
   const writers: Writer[] = [];
   let replicator: (LongRunning & { tail(): string }) | null = null;
+  let writing = false;
 
   const stopWriters = async (): Promise<void> => {
+    writing = false;
     await Promise.all(writers.map((writer) => writer.stop()));
   };
   const stop = async ({ keep }: { readonly keep: boolean }): Promise<void> => {
@@ -85,14 +88,19 @@ export async function startShop(options: { readonly directory: string | null; re
     startReplicator: () => {
       replicator = startReplicator(topology, join(directory, "replicator.log"), env);
     },
+    stopReplicator: async () => {
+      await replicator?.stop();
+    },
     // two processes at each store: SQLite, too, is shared
     startWriters: (rate) => {
+      writing = true;
       for (const name of ["hub", "hub", ...STORES, ...STORES]) writers.push(startWriter({ name, location: locations.get(name)!, rate }));
     },
     stopWriters,
     assertRunning: () => {
-      const reason = replicator?.ended() ?? writers.map((writer) => writer.ended()).find((ended) => ended !== null) ?? null;
-      if (reason !== null) throw new Error(reason);
+      const watched = [replicator, ...(writing ? writers : [])];
+      const reason = watched.map((process) => process?.ended() ?? null).find((ended) => ended !== null);
+      if (reason !== undefined) throw new Error(reason ?? "");
     },
     logTail: () => replicator?.tail() ?? "",
     stop,

@@ -34,7 +34,7 @@ const isHub = name === "hub";
 async function someRow(table: string, columns: string): Promise<Fields> {
   const at = randomUUID();
   const [row] = await shop.query(`select ${columns} from ${table} where id >= $1 order by id limit 1`, [at]);
-  const [other] = row === undefined ? await shop.query(`select ${columns} from ${table} order by id limit 1`) : [row];
+  const [other] = row === undefined ? await shop.query(`select ${columns} from ${table} order by id desc limit 1`) : [row];
   if (other === undefined) throw new Error(`${table} is empty in ${name}`);
   return other;
 }
