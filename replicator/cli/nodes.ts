@@ -15,9 +15,9 @@ export const nodesList: Verb = {
   async run(context) {
     const topology = await requireTopology(context);
     const report = await withNodes(context, topology.nodes, (nodes) => collectStatus(topology, nodes, Date.now));
-    const rows = report.nodes.map(({ name, engine, reachable }) => {
+    const rows = report.nodes.map(({ name, engine, state }) => {
       const link = report.links.find(({ child }) => child === name);
-      return { name, engine, parent: link?.parent ?? null, state: reachable ? (link?.state ?? "live") : "down" };
+      return { name, engine, parent: link?.parent ?? null, state: state === "up" ? (link?.state ?? "live") : state };
     });
     if (context.json) context.out.json({ nodes: rows });
     else {

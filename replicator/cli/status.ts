@@ -22,7 +22,7 @@ export const status: Verb = {
       if (context.json) context.out.json(report);
       else printStatus(report, context.out);
       // it answered, and says which databases are away; only when all are is there no answer
-      if (report.nodes.some(({ reachable }) => reachable)) return EXIT.done;
+      if (report.nodes.some(({ state }) => state !== "down")) return EXIT.done;
       return worst([...nodes.values()].map((reached) => ("error" in reached ? exitCodeOf(reached.error) : EXIT.connect)));
     });
   },
@@ -46,11 +46,11 @@ function nodeRow(node: NodeReport): readonly string[] {
   return [
     node.name,
     node.version ?? node.engine,
-    node.reachable ? "up" : "down",
+    node.state.replace("_", " "),
     node.log_rows === null || node.log_bytes === null ? UNKNOWN : `${plural(node.log_rows, "row")}, ${bytes(node.log_bytes)}`,
     shown(node.conflicts_open),
     shown(node.parked_changes),
-    node.reachable ? (node.drift.length === 0 ? "none" : String(node.drift.length)) : UNKNOWN,
+    node.state === "up" ? (node.drift.length === 0 ? "none" : String(node.drift.length)) : UNKNOWN,
   ];
 }
 
@@ -72,7 +72,9 @@ function linkRows(link: LinkReport): readonly (readonly string[])[] {
 function nodeRemarks(node: NodeReport): readonly string[] {
   const drift = node.drift.map(({ table, state, reason }) => `${node.name}: ${table} is ${state}${reason === null ? "" : `: ${reason}`}`);
   if (node.error === null) return drift;
-  return [`${node.name}: ${node.error.message} (${node.error.code})${node.error.hint === null ? "" : `. ${node.error.hint}`}`, ...drift];
+  const { code, message, hint } = node.error;
+  const subject = message.startsWith(`${node.name}: `) ? "" : `${node.name}: `;
+  return [`${subject}${message} (${code})${hint === null ? "" : `. ${hint}`}`, ...drift];
 }
 
 function linkRemarks(link: LinkReport): readonly string[] {

@@ -15,8 +15,9 @@ export interface StatusReport {
 export interface NodeReport {
   readonly name: string;
   readonly engine: "postgres" | "sqlite";
-  readonly reachable: boolean;
-  /** Why not; null when it is reachable. */
+  /** `up`; `not_ready` when the database answers but cannot be reported on, as Tombolo is not installed there; `down` when it does not answer. */
+  readonly state: "up" | "not_ready" | "down";
+  /** Why it is not up. */
   readonly error: { readonly code: string; readonly message: string; readonly hint: string | null } | null;
   readonly version: string | null;
   readonly epoch: string | null;
@@ -55,7 +56,7 @@ export interface DirectionReport {
 /** A node to report on: open, or the reason why not. */
 export type Reached = { readonly node: Node } | { readonly error: unknown };
 
-type Looked = { readonly status: NodeStatus } | { readonly error: unknown };
+type Looked = { readonly status: NodeStatus } | { readonly error: unknown; readonly answers: boolean };
 
 /** Asks every node that is reached. Changes nothing, throws nothing: what cannot be asked is reported as such. */
 export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeName, Reached>, now: () => number): Promise<StatusReport> {
@@ -63,9 +64,9 @@ export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeN
   const look = async (name: NodeName): Promise<void> => {
     const reached = nodes.get(name) ?? { error: undefined };
     try {
-      looked.set(name, "node" in reached ? { status: await reached.node.installation.status() } : reached);
+      looked.set(name, "node" in reached ? { status: await reached.node.installation.status() } : { error: reached.error, answers: false });
     } catch (error) {
-      looked.set(name, { error });
+      looked.set(name, { error, answers: describeError(error).kind !== "connect" });
     }
   };
   await Promise.all(topology.nodes.map(({ name }) => look(name)));
@@ -81,7 +82,7 @@ export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeN
     nodes: topology.nodes.map(({ name, type }) => nodeReport(name, type, looked.get(name))),
     links: topology.links.map(({ parent, child }) => {
       const [above, below] = [peer(parent, child), peer(child, parent)];
-      const down = statusOf(looked.get(parent)) === null || statusOf(looked.get(child)) === null;
+      const down = [parent, child].some((end) => stateOf(looked.get(end)) === "down");
       return {
         parent,
         child,
@@ -103,13 +104,18 @@ function statusOf(looked: Looked | undefined): NodeStatus | null {
   return looked !== undefined && "status" in looked ? looked.status : null;
 }
 
+function stateOf(looked: Looked | undefined): NodeReport["state"] {
+  if (looked === undefined) return "down";
+  return "status" in looked ? "up" : looked.answers ? "not_ready" : "down";
+}
+
 function nodeReport(name: string, engine: "postgres" | "sqlite", looked: Looked | undefined): NodeReport {
   const status = statusOf(looked);
   const failure = looked !== undefined && "error" in looked ? looked.error : undefined;
   return {
     name,
     engine,
-    reachable: status !== null,
+    state: stateOf(looked),
     error: status === null ? failureReport(failure) : null,
     version: status?.identity.version ?? null,
     epoch: status?.identity.epoch ?? null,

@@ -143,8 +143,8 @@ describe("the command line", () => {
     const { stdout } = await tombolo("-c", file("valid.yaml", VALID), "status", "--json");
     const report = JSON.parse(stdout);
     expect(report.nodes).toMatchObject([
-      { name: "hub", engine: "postgres", reachable: false, error: { code: "CANNOT_CONNECT" }, log_rows: null },
-      { name: "store-1", engine: "sqlite", reachable: false },
+      { name: "hub", engine: "postgres", state: "down", error: { code: "CANNOT_CONNECT" }, log_rows: null },
+      { name: "store-1", engine: "sqlite", state: "down" },
     ]);
     expect(report.links).toMatchObject([
       { parent: "hub", child: "store-1", state: "down", up: { pending_changes: null, packets_sent: null } },
