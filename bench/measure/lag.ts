@@ -20,6 +20,11 @@ export class ArrivalSampler {
     this.#done = this.#watch();
   }
 
+  /** Rows seen so far. */
+  get count(): number {
+    return this.#seen.size;
+  }
+
   async stop(): Promise<ReadonlyMap<number, number>> {
     this.#stopping = true;
     await this.#done;

@@ -1,0 +1,130 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import Database from "better-sqlite3";
+import fc from "fast-check";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { ArrivalSampler, lags } from "../../bench/measure/lag.ts";
+import { watchProcess } from "../../bench/measure/rss.ts";
+import { percentile, spread } from "../../bench/measure/stats.ts";
+import { readOptions } from "../../bench/options.ts";
+import { judge } from "../../bench/report/goals.ts";
+import { Recorder, ratio } from "../../bench/report/recorder.ts";
+import { drawRowsPerSecond } from "../../bench/report/svg.ts";
+import { printTable } from "../../bench/report/table.ts";
+import { SqliteStore } from "../../bench/stores/sqlite.ts";
+import { SQLITE_TABLE } from "../../bench/stores/store.ts";
+
+describe("statistics", () => {
+  test("a percentile is one of the values, and at least that share of them does not exceed it", () => {
+    const values = fc.array(fc.integer(), { minLength: 1, maxLength: 50 });
+    fc.assert(
+      fc.property(values, fc.integer({ min: 51, max: 100 }), (all, percent) => {
+        const found = percentile(all, percent);
+        expect(all).toContain(found);
+        expect(all.filter((value) => value <= found).length).toBeGreaterThanOrEqual((percent / 100) * all.length);
+        expect(all.filter((value) => value < found).length).toBeLessThan((percent / 100) * all.length);
+      }),
+    );
+  });
+
+  test("the median of an even number of values is between the middle two", () => {
+    expect(spread([4, 1, 2, 100])).toEqual({ median: 3, min: 1, max: 100 });
+  });
+});
+
+const at = (system: string, round: number) => ({ route: "pg-pg", workload: "inserts", system, round });
+
+function recorded(): Recorder {
+  const recorder = new Recorder();
+  // the machine was ten times slower in the second round
+  recorder.add(at("tombolo", 1), { rows_per_second: 60_000 });
+  recorder.add(at("native", 1), { rows_per_second: 100_000 });
+  recorder.add(at("tombolo", 2), { rows_per_second: 6_000 });
+  recorder.add(at("native", 2), { rows_per_second: 10_000 });
+  return recorder;
+}
+
+describe("the report", () => {
+  test("ratios are taken within a round, so that a slow round changes none", () => {
+    const recorder = recorded();
+    const own = recorder.find("pg-pg", "inserts", "rows_per_second", "tombolo");
+    const other = recorder.find("pg-pg", "inserts", "rows_per_second", "native");
+    expect(ratio(own!, other!)).toEqual({ median: 0.6, min: 0.6, max: 0.6 });
+  });
+
+  test("rounds that one of two systems failed in are left out of the ratio", () => {
+    const recorder = recorded();
+    recorder.add(at("tombolo", 3), { rows_per_second: 1 });
+    const own = recorder.find("pg-pg", "inserts", "rows_per_second", "tombolo");
+    expect(ratio(own!, recorder.find("pg-pg", "inserts", "rows_per_second", "native")!)?.min).toBe(0.6);
+  });
+
+  test("a goal is judged by the ratio's median, and only when it was measured", () => {
+    const recorder = recorded();
+    expect(judge(recorder).map(({ goal, met }) => [goal.system, goal.workload, met])).toEqual([["tombolo", "inserts", true]]);
+    const slower = new Recorder();
+    slower.add(at("tombolo", 1), { rows_per_second: 49_999 });
+    slower.add(at("native", 1), { rows_per_second: 100_000 });
+    expect(judge(slower).map(({ met }) => met)).toEqual([false]);
+  });
+
+  test("the table shows medians, ranges and ratios", () => {
+    const lines = printTable(recorded(), new Map([["pg-pg", "Postgres to Postgres"]]));
+    expect(lines[1]).toBe("Postgres to Postgres");
+    expect(lines.find((line) => line.includes("tombolo"))).toMatch(/33,000 {2}6,000 – 60,000 +0\.60 × native/);
+  });
+
+  test("the chart draws a bar for every system, in proportion", () => {
+    const svg = drawRowsPerSecond(recorded(), new Map());
+    const [tombolo, native] = [...svg!.matchAll(/<rect x="250"[^>]* width="([\d.]+)"/g)].map(([, width]) => Number(width));
+    expect(tombolo! / native!).toBeCloseTo(33_000 / 55_000, 2);
+  });
+});
+
+describe("measuring", () => {
+  test("rows that become visible out of order all get the time of their first sight", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "tombolo-bench-test-"));
+    const database = new Database(join(folder, "a.db"));
+    database.exec(SQLITE_TABLE);
+    const store = new SqliteStore(join(folder, "a.db"));
+    onTestFinished(async () => {
+      await store.close();
+      database.close();
+      rmSync(folder, { recursive: true });
+    });
+    const insert = database.prepare("insert into bench (id) values (?)");
+    const sampler = new ArrivalSampler(store, 10);
+    for (const id of [13, 11, 15]) insert.run(id);
+    await expect.poll(() => sampler.count).toBe(3);
+    for (const id of [12, 14]) insert.run(id);
+    const seen = await sampler.stop();
+    expect([...seen.keys()].sort()).toEqual([11, 12, 13, 14, 15]);
+    expect(seen.get(12)).toBeGreaterThan(seen.get(13)!);
+    expect(() => lags([[16, 0]], seen)).toThrow("row 16 never arrived");
+  });
+
+  test.runIf(process.platform === "linux")("a process that is replaced is watched on, and both count", () => {
+    let pid: number | null = null;
+    const watch = watchProcess(() => pid);
+    pid = process.pid;
+    const { peakBytes, cpuSeconds } = watch.stop();
+    expect(peakBytes).toBeGreaterThan(1024 * 1024);
+    expect(cpuSeconds).toBeGreaterThan(0);
+  });
+});
+
+describe("options", () => {
+  test("--only narrows the kinds that it names and leaves the others whole", () => {
+    const { wants, partial } = readOptions(["--only", "native,inserts", "--only", "updates"]);
+    expect(partial).toBe(true);
+    expect([wants("system", "native"), wants("system", "tombolo")]).toEqual([true, false]);
+    expect([wants("workload", "updates"), wants("workload", "idle")]).toEqual([true, false]);
+    expect(wants("route", "pg-sqlite")).toBe(true);
+  });
+
+  test("a name that nobody has is refused, not ignored", () => {
+    expect(() => readOptions(["--only", "nativ"])).toThrow("nativ");
+    expect(() => readOptions(["--rounds", "0"])).toThrow("--rounds");
+  });
+});
