@@ -20,7 +20,8 @@ export function createLinkObserver(options: { metrics: Metrics; lag: LagBook; lo
     caughtUp({ source, target, at }) {
       lag.of(source, target).caughtUp(at);
     },
-    failed({ parent, child, error, retryInMs, attempt }) {
+    failed({ parent, child, error, retryInMs: pause, attempt }) {
+      const retryInMs = pause === null ? null : Math.round(pause);
       stall(lag, parent, child);
       metrics.errors.inc({ component: "link", code: describeError(error).code });
       if (retryInMs === null) log.error({ parent, child, err: error }, "link stopped until a person acts");

@@ -31,7 +31,7 @@ export function createLogger(options: LogOptions): Logger {
   if (options.format === "json") return pino(settings, stream);
   return pino(
     settings,
-    pretty({ destination: options.stream ?? 2, sync: true, colorize: colors(options), translateTime: "SYS:HH:MM:ss.l" }),
+    pretty({ destination: options.stream ?? 2, sync: true, singleLine: true, colorize: colors(options), translateTime: "SYS:HH:MM:ss.l" }),
   );
 }
 
