@@ -1,3 +1,4 @@
+import { usableOffset } from "../change/clock.ts";
 import { TomboloError } from "../change/error.ts";
 import type { NodeName } from "../change/names.ts";
 import { judge } from "../conflict/judge.ts";
@@ -25,8 +26,6 @@ export interface LinkOptions {
 const IDLE_ROUND_MS = 1_000;
 /** Clocks are measured again, and a node's identity is checked, this often. */
 const IDENTITY_MS = 30_000;
-/** Beyond this much difference a clock is taken for wrong, and times of the two nodes are not compared. */
-const LARGEST_CLOCK_OFFSET_MS = 3_600_000;
 /** Another process on the same link shows as one of these; reading the state anew settles it, unless it is really so. */
 const SETTLED_BY_READING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "POSITION_AHEAD", "PEER_UNKNOWN"]);
 const ANEW_ATTEMPTS = 3;
@@ -110,8 +109,8 @@ class DirectLink implements Link {
         if ((await this.#up.paused()) || (await this.#down.paused())) return { sent: 0, received: 0, conflicts: 0, parked: 0 };
         const { parent, child } = await this.#identify();
         const ahead = child.clockOffsetMs - parent.clockOffsetMs;
-        const up = await this.#up.pass(child.epoch, this.#context(this.#flows.up, ahead), options);
-        const down = await this.#down.pass(parent.epoch, this.#context(this.#flows.down, -ahead), options);
+        const up = await this.#up.pass(child.epoch, this.#context(this.#flows.up, ahead, parent), options);
+        const down = await this.#down.pass(parent.epoch, this.#context(this.#flows.down, -ahead, child), options);
         return { sent: up.changes, received: down.changes, conflicts: up.conflicts + down.conflicts, parked: up.parked + down.parked };
       } catch (error) {
         if (attempt >= ANEW_ATTEMPTS || !(error instanceof TomboloError) || !SETTLED_BY_READING_ANEW.has(error.code)) throw error;
@@ -139,12 +138,13 @@ class DirectLink implements Link {
     return this.#identities;
   }
 
-  #context(flow: Flow, sourceAheadMs: number): ApplyContext {
+  #context(flow: Flow, sourceAheadMs: number, target: NodeIdentity): ApplyContext {
     return {
       from: flow.from,
       rules: flow.rules,
       judge,
-      clockOffsetMs: Math.abs(sourceAheadMs) > LARGEST_CLOCK_OFFSET_MS ? null : sourceAheadMs,
+      clockOffsetMs: usableOffset(sourceAheadMs),
+      nowMs: this.#now() + target.clockOffsetMs,
     };
   }
 

@@ -51,6 +51,8 @@ export class Transfer {
   #tick: Position = START;
   /** `seen` of the last packet sent. */
   #toldSeen: PacketHeader["seen"] = {};
+  /** What the target wanted with its last packet was asked of the source since this began, or since the last error. */
+  #askedAgain = false;
 
   constructor(options: TransferOptions) {
     this.#options = options;
@@ -66,6 +68,7 @@ export class Transfer {
     this.#state = undefined;
     this.#knownEmptyTo = START;
     this.#toldSeen = {};
+    this.#askedAgain = false;
   }
 
   async paused(): Promise<boolean> {
@@ -103,7 +106,12 @@ export class Transfer {
   async #peerState(): Promise<PeerState> {
     const { flow, now } = this.#options;
     if (this.#state === undefined || now() - this.#stateReadAt > HOUSEKEEPING_MS) {
-      this.#state = await flow.target.target.peer(flow.source.name);
+      const state = await flow.target.target.peer(flow.source.name);
+      // asked for before a crash, perhaps in vain; asking twice does no harm
+      if (this.#state === undefined && !this.#askedAgain && state.wanted.length > 0)
+        await flow.source.log.refresh(flow.target.name, state.wanted);
+      this.#askedAgain = true;
+      this.#state = state;
       this.#stateReadAt = now();
     }
     return this.#state;
@@ -236,6 +244,7 @@ export class Transfer {
     const through = await flow.target.target.retryParked(flow.source.name, context);
     if (through > 0) {
       this.#state = undefined;
+      this.#askedAgain = false;
       observer.notice({
         level: "info",
         code: "PARKED_APPLIED",

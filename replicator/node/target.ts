@@ -16,6 +16,8 @@ export interface PeerState {
   readonly paused: boolean;
   /** Changes of this peer are parked here. */
   readonly hasParked: boolean;
+  /** `Receipt.wanted` of the last packet, and of parked changes since: to be asked for again after a crash. */
+  readonly wanted: Receipt["wanted"];
 }
 
 export interface ChannelProgress {
@@ -42,6 +44,8 @@ export interface ApplyContext {
   readonly judge: Judge;
   /** The source's clock minus this node's clock, milliseconds; null when it is beyond what may be corrected. */
   readonly clockOffsetMs: number | null;
+  /** This node's clock now, milliseconds since 1970. */
+  readonly nowMs: number;
 }
 
 /** The receiving side of a node. */

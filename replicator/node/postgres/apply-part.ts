@@ -6,8 +6,10 @@ import { applySet, type ChangeSet, changeSets } from "./fast-path.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { park } from "./parked.ts";
 import { isRowError } from "./row-error.ts";
+import { UNIQUE_VIOLATION } from "./sqlstate.ts";
 import { stampOriginalTimes } from "./stamp.ts";
 import { applyTruncate } from "./truncate.ts";
+import { applyPermutation } from "./unique-permutation.ts";
 
 /**
  * Applies one part of a packet: sets of changes, one statement each; then, one by one, the changes whose rows are not what
@@ -115,6 +117,16 @@ async function oneByOne(session: ApplySession, changes: readonly IncomingChange[
     );
     if (still.length === refused.length) break;
     refused = still;
+  }
+  const circle = refused.filter(
+    ({ incoming, error }) => incoming.change.op === "U" && (error as { code?: string }).code === UNIQUE_VIOLATION,
+  );
+  if (circle.length > 1) {
+    const changes = circle.map(({ incoming }) => incoming);
+    if ((await inSavepoint(session, () => applyPermutation(session, changes))) === null) {
+      session.outcome.count("U", changes.length);
+      refused = refused.filter((one) => !circle.includes(one));
+    }
   }
   for (const { incoming, error } of refused) {
     const { code, reason } = describe(error);

@@ -97,7 +97,10 @@ export class PostgresTarget implements Target {
       if (!peer.hasParked) return 0;
       // a retry is no packet of its own: it stands where the last packet stood
       const header = lastHeader(name, this.#name, peer);
-      return retryParkedChanges(await this.#session(client, peer, header, context, []), this.#tables);
+      const session = await this.#session(client, peer, header, context, []);
+      const through = await retryParkedChanges(session, this.#tables);
+      await wantToo(session);
+      return through;
     });
   }
 
@@ -244,6 +247,15 @@ async function finish(session: ApplySession, peer: LockedPeer, packet: Packet): 
     [peer.id, header.epoch, header.number.toString(), digest, writeReceipt(receipt, header), JSON.stringify(received)],
   );
   return receipt;
+}
+
+/** Adds what a retry wants to what the last packet wanted. */
+async function wantToo({ client, peer, outcome }: ApplySession): Promise<void> {
+  if (outcome.wanted.length === 0) return;
+  await client.query(
+    "update tombolo.peer set received_receipt = jsonb_set(received_receipt, '{wanted}', (received_receipt -> 'wanted') || $2::jsonb) where id = $1",
+    [peer.id, JSON.stringify(outcome.wanted)],
+  );
 }
 
 interface StoredReceipt extends Omit<Receipt, "number"> {

@@ -1,3 +1,4 @@
+import { correctedTime } from "../../change/clock.ts";
 import type { Row } from "../../change/value.ts";
 import type { Clash } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
@@ -66,6 +67,6 @@ const finalRow = (parent: TextRow | null, result: TextRow | null): Row | null =>
 
 /** When the child made the change, by this node's clock. */
 function childTime(session: ApplySession, incoming: IncomingChange): number | null {
-  const { clockOffsetMs } = session.context;
-  return clockOffsetMs === null ? null : incoming.change.changedAt - Math.round(clockOffsetMs * 1000);
+  const { clockOffsetMs, nowMs } = session.context;
+  return correctedTime(incoming.change.changedAt, { offsetMs: clockOffsetMs, nowMs });
 }

@@ -37,7 +37,7 @@ export async function meet(pool: pg.Pool, peers: readonly { readonly name: NodeN
 
 export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerState> {
   const { rows } = await pool.query<{ [column: string]: string | null }>(
-    `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state,
+    `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state, p.received_receipt ->> 'wanted' as wanted,
             exists (select from tombolo.parked_change c where c.peer_id = p.id) as has_parked,
             coalesce((select json_agg(t.table_name) from tombolo.peer_table t where t.peer_id = p.id and t.received), '[]')::text as tables
        from tombolo.peer p where p.name = $1`,
@@ -53,6 +53,7 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
     tables: new Set((JSON.parse(row?.tables ?? "[]") as string[]).map(tableName)),
     paused: row?.state === "paused",
     hasParked: row?.has_parked === "t",
+    wanted: JSON.parse(row?.wanted ?? "[]") as PeerState["wanted"],
   };
 }
 

@@ -7,6 +7,7 @@ export const CLASS_RESOURCES = "53";
 export const CLASS_PLPGSQL = "P0";
 
 export const INVALID_CATALOG_NAME = "3D000";
+export const UNIQUE_VIOLATION = "23505";
 export const SERIALIZATION_FAILURE = "40001";
 export const DEADLOCK_DETECTED = "40P01";
 export const INSUFFICIENT_PRIVILEGE = "42501";
