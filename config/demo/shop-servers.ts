@@ -38,7 +38,7 @@ export async function startShop(options: { readonly directory: string | null; re
   const directory = await emptyDirectory(options);
   const topology = join(directory, "topology.yaml");
   copyFileSync(asset("topology.yaml"), topology);
-  const port = await metricsPort();
+  const port = await metricsPort(options.temporary);
   const env = { ...process.env, DEMO_METRICS_PORT: String(port) };
 
   const servers: EmbeddedServer[] = [];
@@ -142,9 +142,9 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The usual one, or any that is free. */
-async function metricsPort(): Promise<number> {
-  return (await freePort(9187)) ?? (await freePort(0)) ?? 9187;
+/** The usual one for a person to look at, if it is free; otherwise any. */
+async function metricsPort(temporary: boolean): Promise<number> {
+  return (temporary ? null : await freePort(9187)) ?? (await freePort(0)) ?? 9187;
 }
 
 function freePort(wanted: number): Promise<number | null> {
