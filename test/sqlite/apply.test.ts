@@ -313,6 +313,8 @@ test("as a child: rows whose change was judged since the last packet are asked f
     });
     expect(receipt.wanted).toEqual([{ table: "customer", key: '{"id":{"i":"1"}}' }]);
     expect(dump(application, "customer")).toEqual(["1,'a','ours'", "2,'parent','ours'"]);
+    // told again to a link that crashed before it asked
+    expect((await database.node.target.peer(HUB)).wanted).toEqual(receipt.wanted);
   });
 });
 

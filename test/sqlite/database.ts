@@ -149,5 +149,5 @@ export function context(
 ): ApplyContext {
   const { policy = "parent_wins", ...rest } = options;
   const rules = tables.map((table) => [tableName(table), { table: tableName(table), channel: CHANNEL, policy, detect: "column" }] as const);
-  return { from, rules: new Map(rules), judge: judgeFor("parent"), clockOffsetMs: 0, ...rest };
+  return { from, rules: new Map(rules), judge: judgeFor("parent"), clockOffsetMs: 0, nowMs: Date.now(), ...rest };
 }

@@ -72,6 +72,7 @@ function applyGroup(session: ApplySession, tables: PartTables, group: readonly I
     session.connection.exec("rollback to part");
     session.connection.exec("release part");
     restore();
+    session.mark.changedAt = null;
     session.blocked.clear();
     for (const key of blocked) session.blocked.add(key);
     for (const incoming of dangling) {

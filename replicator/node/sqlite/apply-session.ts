@@ -18,6 +18,8 @@ export interface ApplySession {
   /** `table\0key` of every change of this peer that is parked. */
   readonly blocked: Set<string>;
   readonly judgedMeanwhile: JudgedMeanwhile;
+  /** What tombolo_local says now; milliseconds. */
+  readonly mark: { changedAt: number | null };
 }
 
 type Applied = { -readonly [op in keyof Receipt["applied"]]: number };
@@ -73,7 +75,15 @@ export function endApplying(connection: Connection): void {
   prepared(connection, "update tombolo_local set applying_peer = null, changed_at = null, skip = 0").run();
 }
 
-/** What is logged for other readers keeps the time when a person made the change. */
+/**
+ * What is logged for other readers keeps the time when a person made the change, by this node's clock, for `newest_wins` to compare; in
+ * milliseconds, which neighbours often share. Where the clocks cannot be compared it is the time of applying.
+ */
 export function setChangedAt(session: ApplySession, microseconds: number): void {
-  if (session.peer.forwards) prepared(session.connection, "update tombolo_local set changed_at = ?").run(isoTime(microseconds / 1000));
+  const { clockOffsetMs } = session.context;
+  if (!session.peer.forwards || clockOffsetMs === null) return;
+  const milliseconds = Math.floor(microseconds / 1000 - clockOffsetMs);
+  if (session.mark.changedAt === milliseconds) return;
+  session.mark.changedAt = milliseconds;
+  prepared(session.connection, "update tombolo_local set changed_at = ?").run(isoTime(milliseconds));
 }

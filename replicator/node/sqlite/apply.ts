@@ -89,13 +89,15 @@ export class SqliteTarget implements Target {
       };
       const captured = capturedTables(connection);
       const tables = { tables: [...captured.values()], local: [...captured.values()].map(({ local }) => local) };
-      return this.#applying({ connection, peer, header, context, tables: null, locals: tables.local }, async (session) =>
-        retryParkedChanges(session, ({ table, shape }) => {
+      return this.#applying({ connection, peer, header, context, tables: null, locals: tables.local }, async (session) => {
+        const through = retryParkedChanges(session, ({ table, shape }) => {
           const rule = context.rules.get(table);
           const local = captured.get(table);
           return rule === undefined || local === undefined ? undefined : incomingTable(connection, local, shape, rule);
-        }),
-      );
+        });
+        wantToo(session);
+        return through;
+      });
     });
   }
 
@@ -118,6 +120,7 @@ export class SqliteTarget implements Target {
       context,
       clock: this.#clock,
       outcome: new Outcome(),
+      mark: { changedAt: null },
       blocked: peer.hasParked ? blockedKeys(connection, peer.id) : new Set(),
       judgedMeanwhile: new JudgedMeanwhile({
         connection,
@@ -233,6 +236,18 @@ async function guard(peer: StoredPeer, packet: Packet, rest: AsyncIterable<Part>
   });
 }
 
+/** Adds what a retry wants to what the last packet wanted. */
+function _wantToo({ connection, peer, outcome }: ApplySession): void {
+  if (outcome.wanted.length === 0) return;
+  const stored = connection.prepare("select received_receipt ->> 'wanted' from tombolo_peer where id = ?").pluck().get(peer.id) as
+    | string
+    | null;
+  const wanted = [...(JSON.parse(stored ?? "[]") as Receipt["wanted"]), ...outcome.wanted];
+  connection
+    .prepare("update tombolo_peer set received_receipt = json_set(received_receipt, '$.wanted', json(?)) where id = ?")
+    .run(JSON.stringify(wanted), peer.id);
+}
+
 function finish(session: ApplySession, peer: StoredPeer, packet: Packet): Receipt {
   const { header } = packet;
   const { outcome, connection } = session;
@@ -278,6 +293,14 @@ function finish(session: ApplySession, peer: StoredPeer, packet: Packet): Receip
       peer.id,
     );
   return receipt;
+}
+
+/** Adds what a retry wants to what the last packet wanted. */
+function wantToo({ connection, peer, outcome }: ApplySession): void {
+  const add = connection.prepare(
+    "update tombolo_peer set received_receipt = json_insert(received_receipt, '$.wanted[#]', json(?)) where id = ?",
+  );
+  for (const row of outcome.wanted) add.run(JSON.stringify(row), peer.id);
 }
 
 function readReceipt(stored: string): Receipt {

@@ -65,7 +65,7 @@ export class FastPath {
   }
 }
 
-const changed = (statement: Statement, values: readonly Bindable[]): boolean => statement.run(...values).changes > 0;
+const changed = (statement: Statement, values: readonly Bindable[]): boolean => statement.run(values).changes > 0;
 
 /** 1 and 1.0 are equal, but not the same; only a column without affinity can hold both. */
 const isOld = (set: ColumnSet): string =>

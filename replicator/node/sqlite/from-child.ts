@@ -1,3 +1,4 @@
+import { correctedTime } from "../../change/clock.ts";
 import type { Row } from "../../change/value.ts";
 import type { Clash } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
@@ -42,7 +43,7 @@ export function resolveFromChild(session: ApplySession, incoming: IncomingChange
     parent,
     changed: op === "U" ? Object.keys(after ?? {}) : table.columns.map(({ name }) => name),
     parentChangedAt: entries.find((entry) => entry.op !== "H")?.changedAt ?? null,
-    childChangedAt: context.clockOffsetMs === null ? null : incoming.change.changedAt - Math.round(context.clockOffsetMs * 1000),
+    childChangedAt: correctedTime(incoming.change.changedAt, { offsetMs: context.clockOffsetMs, nowMs: context.nowMs }),
     parentNode: header.target,
     childNode: header.source,
     policy: rule.policy,

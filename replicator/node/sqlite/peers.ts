@@ -51,10 +51,16 @@ export function haveMet(connection: Connection, peers: readonly { readonly name:
 
 export function peerState(connection: Connection, name: NodeName): PeerState {
   const row = connection
-    .prepare("select id, epoch, received_packet_no, received_digest, received, state from tombolo_peer where name = ?")
+    .prepare(
+      "select id, epoch, received_packet_no, received_digest, received, state, received_receipt ->> 'wanted' from tombolo_peer where name = ?",
+    )
     .raw()
-    .get(name) as [bigint, string | null, bigint, string, string, string] | undefined;
-  const [id = -1n, peerEpoch = null, number = 0n, digest = "", received = "{}", state = "joining"] = row ?? [];
+    .get(name) as [bigint, string | null, bigint, string, string, string, string | null] | undefined;
+  const [id = -1n, peerEpoch = null, number = 0n, digest = "", received = "{}", state = "joining", wanted = null] = row ?? [];
+  const wanted = connection.prepare("select received_receipt ->> 'wanted' from tombolo_peer where id = ?").pluck().get(id) as
+    | string
+    | null
+    | undefined;
   const tables = connection
     .prepare("select table_name from tombolo_peer_table where peer_id = ? and received = 1")
     .pluck()
@@ -67,6 +73,7 @@ export function peerState(connection: Connection, name: NodeName): PeerState {
     tables: new Set(tables.map(tableName)),
     paused: state === "paused",
     hasParked: connection.prepare("select exists (select 1 from tombolo_parked_change where peer_id = ?)").pluck().get(id) === 1n,
+    wanted: JSON.parse(wanted ?? "[]") as PeerState["wanted"],
   };
 }
 
