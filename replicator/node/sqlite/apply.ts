@@ -236,18 +236,6 @@ async function guard(peer: StoredPeer, packet: Packet, rest: AsyncIterable<Part>
   });
 }
 
-/** Adds what a retry wants to what the last packet wanted. */
-function _wantToo({ connection, peer, outcome }: ApplySession): void {
-  if (outcome.wanted.length === 0) return;
-  const stored = connection.prepare("select received_receipt ->> 'wanted' from tombolo_peer where id = ?").pluck().get(peer.id) as
-    | string
-    | null;
-  const wanted = [...(JSON.parse(stored ?? "[]") as Receipt["wanted"]), ...outcome.wanted];
-  connection
-    .prepare("update tombolo_peer set received_receipt = json_set(received_receipt, '$.wanted', json(?)) where id = ?")
-    .run(JSON.stringify(wanted), peer.id);
-}
-
 function finish(session: ApplySession, peer: StoredPeer, packet: Packet): Receipt {
   const { header } = packet;
   const { outcome, connection } = session;

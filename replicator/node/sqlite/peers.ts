@@ -57,10 +57,6 @@ export function peerState(connection: Connection, name: NodeName): PeerState {
     .raw()
     .get(name) as [bigint, string | null, bigint, string, string, string, string | null] | undefined;
   const [id = -1n, peerEpoch = null, number = 0n, digest = "", received = "{}", state = "joining", wanted = null] = row ?? [];
-  const wanted = connection.prepare("select received_receipt ->> 'wanted' from tombolo_peer where id = ?").pluck().get(id) as
-    | string
-    | null
-    | undefined;
   const tables = connection
     .prepare("select table_name from tombolo_peer_table where peer_id = ? and received = 1")
     .pluck()
