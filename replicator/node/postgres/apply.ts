@@ -87,6 +87,8 @@ export class PostgresTarget implements Target {
       if (repeated !== null) return repeated;
       const session = await this.#session(client, peer, header, context, tables);
       for await (const part of packet.parts) await applyPart(session, tables, part);
+      // a row may have come before what it refers to, in an earlier part
+      if (session.outcome.parked > 0 && !peer.hasParked) session.outcome.parked -= await retryParkedChanges(session, this.#tables);
       return finish(session, peer, packet);
     });
   }
