@@ -102,6 +102,44 @@ describe("run", () => {
     await ready(shop.url);
   });
 
+  test("a first SIGTERM waits for the batch in hand, a second one does not", { timeout: 60_000 }, async () => {
+    const shop = await appliedShop();
+    const replicator = run(shop);
+    await writeBothWays(shop, 1);
+    await shop.hub.query("begin; lock table shop.orders in access exclusive mode");
+    shop.store("store-1").exec("insert into orders values (50, 'waits for the lock', 1)");
+    await until("the batch waits for the lock", async () => {
+      const { rows } = await shop.hub.query("select 1 from pg_locks where relation = 'shop.orders'::regclass and not granted");
+      return rows.length > 0;
+    });
+    replicator.process.kill("SIGTERM");
+    await until("it drains", () => replicator.stderr().includes("stopping after the batches in hand"));
+    expect(replicator.process.exitCode).toBeNull();
+    expect((await replicator.stop("SIGTERM")).code).toBe(1);
+    await shop.hub.query("rollback");
+    run(shop);
+    await until("what was in hand arrives once", async () => (await shop.hubRows()).endsWith("50:waits for the lock"));
+  });
+
+  test("a change that the hub refuses is parked, counted and named, and no row value gets into the log", { timeout: 60_000 }, async () => {
+    const shop = await appliedShop();
+    await shop.hub.query("alter table shop.orders add check (qty < 1000)");
+    const replicator = start(["-c", shop.file, "run", "--log-format", "json", "--log-level", "trace"], shop.env);
+    started.push(replicator);
+    await writeBothWays(shop, 1);
+    shop.store("store-1").exec("insert into orders values (70, 'canary-4711', 4711); insert into orders values (71, 'fits', 1)");
+    await until("the change that fits arrives", async () => (await shop.hubRows()).includes("71:fits"));
+    await until("the gauge shows the parked one", async () =>
+      (await (await fetch(`${shop.url}/metrics`)).text()).includes('tombolo_parked_changes{node="hub"} 1'),
+    );
+    const status = JSON.parse((await tombolo(["-c", shop.file, "status", "--json"], shop.env)).stdout);
+    expect(status.links[0].parked_changes).toBe(1);
+    const { stderr } = await replicator.stop("SIGTERM");
+    expect(stderr).toContain("CHANGE_PARKED");
+    expect(stderr).not.toContain("4711");
+    expect(stderr).not.toContain(new URL(shop.database.url).password);
+  });
+
   test("SIGHUP takes a good file over and keeps the old one when the new one is bad", { timeout: 60_000 }, async () => {
     const shop = await appliedShop();
     const good = readFileSync(shop.file, "utf8");
