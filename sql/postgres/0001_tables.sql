@@ -58,7 +58,8 @@ create table tombolo.change (
 create table tombolo.change_0 partition of tombolo.change for values in (0) with (autovacuum_enabled = off, toast.autovacuum_enabled = off);
 create table tombolo.change_1 partition of tombolo.change for values in (1) with (autovacuum_enabled = off, toast.autovacuum_enabled = off);
 create table tombolo.change_2 partition of tombolo.change for values in (2) with (autovacuum_enabled = off, toast.autovacuum_enabled = off);
-create index change_xid on tombolo.change (xid);
+-- seq as well, so that capture finds what a trigger of its own statement has just logged
+create index change_xid on tombolo.change (xid, seq);
 
 -- A sealed cut of the log: what is visible in `snapshot`. The batch between two ticks is what is visible in the second and not in the first.
 create table tombolo.tick (

@@ -86,7 +86,7 @@ export async function functionSteps(client: Queryable, installed: Installed): Pr
 
 /** Over the text and the settings of the capture functions. */
 export const CAPTURE_HASH = `(select md5(string_agg(concat(p.proname, p.prosrc, p.proconfig, p.prosecdef, p.proowner), ',' order by p.proname))
-  from pg_proc p where p.pronamespace = 'tombolo'::regnamespace and p.proname like 'capture\\_%')`;
+  from pg_proc p where p.pronamespace = 'tombolo'::regnamespace and (p.proname like 'capture\\_%' or p.proname in ('settle', 'fits')))`;
 
 const SET_CAPTURE_HASH = `update tombolo.node set capture_hash = ${CAPTURE_HASH};`;
 
