@@ -7,15 +7,15 @@ import { applyPart, type PartTables } from "./apply-part.ts";
 import { type ApplySession, beginApplying, endApplying, Outcome } from "./apply-session.ts";
 import { type CapturedTable, capturedTables, requireInstalled } from "./captured-tables.ts";
 import type { Clock } from "./clock.ts";
-import { isoTime } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { hasDeferredKeys } from "./dangling.ts";
+import { finish, guard, wantToo } from "./exactly-once.ts";
 import { FastPath } from "./fast-path.ts";
 import { parentsFirst } from "./foreign-keys.ts";
 import { IncomingTable } from "./incoming.ts";
 import { JudgedMeanwhile } from "./judged-meanwhile.ts";
 import { blockedKeys } from "./parked.ts";
-import { advanced, haveMet, markReceived, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
+import { haveMet, markReceived, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
 import { readTable } from "./shape.ts";
 import { suspendTriggers } from "./suspend.ts";
@@ -88,8 +88,8 @@ export class SqliteTarget implements Target {
         seen: peer.judged,
       };
       const captured = capturedTables(connection);
-      const tables = { tables: [...captured.values()], local: [...captured.values()].map(({ local }) => local) };
-      return this.#applying({ connection, peer, header, context, tables: null, locals: tables.local }, async (session) => {
+      const locals = [...captured.values()].map(({ local }) => local);
+      return this.#applying({ connection, peer, header, context, tables: null, locals }, async (session) => {
         const through = retryParkedChanges(session, ({ table, shape }) => {
           const rule = context.rules.get(table);
           const local = captured.get(table);
@@ -205,93 +205,4 @@ function incomingTable(connection: Connection, table: CapturedTable, shape: Tabl
     });
   }
   return new IncomingTable({ table, strict: local.strict, shape, rule });
-}
-
-/** Exactly once: null for the packet that comes next, the stored receipt for the one applied last; throws for any other. */
-async function guard(peer: StoredPeer, packet: Packet, rest: AsyncIterable<Part>): Promise<Receipt | null> {
-  const { header } = packet;
-  if (peer.epoch !== null && peer.epoch !== header.epoch) {
-    throw new TomboloError(`${header.source} is not the node it was: its epoch changed`, {
-      code: "PEER_EPOCH",
-      kind: "operator",
-      hint: `it was restored, cloned or re-created; compare the data, then run \`tombolo nodes resync ${header.source}\``,
-    });
-  }
-  if (header.number === peer.number + 1n && header.previous === peer.digest) return null;
-  if (header.number === peer.number && peer.receipt !== null) {
-    // the digest is known at the end of the packet
-    for await (const part of rest) void part;
-    if (packet.digest() === peer.digest) return { ...readReceipt(peer.receipt), duplicate: true };
-  }
-  if (header.number > peer.number + 1n || header.number < peer.number) {
-    throw new TomboloError(`packet ${header.number} from ${header.source}: expected ${peer.number + 1n}`, {
-      code: "PACKET_GAP",
-      kind: "retry",
-    });
-  }
-  throw new TomboloError(`packet ${header.number} from ${header.source} does not continue what was received before`, {
-    code: "PACKET_FORK",
-    kind: "operator",
-    hint: "one of the two databases was restored or copied; compare them before going on",
-  });
-}
-
-function finish(session: ApplySession, peer: StoredPeer, packet: Packet): Receipt {
-  const { header } = packet;
-  const { outcome, connection } = session;
-  const digest = packet.digest();
-  const receipt: Receipt = {
-    number: header.number,
-    digest,
-    duplicate: false,
-    applied: outcome.applied,
-    conflicts: outcome.conflicts,
-    parked: outcome.parked,
-    wanted: outcome.wanted,
-  };
-  let { received } = peer;
-  if (header.kind === "fill") {
-    for (const channel of header.channels) {
-      const own = header.tables.filter((shape) => shape.channel === channel).map((shape) => shape.table);
-      received = started(received, channel, own, header.upTo);
-    }
-    markReceived(
-      connection,
-      peer.id,
-      header.tables.map((shape) => shape.table),
-    );
-  } else {
-    received = advanced(received, header.channels, header.upTo);
-  }
-  const seen = Object.fromEntries(Object.entries(header.seen).map(([channel, at]) => [channel, at.toString()]));
-  connection
-    .prepare(
-      `update tombolo_peer set epoch = ?, received_packet_no = ?, received_digest = ?, received_receipt = ?, received = ?, last_sync_in = ?,
-              judged = json_patch(judged, ?), state = case when state = 'paused' then state else 'live' end
-        where id = ?`,
-    )
-    .run(
-      header.epoch,
-      header.number,
-      digest,
-      JSON.stringify({ ...receipt, number: header.number.toString() }),
-      JSON.stringify(received),
-      isoTime(session.clock()),
-      JSON.stringify(seen),
-      peer.id,
-    );
-  return receipt;
-}
-
-/** Adds what a retry wants to what the last packet wanted. */
-function wantToo({ connection, peer, outcome }: ApplySession): void {
-  const add = connection.prepare(
-    "update tombolo_peer set received_receipt = json_insert(received_receipt, '$.wanted[#]', json(?)) where id = ?",
-  );
-  for (const row of outcome.wanted) add.run(JSON.stringify(row), peer.id);
-}
-
-function readReceipt(stored: string): Receipt {
-  const receipt = JSON.parse(stored) as Receipt & { number: string };
-  return { ...receipt, number: packetNumber(receipt.number) };
 }

@@ -2,7 +2,7 @@ import type { Statement as AnyStatement } from "better-sqlite3";
 import type { Column } from "../../change/shape.ts";
 import type { Row, Value } from "../../change/value.ts";
 import type { compileToSqlite } from "../../change/values/to-sqlite.ts";
-import { imageOf, keyColumns } from "./capture.ts";
+import { exactLiteral, imageOf, keyColumns } from "./capture.ts";
 import type { Connection } from "./connection.ts";
 import { quote } from "./identifier.ts";
 import { type Image, imageOfBytes, imageToRow, literalToValue, mayBeDamaged, splitImage } from "./image.ts";
@@ -70,9 +70,8 @@ export function currentImage(connection: Connection, table: RowTable, key: Image
 
 /** The key of a row that may not exist, as the log writes it. */
 export function keyImage(connection: Connection, table: RowTable, key: readonly Bindable[]): Image {
-  const literals = table.key.map(() => "case when typeof(v) = 'text' and instr(v, char(0)) then 't''' || hex(v) || '''' else quote(v) end");
-  const sql = `select ${literals.map((expression) => `(select ${expression} from (select ? as v))`).join(" || ',' || ")}`;
-  return prepared(connection, sql)
+  const literals = table.key.map(() => `(select ${exactLiteral("v")} from (select ? as v))`);
+  return prepared(connection, `select ${literals.join(" || ',' || ")}`)
     .pluck()
     .get(...key) as Image;
 }
