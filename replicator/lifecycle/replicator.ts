@@ -25,6 +25,8 @@ export interface ReplicatorOptions {
   readonly lag: LagBook;
   readonly log: Logger;
   readonly timers: Timers;
+  /** Called with the lease in hand, before the links start; what it throws ends `run`. */
+  readonly onLeading: () => Promise<void>;
 }
 
 /**
@@ -69,6 +71,11 @@ export class Replicator {
 
   get topology(): Topology {
     return this.#topology;
+  }
+
+  /** Whether this process holds the lease. */
+  get leading(): boolean {
+    return this.#leading;
   }
 
   /** Returns when the signal has aborted and every link has finished the batch in hand. Throws what must end the process (fatal, newer). */
@@ -124,6 +131,7 @@ export class Replicator {
     this.#waitingFor = null;
     metrics.leader.set(1);
     try {
+      await this.#options.onLeading();
       await this.#change();
       while (hold !== null && !stop.aborted) {
         await aborted(stop, hold.lost);

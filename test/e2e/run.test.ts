@@ -1,4 +1,5 @@
 import { appendFileSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { afterEach, describe, expect, test } from "vitest";
 import { freePort, type Started, start, tombolo, until } from "../helpers/command.ts";
@@ -74,6 +75,30 @@ describe("run", () => {
     await ready(`http://127.0.0.1:${port}`);
     await writeBothWays(shop, 3);
     expect((await second.stop("SIGTERM")).code).toBe(0);
+  });
+
+  test("a second one on the very same file waits too, and serves the metrics when it has taken over", { timeout: 60_000 }, async () => {
+    const shop = await appliedShop();
+    const first = run(shop);
+    await ready(shop.url);
+    const second = run(shop);
+    await until("the second one waits", () => second.stderr().includes("LEASE_HELD"));
+    await writeBothWays(shop, 1);
+    expect((await first.stop("SIGTERM")).code).toBe(0);
+    await ready(shop.url);
+    await writeBothWays(shop, 3);
+    expect((await second.stop("SIGTERM")).code).toBe(0);
+  });
+
+  test("an address that something else uses is an error of the configuration", { timeout: 60_000 }, async () => {
+    const shop = await appliedShop();
+    const other = createServer().listen(Number(new URL(shop.url).port), "127.0.0.1");
+    try {
+      const { code, stderr } = await run(shop).finished;
+      expect([code, stderr]).toEqual([2, expect.stringContaining("HTTP_LISTEN")]);
+    } finally {
+      other.close();
+    }
   });
 
   test("a waiting one ends at SIGTERM", { timeout: 60_000 }, async () => {
