@@ -1,0 +1,79 @@
+import { expect, test } from "vitest";
+import { createPool, PINNED, transaction } from "../../replicator/node/postgres/connection.ts";
+import { postgresError } from "../../replicator/node/postgres/postgres-error.ts";
+import { freshDatabase, withClient } from "../helpers/postgres.ts";
+
+test("sessions are the same whatever database and role say, and values are text", async () => {
+  const database = await freshDatabase({ bareRole: true });
+  await withClient(database.superUrl, async (client) => {
+    for (const setting of [
+      "datestyle = 'German'",
+      "intervalstyle = 'iso_8601'",
+      "timezone = 'Asia/Tokyo'",
+      "extra_float_digits = 0",
+      "bytea_output = 'escape'",
+      "search_path = public",
+    ]) {
+      await client.query(`alter database ${database.role} set ${setting}`);
+    }
+    await client.query(
+      `alter role ${database.role} set synchronous_commit = off; alter role ${database.role} set default_transaction_isolation = 'serializable'`,
+    );
+  });
+  const pool = createPool({ url: database.url, name: "a test" });
+  for (const [name, value] of Object.entries(PINNED)) {
+    const { rows } = await pool.query("select current_setting($1) as value", [name]);
+    expect(`${name} ${rows[0].value}`).toBe(`${name} ${value}`);
+  }
+  const { rows } = await pool.query(
+    "select 9007199254740993::int8 as big, '2026-01-02 03:04:05.123456+00'::timestamptz as at, true as yes, '{\"a\": 1.0}'::json as doc, null as none, current_setting('application_name') as name",
+  );
+  expect(rows).toEqual([
+    { big: "9007199254740993", at: "2026-01-02 03:04:05.123456+00", yes: "t", doc: '{"a": 1.0}', none: null, name: "a test" },
+  ]);
+  await pool.end();
+  await database.drop();
+});
+
+test("errors say what kind they are, and never a row's value", async () => {
+  const database = await freshDatabase();
+  const pool = createPool({ url: database.url });
+  await pool.query("create table public.t (id integer primary key, v text check (v <> 'secret'))");
+  const failing = (sql: string) => transaction(pool, (client) => client.query(sql)).catch((error) => error);
+  for (const sql of ["insert into public.t values (1, 'secret')", "select 'secret'::integer", "do $$ begin raise 'secret'; end $$"]) {
+    const error = await failing(sql);
+    expect(error).toMatchObject({ kind: "operator", code: expect.stringMatching(/^POSTGRES_/) });
+    expect(`${error.message}${error.hint ?? ""}${JSON.stringify(error)}${error.cause ?? ""}`).not.toContain("secret");
+  }
+  expect(await failing("select 1 from nowhere")).toMatchObject({ kind: "operator", code: "POSTGRES_42P01" });
+  expect(await failing("set local statement_timeout = 20; select pg_sleep(5)")).toMatchObject({ kind: "retry", code: "POSTGRES_57014" });
+  expect(await failing("select pg_terminate_backend(pg_backend_pid())")).toMatchObject({ kind: "connect" });
+  // the pool goes on
+  expect((await pool.query("select 1 as one")).rows).toEqual([{ one: "1" }]);
+  await pool.end();
+  await database.drop();
+});
+
+test("an address where nobody listens and a missing database are connection errors", async () => {
+  const database = await freshDatabase({ bareRole: true });
+  const url = (change: (url: URL) => void) => {
+    const changed = new URL(database.url);
+    change(changed);
+    return changed.href;
+  };
+  for (const wrong of [
+    url((changed) => {
+      changed.port = "1";
+    }),
+    url((changed) => {
+      changed.pathname = "/nowhere";
+    }),
+  ]) {
+    const pool = createPool({ url: wrong });
+    const error = await pool.query("select 1").catch(postgresError);
+    expect(error).toMatchObject({ kind: "connect", hint: expect.any(String) });
+    await pool.end();
+  }
+  expect(() => createPool({ url: "not a url" })).toThrow(expect.objectContaining({ kind: "usage", code: "POSTGRES_URL" }));
+  await database.drop();
+});
