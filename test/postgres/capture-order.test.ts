@@ -112,3 +112,16 @@ test("five hundred rows whose triggers update them again take seconds at most", 
   expect(performance.now() - started).toBeLessThan(15_000);
   await db.taken();
 });
+
+test("MERGE with all its actions, where the server has it", async ({ skip }) => {
+  const version = (await db.query("select current_setting('server_version_num')::integer as number"))[0]?.number;
+  if (Number(version) < 150_000) skip();
+  await db.query("truncate shop.mixed");
+  await db.taken();
+  await expectExact("mixed", [
+    "insert into shop.mixed (id, v, n) values (1, 'a', 5), (2, 'b', 5), (3, 'c', 5)",
+    `merge into shop.mixed t using (values (1, 'gone'), (2, 'new'), (3, 'c'), (4, 'd')) as s (id, v) on t.id = s.id
+       when matched and s.v = 'gone' then delete when matched and t.v <> s.v then update set v = s.v when matched then do nothing
+       when not matched then insert (id, v, n) values (s.id, s.v, 5)`,
+  ]);
+});
