@@ -1,5 +1,5 @@
 import type { Clusters } from "./clusters.ts";
-import { cpuOf, cpuSecondsBetween, watchProcess } from "./measure/rss.ts";
+import { cpuOf, cpuSecondsBetween, watchProcess } from "./measure/process.ts";
 import type { BenchOptions } from "./options.ts";
 import { ROUTES, type Route, type Sizes, type SystemName } from "./plan.ts";
 import type { Recorder } from "./report/recorder.ts";

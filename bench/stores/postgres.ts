@@ -46,6 +46,7 @@ export class PostgresStore implements Store {
     }
   }
 
+  /** Position in the write-ahead log of the whole server. */
   async written(): Promise<number> {
     const { rows } = await this.#client.query<{ bytes: string }>("select pg_current_wal_insert_lsn() - '0/0' as bytes");
     return Number(rows[0]!.bytes);

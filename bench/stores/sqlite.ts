@@ -1,5 +1,4 @@
 import { createHash } from "node:crypto";
-import { statSync } from "node:fs";
 import Database from "better-sqlite3";
 import { type Digest, MARKER_ID, type Store } from "./store.ts";
 
@@ -35,10 +34,6 @@ export class SqliteStore implements Store {
       rows++;
     }
     return { rows, sha256: hash.digest("hex") };
-  }
-
-  async written(): Promise<number> {
-    return [this.location, `${this.location}-wal`].reduce((sum, path) => sum + (statSync(path, { throwIfNoEntry: false })?.size ?? 0), 0);
   }
 
   async close(): Promise<void> {

@@ -23,7 +23,5 @@ export interface Store {
   /** Ids of rows beyond `id`, ascending. */
   idsAfter(id: number): Promise<readonly number[]>;
   digest(): Promise<Digest>;
-  /** Bytes that a write adds to: position in the write-ahead log of Postgres (of the whole server), files of SQLite. */
-  written(): Promise<number>;
   close(): Promise<void>;
 }

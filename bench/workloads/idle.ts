@@ -1,6 +1,8 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { cpuOf, cpuSecondsBetween } from "../measure/rss.ts";
+import { bytesWritten, cpuOf, cpuSecondsBetween } from "../measure/process.ts";
 import type { Session } from "../session.ts";
+import { PostgresStore } from "../stores/postgres.ts";
+import type { Store } from "../stores/store.ts";
 import type { Figures, Workload } from "./workload.ts";
 
 /** Nobody writes: what does it cost, in processor time and in bytes written to disk? */
@@ -16,7 +18,7 @@ export const idle: Workload = {
     const read = async () => ({
       process: cpuOf(processes()),
       backends: cpuOf(await installed.backends()),
-      written: (await source.written()) + (await target.written()),
+      written: (await logged(source)) + (await logged(target)) + (installed.pid === null ? 0 : (bytesWritten(installed.pid) ?? 0)),
     });
     const before = await read();
     await sleep(sizes.idleSeconds * 1000);
@@ -29,3 +31,6 @@ export const idle: Workload = {
     };
   },
 };
+
+/** A SQLite file is written by the replicator itself. */
+const logged = async (store: Store): Promise<number> => (store instanceof PostgresStore ? store.written() : 0);

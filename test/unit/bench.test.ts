@@ -5,7 +5,7 @@ import Database from "better-sqlite3";
 import fc from "fast-check";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { ArrivalSampler, lags } from "../../bench/measure/lag.ts";
-import { watchProcess } from "../../bench/measure/rss.ts";
+import { watchProcess } from "../../bench/measure/process.ts";
 import { percentile, spread } from "../../bench/measure/stats.ts";
 import { readOptions } from "../../bench/options.ts";
 import { judge } from "../../bench/report/goals.ts";

@@ -20,6 +20,12 @@ export function cpuSeconds(pid: number): number | null {
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
+/** Bytes that the process has had written to disk since it began; null when it is gone or where there is no /proc. */
+export function bytesWritten(pid: number): number | null {
+  const bytes = read(`/proc/${pid}/io`)?.match(/^write_bytes: (\d+)/m)?.[1];
+  return bytes === undefined ? null : Number(bytes);
+}
+
 /** Sum over processes that come and go: one that is new at the end counts whole, one that is gone counts not. */
 export function cpuSecondsBetween(before: ReadonlyMap<number, number>, after: ReadonlyMap<number, number>): number {
   let sum = 0;
