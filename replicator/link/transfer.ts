@@ -211,7 +211,6 @@ export class Transfer {
     const lagSeconds = Number.isFinite(oldest.changedAt) ? Math.max(0, (now() - oldest.changedAt / 1000) / 1000) : null;
     this.#options.observer.applied(this.#event("changes", receipt, { rawBytes: raw, compressedBytes: compressed, seconds, lagSeconds }));
     if (!receipt.duplicate) this.#state = advancedState(state, header, receipt);
-    this.#stateReadAt = now();
     if (receipt.wanted.length > 0) await flow.source.log.refresh(flow.target.name, receipt.wanted);
     return receipt;
   }
@@ -268,7 +267,7 @@ export class Transfer {
     for (const channels of flow.groups) {
       const names = channels.map(({ name }) => name).filter((name) => progress.has(name));
       const after = names.reduce<Position>((lowest, name) => earlier(lowest, progress.get(name)?.position ?? lowest), tick.position);
-      const nothingNew = after === tick.position && (flow.from === "child" || sameSeen(tick.seen[flow.target.name], this.#toldSeen));
+      const nothingNew = after === tick.position && sameSeen(tick.seen[flow.target.name], this.#toldSeen);
       if (names.length === 0 || nothingNew || this.#knownEmptyTo < tick.position) continue;
       await this.#apply({ tick, epoch, context, after, channels: names, tables: [], parts: nothing() });
     }

@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -64,7 +64,9 @@ async function history(seed: number): Promise<void> {
     const applied = tombolo(directory, "apply", "--yes");
     expect(applied.status, applied.stderr).toBe(0);
     const start = (): ChildProcess =>
-      spawn(process.execPath, [COMMAND, "-c", join(directory, "topology.yaml"), "run"], { stdio: "ignore" });
+      spawn(process.execPath, [COMMAND, "-c", join(directory, "topology.yaml"), "run"], {
+        stdio: ["ignore", "ignore", openSync(join(directory, "run.log"), "a")],
+      });
     run = start();
     const writers = [
       postgresWriter(hub.url, { node: "hub", oracle, random, pauseMs: 8 }),
@@ -92,8 +94,23 @@ async function history(seed: number): Promise<void> {
     }
     const rows = async (url: string): Promise<string> => withClient(url, async (client) => JSON.stringify((await client.query(ROWS)).rows));
     const expected = await rows(hub.url);
-    expect(await rows(replica.url), "replica").toBe(expected);
-    for (const name of STORES) expect(storeRows(join(directory, `${name}.db`)), name).toBe(expected);
+    const differing = [
+      ...differences("replica", await rows(replica.url), expected),
+      ...STORES.flatMap((name) => differences(name, storeRows(join(directory, `${name}.db`)), expected)),
+    ];
+    if (differing.length > 0 && process.env.TOMBOLO_KEEP !== undefined) {
+      cpSync(directory, process.env.TOMBOLO_KEEP, { recursive: true });
+      await withClient(hub.url, async (client) => {
+        const { rows: log } = await client.query(
+          "select seq, xid, op, origin, target, changed_at, key, old, new from tombolo.change order by seq",
+        );
+        const { rows: ticks } = await client.query("select * from tombolo.tick order by position");
+        const { rows: peers } = await client.query("select * from tombolo.peer");
+        const { rows: conflicts } = await client.query("select * from tombolo.conflict_history");
+        writeFileSync(join(process.env.TOMBOLO_KEEP as string, "hub.json"), JSON.stringify({ log, ticks, peers, conflicts }, null, 1));
+      });
+    }
+    expect(differing, `rows that differ from the hub's (seed ${seed})`).toEqual([]);
     const final = new Set((JSON.parse(expected) as { body: string }[]).map((row) => row.body));
     const recorded = await withClient(hub.url, async (client) => JSON.stringify((await client.query(RECORDED)).rows));
     expect(oracle.size).toBeGreaterThan(100);
@@ -104,6 +121,15 @@ async function history(seed: number): Promise<void> {
     await replica.remove();
     rmSync(directory, { recursive: true, force: true });
   }
+}
+
+/** Rows of a node that are not the hub's, as the node has them and as the hub has them. */
+function differences(node: string, rows: string, expected: string): unknown[] {
+  const parse = (text: string) => new Map((JSON.parse(text) as { id: string; body: string }[]).map(({ id, body }) => [id, body]));
+  const [own, hub] = [parse(rows), parse(expected)];
+  return [...new Set([...own.keys(), ...hub.keys()])]
+    .filter((id) => own.get(id) !== hub.get(id))
+    .map((id) => ({ node, id, has: own.get(id), hub: hub.get(id) }));
 }
 
 const ROWS = 'select id, body from public.note order by id collate "C"';

@@ -39,11 +39,19 @@ async function read(after: Position, upTo: Position, maxRows = 1000): Promise<st
 type Step = { readonly writer: number; readonly action: "write" | "commit" | "rollback" | "savepoint" } | { readonly action: "tick" };
 
 const step: fc.Arbitrary<Step> = fc.oneof(
-  { weight: 5, arbitrary: fc.record({ writer: fc.nat(WRITERS - 1), action: fc.constantFrom("write", "write", "commit", "rollback", "savepoint") }) as fc.Arbitrary<Step> },
+  {
+    weight: 5,
+    arbitrary: fc.record({
+      writer: fc.nat(WRITERS - 1),
+      action: fc.constantFrom("write", "write", "commit", "rollback", "savepoint"),
+    }) as fc.Arbitrary<Step>,
+  },
   { weight: 2, arbitrary: fc.constant<Step>({ action: "tick" }) },
 );
 
-test("whatever the interleaving of transactions, every committed change is in exactly one batch, and an open one holds back nobody", { timeout: 60_000 }, async () => {
+test("whatever the interleaving of transactions, every committed change is in exactly one batch, and an open one holds back nobody", {
+  timeout: 60_000,
+}, async () => {
   let id = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 40 }), async (steps) => {

@@ -26,6 +26,8 @@ export interface ApplySession {
   /** `table\0key` of every change of this peer that is parked. */
   readonly blocked: Set<string>;
   readonly judgedMeanwhile: JudgedMeanwhile;
+  /** `PacketHeader.seen` of the packet before. */
+  readonly lastSeen: PacketHeader["seen"];
 }
 
 /**

@@ -148,6 +148,7 @@ export class PostgresTarget implements Target {
       outcome: new Outcome(),
       blocked: locked.hasParked ? await blockedKeys(client, locked.id) : new Set(),
       judgedMeanwhile: await judgedMeanwhile(access, tables, lastSeen(locked)),
+      lastSeen: lastSeen(locked),
     };
   }
 

@@ -10,6 +10,8 @@ export interface LogEntry {
   readonly new: TextRow | null;
   /** Microseconds since 1970. */
   readonly changedAt: number;
+  /** At or before `alsoKnown`. */
+  readonly known: boolean;
 }
 
 /**
@@ -29,24 +31,32 @@ export async function changesSince(
 ): Promise<Map<string, LogEntry[]>> {
   const { hstore } = access;
   const { rows } = await access.client.query({
-    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot)
+    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot,
+           coalesce((select snapshot from tombolo.tick where position >= nullif($5::bigint, 0) order by position limit 1), '1:1:') as known)
       select ${hstore}.hstore_to_json(c.key)::text, c.op, ${hstore}.hstore_to_json(c.old)::text, ${hstore}.hstore_to_json(c.new)::text,
-             date_part('epoch', c.changed_at)
+             date_part('epoch', c.changed_at), pg_visible_in_snapshot(c.xid, since.known)
         from since, tombolo.change c
        where c.table_id = $1::int and c.target is null and c.origin is distinct from $4::int
          and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot)
          and ${hstore}.hstore_to_json(c.key)::text = any ($2::text[])
        order by c.seq desc`,
-    values: [options.table.id, textArray(options.keys), (options.position ?? 0n).toString(), options.exceptFrom],
+    values: [
+      options.table.id,
+      textArray(options.keys),
+      (options.position ?? 0n).toString(),
+      options.exceptFrom,
+      (options.alsoKnown ?? 0n).toString(),
+    ],
     rowMode: "array",
   });
   const found = new Map<string, LogEntry[]>();
-  for (const [key, op, before, after, seconds] of rows as [string, LogEntry["op"], string | null, string | null, string][]) {
+  for (const [key, op, before, after, seconds, known] of rows as [string, LogEntry["op"], string | null, string | null, string, string][]) {
     const entry: LogEntry = {
       op,
       old: before === null ? null : (JSON.parse(before) as TextRow),
       new: after === null ? null : (JSON.parse(after) as TextRow),
       changedAt: Math.round(Number(seconds) * 1e6),
+      known: known === "t",
     };
     const entries = found.get(key);
     if (entries === undefined) found.set(key, [entry]);

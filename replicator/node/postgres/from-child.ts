@@ -5,7 +5,8 @@ import type { ApplySession } from "./apply-session.ts";
 import { changesSince, lookBack } from "./concurrent-changes.ts";
 import { recordConflict } from "./history.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
-import { bringTo, keyText, lockRows, normalise, putRefresh } from "./rows.ts";
+import { putRefresh } from "./refresh.ts";
+import { bringTo, keyText, lockRows, normalise } from "./rows.ts";
 
 /**
  * Judges one change of a child that does not simply fit the parent's row, and carries the verdict out: the row, the history,
@@ -20,8 +21,17 @@ export async function resolveFromChild(session: ApplySession, incoming: Incoming
   for (let attempt = 0; ; attempt++) {
     const [parent = null] = await lockRows(session, table, [key]);
     const canonical = await keyText(session, table, key);
-    const position = session.header.seen[rule.channel] ?? null;
-    const entries = (await changesSince(session, { table, keys: [canonical], position, exceptFrom: session.peer.id })).get(canonical) ?? [];
+    const seen = session.header.seen[rule.channel] ?? null;
+    const log = await changesSince(session, {
+      table,
+      keys: [canonical],
+      // an edit may be older than the packet: the parent's change of the same row that came to the child between the two is concurrent with it
+      position: session.lastSeen[rule.channel] ?? seen,
+      alsoKnown: seen,
+      exceptFrom: session.peer.id,
+    });
+    const concurrent = log.get(canonical) ?? [];
+    const entries = concurrent.filter((entry) => !entry.known);
     const before = incoming.old === null ? null : await normalise(session, table, incoming.old);
     const after = incoming.new === null ? null : await normalise(session, table, incoming.new);
     const known = lookBack(parent, entries);
@@ -35,7 +45,7 @@ export async function resolveFromChild(session: ApplySession, incoming: Incoming
       wholeChild: child === null || table.columns.every(({ name }) => name in child),
       parent,
       changed: op === "U" ? Object.keys(after ?? {}) : table.columns.map(({ name }) => name),
-      parentChangedAt: entries[0]?.changedAt ?? null,
+      parentChangedAt: concurrent[0]?.changedAt ?? null,
       childChangedAt: childTime(session, incoming),
       parentNode: session.header.target,
       childNode: session.header.source,

@@ -5,12 +5,13 @@ import { type ChannelName, type NodeName, type PacketNumber, type Position, posi
 import type { TableShape } from "../../change/shape.ts";
 import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
 import type { CapturedTables } from "./captured-tables.ts";
+import { transaction } from "./connection.ts";
 import type { TextRow } from "./incoming.ts";
 import { type LogState, NewsWatcher } from "./news.ts";
 import { postgresError } from "./postgres-error.ts";
 import { purge } from "./purge.ts";
 import { readWindow } from "./read.ts";
-import { putRefresh } from "./rows.ts";
+import { putRefresh } from "./refresh.ts";
 import type { Ticker } from "./ticker.ts";
 
 const PURGE_EVERY_MS = 10_000;
@@ -88,15 +89,12 @@ export class PostgresLog implements ChangeLog {
     await this.#guarded(async () => {
       const peerId = await this.#peerId(reader);
       const tables = new Map((await this.#tables.named(rows.map((row) => row.table))).map((table) => [table.name, table]));
-      const client = await this.#pool.connect();
-      try {
+      await transaction(this.#pool, async (client) => {
         for (const row of rows) {
           const table = tables.get(row.table);
           if (table !== undefined) await putRefresh({ client, hstore: this.#hstore }, table, JSON.parse(row.key) as TextRow, peerId);
         }
-      } finally {
-        client.release();
-      }
+      });
     });
   }
 

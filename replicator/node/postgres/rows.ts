@@ -118,19 +118,3 @@ export async function bringTo(
   await updateRow(access, table, key, differing);
   return true;
 }
-
-/** Puts the row as it is now (or its absence) into the log as a refresh for one peer. */
-export async function putRefresh(access: RowAccess, table: CapturedTable, key: TextRow, peerId: number): Promise<void> {
-  const { hstore } = access;
-  const names = table.key.map((_, index) => `$${index + 3}::text`);
-  const travelling = textArray(table.columns.map((column) => column.name));
-  const at = names.length + 3;
-  const casts = table.key.map((name, index) => `${typed(`$${index + 3}::text`, columnNamed(table, name))} as ${ident(name)}`);
-  await access.client.query({
-    text: `insert into tombolo.change (table_id, op, segment, target, key, new)
-      select $1::int, 'R', s.segment, $2::int, (select ${hstore}.hstore(r) from (select ${casts.join(", ")}) as r),
-             (select ${hstore}.slice(${hstore}.hstore(t), $${at}::text[]) from ${table.sql} as t where ${keyWhere(table, 3)})
-        from tombolo.log_state s`,
-    values: [table.id, peerId, ...keyValues(table, key), travelling],
-  });
-}

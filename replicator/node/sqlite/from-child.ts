@@ -22,12 +22,10 @@ export function resolveFromChild(session: ApplySession, incoming: IncomingChange
   const { connection, context, header } = session;
   const found = findRow(connection, table, incoming.key);
   const parent = rowOf(table, found);
-  const entries = changesSince(connection, {
-    tableId: table.id,
-    key: found?.key ?? keyImage(connection, table, incoming.key),
-    position: header.seen[rule.channel] ?? null,
-    exceptFrom: session.peer.id,
-  });
+  const look = { tableId: table.id, key: found?.key ?? keyImage(connection, table, incoming.key), exceptFrom: session.peer.id };
+  const entries = changesSince(connection, { ...look, position: header.seen[rule.channel] ?? null });
+  // an edit may be older than the packet: the parent's change that came to the child between the two is concurrent with it
+  const [newest] = entries.length > 0 ? entries : changesSince(connection, { ...look, position: null });
   const key = Object.fromEntries(table.key.map((name, at) => [name, boundValue(incoming.key[at] ?? null)]));
   const before = incoming.old === null ? null : asRow(incoming.old);
   const after = incoming.new === null ? null : asRow(incoming.new);
@@ -42,7 +40,7 @@ export function resolveFromChild(session: ApplySession, incoming: IncomingChange
     wholeChild: child === null || table.columns.every(({ name }) => name in child),
     parent,
     changed: op === "U" ? Object.keys(after ?? {}) : table.columns.map(({ name }) => name),
-    parentChangedAt: entries.find((entry) => entry.op !== "H")?.changedAt ?? null,
+    parentChangedAt: (entries.find((entry) => entry.op !== "H") ?? newest)?.changedAt ?? null,
     childChangedAt: correctedTime(incoming.change.changedAt, { offsetMs: context.clockOffsetMs, nowMs: context.nowMs }),
     parentNode: header.target,
     childNode: header.source,
