@@ -26,6 +26,8 @@ export async function changesSince(
     readonly table: CapturedTable;
     readonly keys: readonly string[];
     readonly position: bigint | null;
+    /** Entries up to here are marked as known to the child. */
+    readonly alsoKnown?: bigint | null;
     readonly exceptFrom: number;
   },
 ): Promise<Map<string, LogEntry[]>> {
