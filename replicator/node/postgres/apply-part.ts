@@ -2,6 +2,7 @@ import { TomboloError } from "../../change/error.ts";
 import type { Part } from "../../change/packet.ts";
 import { type ApplySession, blockedBy } from "./apply-session.ts";
 import { applyRow, describe, inSavepoint } from "./attempt.ts";
+import { takeBackDeleted } from "./deleted-here.ts";
 import { applySet, type ChangeSet, changeSets } from "./fast-path.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { park } from "./parked.ts";
@@ -61,7 +62,7 @@ async function fast(session: ApplySession, sets: readonly ChangeSet[]): Promise<
   await session.client.query("savepoint part; set constraints all deferred");
   try {
     for (const set of sets) {
-      const missed = await applySet(session, set);
+      const missed = await applyKnowing(session, set, set.changes);
       unfit.push(...missed);
       counts.push(() => session.outcome.count(set.op, set.changes.length - missed.length));
     }
@@ -75,6 +76,15 @@ async function fast(session: ApplySession, sets: readonly ChangeSet[]): Promise<
   return unfit;
 }
 
+/** Applies what fits and was not deleted here; answers the rest. */
+async function applyKnowing(session: ApplySession, set: ChangeSet, changes: readonly IncomingChange[]): Promise<IncomingChange[]> {
+  const missed = await applySet(session, set, changes);
+  if (set.op !== "I") return missed;
+  const unfit = new Set(missed);
+  const inserted = missed.length === 0 ? changes : changes.filter((incoming) => !unfit.has(incoming));
+  return [...missed, ...(await takeBackDeleted(session, set, inserted))];
+}
+
 /** As `fast`, but a refused change costs only itself. */
 async function withCare(session: ApplySession, sets: readonly ChangeSet[], refreshes: readonly IncomingChange[]): Promise<void> {
   const refused: Refused[] = [];
@@ -85,7 +95,7 @@ async function withCare(session: ApplySession, sets: readonly ChangeSet[], refre
 async function halving(session: ApplySession, set: ChangeSet, changes: readonly IncomingChange[], refused: Refused[]): Promise<void> {
   let unfit: IncomingChange[] = [];
   const error = await inSavepoint(session, async () => {
-    unfit = await applySet(session, set, changes);
+    unfit = await applyKnowing(session, set, changes);
   });
   if (error === null) {
     session.outcome.count(set.op, changes.length - unfit.length);

@@ -141,7 +141,7 @@ function* inOrder(group: readonly IncomingChange[], ordered: readonly IncomingTa
 function attemptFast(session: ApplySession, fast: FastPath, incoming: IncomingChange): boolean | { readonly error: unknown } {
   setChangedAt(session, incoming.change.changedAt);
   try {
-    if (!fast.apply(incoming)) return false;
+    if (mayHaveBeenDeletedHere(session, incoming) || !fast.apply(incoming)) return false;
     session.outcome.count(incoming.change.op);
     return true;
   } catch (error) {
@@ -151,3 +151,6 @@ function attemptFast(session: ApplySession, fast: FastPath, incoming: IncomingCh
 }
 
 const attemptRow = (session: ApplySession, incoming: IncomingChange): unknown => inSavepoint(session, () => applyRow(session, incoming));
+
+const mayHaveBeenDeletedHere = (session: ApplySession, { change, table }: IncomingChange): boolean =>
+  change.op === "I" && session.context.from === "parent" && session.unjudged.any(table);

@@ -6,6 +6,7 @@ import { type Clock, isoTime } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import type { JudgedMeanwhile } from "./judged-meanwhile.ts";
 import { prepared } from "./rows.ts";
+import type { Unjudged } from "./unjudged.ts";
 
 /** What one applying transaction shares: the connection, who sent what, and what came of it. */
 export interface ApplySession {
@@ -18,6 +19,7 @@ export interface ApplySession {
   /** `table\0key` of every change of this peer that is parked. */
   readonly blocked: Set<string>;
   readonly judgedMeanwhile: JudgedMeanwhile;
+  readonly unjudged: Unjudged;
   /** What tombolo_local says now; milliseconds. */
   readonly mark: { changedAt: number | null };
 }

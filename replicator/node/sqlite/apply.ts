@@ -19,6 +19,7 @@ import { haveMet, markReceived, meet, peerState, readPeer, type StoredPeer, star
 import { retryParkedChanges } from "./retry-parked.ts";
 import { readTable } from "./shape.ts";
 import { suspendTriggers } from "./suspend.ts";
+import { Unjudged } from "./unjudged.ts";
 
 /** Of a packet, this much is read before the write lock is taken: nearly every packet is applied without waiting inside its transaction. */
 const READ_FIRST_BYTES = 16 << 20;
@@ -122,6 +123,7 @@ export class SqliteTarget implements Target {
       outcome: new Outcome(),
       mark: { changedAt: null },
       blocked: peer.hasParked ? blockedKeys(connection, peer.id) : new Set(),
+      unjudged: new Unjudged({ connection, seen: header.seen, peerId: peer.id }),
       judgedMeanwhile: new JudgedMeanwhile({
         connection,
         header,

@@ -1,0 +1,116 @@
+import { afterEach, describe, expect, test } from "vitest";
+import type { Change } from "../../replicator/change/change.ts";
+import { channelName, epoch, nodeName, type Position, packetNumber, START, tableName } from "../../replicator/change/names.ts";
+import type { Packet, Receipt } from "../../replicator/change/packet.ts";
+import { packet } from "../../replicator/change/packet-seal.ts";
+import { judge } from "../../replicator/conflict/judge.ts";
+import { postgresNode, sqliteNode, type TestNode } from "../helpers/nodes.ts";
+
+const HUB = nodeName("hub");
+const ITEM = tableName("item");
+const ALL = channelName("all");
+
+const open: TestNode[] = [];
+afterEach(async () => {
+  for (const node of open.splice(0)) await node.close();
+});
+
+/** A child that is told things by hand, as a hub would tell them. */
+async function child(engine: "postgres" | "sqlite") {
+  const node =
+    engine === "postgres"
+      ? await postgresNode("child", "create table public.item (id bigint primary key, a text, b text)", [{ name: "item" }])
+      : await sqliteNode("child", "create table item (id integer primary key, a text, b text)", [{ name: "item" }]);
+  open.push(node);
+  const { target, log } = node.node;
+  await target.meet([{ name: HUB, role: "parent" }]);
+  await target.start(HUB, ALL, [ITEM], START);
+  const rule = { table: ITEM, channel: ALL, policy: "parent_wins", detect: "column" } as const;
+  const context = { from: "parent", rules: new Map([[ITEM, rule]]), judge, clockOffsetMs: 0, nowMs: Date.now() } as const;
+  const columns = [
+    { name: "id", type: "bigint", base: "int8", notNull: true },
+    { name: "a", type: "text", base: "text", notNull: false },
+    { name: "b", type: "text", base: "text", notNull: false },
+  ];
+  return {
+    name: engine === "postgres" ? "public.item" : "item",
+    node,
+    /** The position that a hub has received once it is told everything until now. */
+    position: async (): Promise<Position> => (await log.tick()).position,
+    async tell(seen: Position, changes: readonly Partial<Change>[]): Promise<Receipt> {
+      const state = await target.peer(HUB);
+      const told: Packet = packet({
+        header: {
+          protocol: 1,
+          source: HUB,
+          target: nodeName("child"),
+          epoch: epoch("00000000-0000-4000-8000-000000000000"),
+          number: packetNumber(state.number + 1n),
+          previous: state.digest,
+          kind: "changes",
+          channels: [ALL],
+          after: START,
+          upTo: START,
+          tables: [{ table: ITEM, channel: ALL, engine: "postgres", columns, key: ["id"], hash: "" }],
+          seen: { [ALL]: seen },
+        },
+        parts: (async function* () {
+          yield changes.map(
+            (change) => ({ table: 0, op: "U", key: '{"id": "1"}', old: null, new: null, changedAt: 1, ...change }) as Change,
+          );
+        })(),
+      });
+      return target.apply(told, context);
+    },
+    rows: () => node.rows("select id, a, b from item order by id".replace("item", engine === "postgres" ? "public.item" : "item")),
+  };
+}
+
+for (const engine of ["postgres", "sqlite"] as const) {
+  describe(`a ${engine} child obeys its parent, but`, () => {
+    test("a row that it has deleted and the parent has not judged does not come back by an insert", async () => {
+      const { node, name, position, tell, rows } = await child(engine);
+      await node.write(`insert into ${name} values (1, 'x', 'y')`);
+      const seen = await position();
+      await tell(seen, []);
+      await node.write(`delete from ${name} where id = 1`);
+      await tell(seen, [{ op: "I", new: '{"id": "1", "a": "x", "b": "y"}' }]);
+      expect(await rows()).toEqual([]);
+      // once it is judged, the parent's word counts
+      await tell(await position(), []);
+      await tell(await position(), [{ op: "I", new: '{"id": "1", "a": "x", "b": "z"}' }]);
+      expect(await rows()).toEqual([["1", "x", "z"]]);
+    });
+
+    test("columns that it has changed since wait for the verdict, the others follow at once", async () => {
+      const { node, name, position, tell, rows } = await child(engine);
+      await node.write(`insert into ${name} values (1, 'x', 'y')`);
+      const seen = await position();
+      await tell(seen, []);
+      await node.write(`update ${name} set a = 'mine' where id = 1`);
+      await tell(seen, [{ op: "U", old: '{"a": "x", "b": "y"}', new: '{"a": "theirs", "b": "theirs"}' }]);
+      expect(await rows()).toEqual([["1", "mine", "theirs"]]);
+    });
+
+    test("where its own change was judged meanwhile, it asks for the row instead of guessing which came last", async () => {
+      const { node, name, position, tell, rows } = await child(engine);
+      await node.write(`insert into ${name} values (1, 'x', 'y')`);
+      await tell(await position(), []);
+      await node.write(`update ${name} set a = 'mine' where id = 1`);
+      const judged = await position();
+      const receipt = await tell(judged, [{ op: "U", old: '{"a": "x"}', new: '{"a": "older"}' }]);
+      expect(receipt.wanted).toEqual([{ table: ITEM, key: '{"id": "1"}' }]);
+      expect(await rows()).toEqual([["1", "mine", "y"]]);
+      expect((await node.node.target.peer(HUB)).wanted).toEqual(receipt.wanted);
+      await tell(judged, [{ op: "R", new: '{"id": "1", "a": "verdict", "b": "y"}' }]);
+      expect(await rows()).toEqual([["1", "verdict", "y"]]);
+    });
+
+    test("an update of a row that is not there is asked for whole", async () => {
+      const { position, tell, rows } = await child(engine);
+      const receipt = await tell(await position(), [{ op: "U", old: '{"a": "x"}', new: '{"a": "z"}' }]);
+      expect(receipt.wanted).toEqual([{ table: ITEM, key: '{"id": "1"}' }]);
+      expect(await rows()).toEqual([]);
+    });
+  });
+}
