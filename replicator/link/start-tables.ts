@@ -1,6 +1,10 @@
-import { type ChannelName, type Epoch, type PacketNumber, packetNumber, type TableName } from "../change/names.ts";
-import type { PacketHeader, Receipt } from "../change/packet.ts";
+import type { Change } from "../change/change.ts";
+import { TomboloError } from "../change/error.ts";
+import { foldGroup } from "../change/fold.ts";
+import { type ChannelName, type Epoch, earlier, type PacketNumber, type Position, packetNumber, type TableName } from "../change/names.ts";
+import type { PacketHeader, Part, Receipt } from "../change/packet.ts";
 import { packet } from "../change/packet-seal.ts";
+import type { TableSnapshot } from "../node/table-reader.ts";
 import type { ApplyContext, PeerState } from "../node/target.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
 
@@ -35,10 +39,12 @@ export async function fillDown(
     readonly epoch: Epoch;
     readonly context: ApplyContext;
     readonly bounds: Bounds;
+    /** The log no longer reaches back far enough to tell which of the child's rows the parent has deleted. */
+    readonly deletesUnknown: () => void;
   },
 ): Promise<Receipt> {
   const { source, target } = flow;
-  const { tables, state, bounds } = options;
+  const { tables, state } = options;
   const shapes = await source.log.shapes(tables);
   const snapshot = await source.tables.open(tables);
   try {
@@ -56,9 +62,39 @@ export async function fillDown(
       tables: shapes,
       seen: snapshot.tick.seen[target.name] ?? {},
     };
-    return await target.target.apply(packet({ header, parts: snapshot.rows(bounds.maxRows, bounds.maxBytes) }), options.context);
+    return await target.target.apply(packet({ header, parts: contents(flow, snapshot, options) }), options.context);
   } finally {
     await snapshot.close();
+  }
+}
+
+type Contents = Pick<Parameters<typeof fillDown>[1], "tables" | "bounds" | "deletesUnknown">;
+
+/** First the rows that are gone, then those that are there. */
+async function* contents(flow: Flow, snapshot: TableSnapshot, options: Contents): AsyncGenerator<Part> {
+  try {
+    yield* gone(flow, snapshot, options);
+  } catch (error) {
+    if (!(error instanceof TomboloError) || error.code !== "POSITION_UNKNOWN") throw error;
+    options.deletesUnknown();
+  }
+  yield* snapshot.rows(options.bounds.maxRows, options.bounds.maxBytes);
+}
+
+/**
+ * Rows that came from the child, or that it may have, and that the parent has deleted before the fill's cut: no row of the fill
+ * tells of them.
+ */
+async function* gone({ source, target }: Flow, snapshot: TableSnapshot, { tables, bounds }: Contents): AsyncGenerator<Part> {
+  const { startedAt } = await source.target.peer(target.name);
+  const started = tables.filter((table) => startedAt.has(table));
+  if (started.length === 0) return;
+  const after = started.map((table) => startedAt.get(table) as Position).reduce(earlier);
+  const request = { reader: target.name, tables: started, after, upTo: snapshot.tick.position, ...bounds };
+  for await (const group of source.log.read(request)) {
+    const deleted = foldGroup(group).filter((change) => change.op === "D");
+    const index = (change: Change): number => tables.indexOf(started[change.table] as TableName);
+    if (deleted.length > 0) yield deleted.map((change): Change => ({ ...change, table: index(change), op: "R", old: null }));
   }
 }
 

@@ -131,7 +131,20 @@ export class Transfer {
     }
     observer.notice({ ...notice, code: "FILL_STARTED", message: `filling ${tables.length} table(s): ${tables.join(", ")}` });
     const started = this.#options.now();
-    const receipt = await fillDown(flow, { tables, state, epoch, context, bounds });
+    const receipt = await fillDown(flow, {
+      tables,
+      state,
+      epoch,
+      context,
+      bounds,
+      deletesUnknown: () =>
+        observer.notice({
+          ...notice,
+          level: "warn",
+          code: "FILL_KEEPS_DELETED",
+          message: `the log no longer tells which rows of ${tables.join(", ")} were deleted before the fill: compare both sides`,
+        }),
+    });
     observer.applied(
       this.#event("fill", receipt, { rawBytes: 0, compressedBytes: 0, seconds: (this.#options.now() - started) / 1000, lagSeconds: null }),
     );

@@ -13,6 +13,8 @@ export interface PeerState {
   readonly channels: ReadonlyMap<ChannelName, ChannelProgress>;
   /** Tables that have been started or filled. */
   readonly tables: ReadonlySet<TableName>;
+  /** Where this node's own log stood when a table was started: what it says of the table after that, the peer may have to be told. */
+  readonly startedAt: ReadonlyMap<TableName, Position>;
   readonly paused: boolean;
   /** Changes of this peer are parked here. */
   readonly hasParked: boolean;

@@ -102,6 +102,7 @@ create table tombolo.peer_table (
   table_name text not null,
   received boolean not null default false,  -- filled from, or started at, the peer
   seeded_at bigint,                         -- the position of this log from which the peer reads the table
+  started_at bigint,                        -- the position of this log when the peer's own rows began to come
   primary key (peer_id, table_name)
 );
 

@@ -95,6 +95,7 @@ create table tombolo_peer_table (
   table_name text not null,
   received integer not null default 0,      -- filled from, or started at, the peer
   seeded_at integer,                        -- the position of this log from which the peer reads the table
+  started_at integer,                       -- the position of this log when the peer's own rows began to come
   primary key (peer_id, table_name)
 ) without rowid;
 

@@ -62,6 +62,22 @@ for (const engine of ["postgres", "sqlite"] as const) {
       ]);
     });
 
+    test("a row that came from the child and was deleted by the parent before the child was filled is gone from the child, too", async () => {
+      const hub = keep(await postgresNode("hub", PG, TABLES));
+      const store = await child();
+      await store.write(`insert into ${orders} values (1, 'ann', 1, 'a'), (2, 'bob', 2, 'b'), (3, 'cyd', 3, 'c')`);
+      await testLink(hub.node, store.node, TABLES, { direction: "up" }).settle();
+      await hub.write(
+        "delete from shop.orders where id = 1; delete from shop.orders where id = 2; insert into shop.orders values (2, 'again', 2, 'b')",
+      );
+      await testLink(hub.node, store.node, TABLES).settle();
+      expect(await hub.rows(ALL)).toEqual([
+        ["2", "again", "b"],
+        ["3", "cyd", "c"],
+      ]);
+      expect(await store.rows(all)).toEqual(await hub.rows(ALL));
+    });
+
     test("edits of the same column conflict, the policy decides, both versions are kept, both sides end equal", async () => {
       for (const policy of ["parent_wins", "child_wins", "newest_wins"] as const) {
         const tables: TestTable[] = [{ name: "shop.orders", policy }];

@@ -19,7 +19,7 @@ import { transaction } from "./connection.ts";
 import { IncomingTable } from "./incoming.ts";
 import { judgedMeanwhile } from "./judged-meanwhile.ts";
 import { blockedKeys } from "./parked.ts";
-import { advanced, markReceived, meet, peerState, type StoredProgress, started } from "./peers.ts";
+import { advanced, markReceived, markStarted, meet, peerState, type StoredProgress, started } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
 import { advanceSequences } from "./sequences.ts";
@@ -75,6 +75,7 @@ export class PostgresTarget implements Target {
         JSON.stringify(started(locked.received, channel, tables, at)),
       ]);
       await markReceived(client, locked.id, tables);
+      await markStarted(client, locked.id, tables);
     });
   }
 

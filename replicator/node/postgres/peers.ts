@@ -39,7 +39,9 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
   const { rows } = await pool.query<{ [column: string]: string | null }>(
     `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state, p.received_receipt ->> 'wanted' as wanted,
             exists (select from tombolo.parked_change c where c.peer_id = p.id) as has_parked,
-            coalesce((select json_agg(t.table_name) from tombolo.peer_table t where t.peer_id = p.id and t.received), '[]')::text as tables
+            coalesce((select json_agg(t.table_name) from tombolo.peer_table t where t.peer_id = p.id and t.received), '[]')::text as tables,
+            coalesce((select json_object_agg(t.table_name, t.started_at::text) from tombolo.peer_table t
+                       where t.peer_id = p.id and t.started_at is not null), '{}')::text as started
        from tombolo.peer p where p.name = $1`,
     [name],
   );
@@ -51,6 +53,12 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
     digest: row?.received_digest ?? "",
     channels: progressMap(progress),
     tables: new Set((JSON.parse(row?.tables ?? "[]") as string[]).map(tableName)),
+    startedAt: new Map(
+      Object.entries(JSON.parse(row?.started ?? "{}") as { [table: string]: string }).map(([table, at]) => [
+        tableName(table),
+        position(at),
+      ]),
+    ),
     paused: row?.state === "paused",
     hasParked: row?.has_parked === "t",
     wanted: JSON.parse(row?.wanted ?? "[]") as PeerState["wanted"],
@@ -83,6 +91,15 @@ export function started(stored: StoredProgress, channel: ChannelName, tables: re
   const ahead = { ...known.ahead };
   for (const table of tables) if (at > BigInt(known.position)) ahead[table] = at.toString();
   return { ...stored, [channel]: { position: known.position, ...(Object.keys(ahead).length > 0 && { ahead }) } };
+}
+
+/** Records where this log stands when the tables begin to come. */
+export async function markStarted(client: pg.ClientBase, peerId: number, tables: readonly TableName[]): Promise<void> {
+  await client.query(
+    `update tombolo.peer_table set started_at = coalesce((select max(position) from tombolo.tick), 0)
+      where peer_id = $1 and started_at is null and table_name in (select json_array_elements_text($2::json))`,
+    [peerId, JSON.stringify(tables)],
+  );
 }
 
 /** Records that the tables are received from the peer from now on. */

@@ -15,10 +15,11 @@ import { parentsFirst } from "./foreign-keys.ts";
 import { IncomingTable } from "./incoming.ts";
 import { JudgedMeanwhile } from "./judged-meanwhile.ts";
 import { blockedKeys } from "./parked.ts";
-import { haveMet, markReceived, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
+import { haveMet, markReceived, markStarted, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
 import { readTable } from "./shape.ts";
 import { suspendTriggers } from "./suspend.ts";
+import { newestEntry } from "./tick.ts";
 import { Unjudged } from "./unjudged.ts";
 
 /** Of a packet, this much is read before the write lock is taken: nearly every packet is applied without waiting inside its transaction. */
@@ -52,6 +53,7 @@ export class SqliteTarget implements Target {
       const stored = readPeer(connection, peer);
       storeProgress(connection, stored.id, started(stored.received, channel, tables, at));
       markReceived(connection, stored.id, tables);
+      markStarted(connection, stored.id, tables, newestEntry(connection));
     });
   }
 

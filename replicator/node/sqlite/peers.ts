@@ -61,12 +61,17 @@ export function peerState(connection: Connection, name: NodeName): PeerState {
     .prepare("select table_name from tombolo_peer_table where peer_id = ? and received = 1")
     .pluck()
     .all(id) as string[];
+  const startedTables = connection
+    .prepare("select table_name, started_at from tombolo_peer_table where peer_id = ? and started_at is not null")
+    .raw()
+    .all(id) as [string, bigint][];
   return {
     epoch: peerEpoch === null ? null : epoch(peerEpoch),
     number: packetNumber(number),
     digest,
     channels: progressMap(JSON.parse(received) as StoredProgress),
     tables: new Set(tables.map(tableName)),
+    startedAt: new Map(startedTables.map(([table, at]) => [tableName(table), position(at)])),
     paused: state === "paused",
     hasParked: connection.prepare("select exists (select 1 from tombolo_parked_change where peer_id = ?)").pluck().get(id) === 1n,
     wanted: JSON.parse(wanted ?? "[]") as PeerState["wanted"],
@@ -135,6 +140,14 @@ export function started(stored: StoredProgress, channel: ChannelName, tables: re
 
 export function storeProgress(connection: Connection, peerId: number, received: StoredProgress): void {
   connection.prepare("update tombolo_peer set received = ? where id = ?").run(JSON.stringify(received), peerId);
+}
+
+/** Records where this log stands when the tables begin to come. */
+export function markStarted(connection: Connection, peerId: number, tables: readonly TableName[], at: bigint): void {
+  const mark = connection.prepare(
+    "update tombolo_peer_table set started_at = ? where peer_id = ? and table_name = ? and started_at is null",
+  );
+  for (const table of tables) mark.run(at, peerId, table);
 }
 
 /** Records that the tables are received from the peer from now on. */
