@@ -92,7 +92,7 @@ async function* gone({ source, target }: Flow, snapshot: TableSnapshot, { tables
   const after = started.map((table) => startedAt.get(table) as Position).reduce(earlier);
   const request = { reader: target.name, tables: started, after, upTo: snapshot.tick.position, ...bounds };
   for await (const group of source.log.read(request)) {
-    const deleted = foldGroup(group).filter((change) => change.op === "D");
+    const deleted = foldGroup(group).filter(({ op, new: now }) => op === "D" || (op === "R" && now === null));
     const index = (change: Change): number => tables.indexOf(started[change.table] as TableName);
     if (deleted.length > 0) yield deleted.map((change): Change => ({ ...change, table: index(change), op: "R", old: null }));
   }
