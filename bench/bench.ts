@@ -45,8 +45,10 @@ async function bench(options: BenchOptions): Promise<number> {
 }
 
 function report(recorder: Recorder, options: BenchOptions, facts: Machine): void {
-  const { cores, cpu, node, postgres, sqlite } = facts;
-  print([`${cores} cores, ${cpu}; Node ${node}, Postgres ${postgres}, SQLite ${sqlite}; ${options.rounds} round(s)`]);
+  const { cores, cpu, node, postgres, sqlite, load_before: load } = facts;
+  print([
+    `${cores} cores, ${cpu}; Node ${node}, Postgres ${postgres}, SQLite ${sqlite}; ${options.rounds} round(s); load before ${load ?? "unknown"}`,
+  ]);
   print(printTable(recorder, TITLES));
   if (!options.smoke) print(printGoals(recorder, TITLES));
   print(recorder.failures.length === 0 ? [] : ["", "Failed", ...recorder.failures.map((failure) => `  ${failure}`)]);

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { arch, cpus, platform, totalmem } from "node:os";
+import { arch, cpus, loadavg, platform, totalmem } from "node:os";
 import Database from "better-sqlite3";
 
 /** Facts that figures depend on; nothing that names the machine or its folders. */
@@ -13,6 +13,8 @@ export interface Machine {
   readonly postgres: string;
   readonly sqlite: string;
   readonly tombolo: string;
+  /** Over the minute before the run: what else the machine was doing. Near 0 in a run worth publishing; null on Windows. */
+  readonly load_before: number | null;
 }
 
 export function machine(postgres: string): Machine {
@@ -30,5 +32,6 @@ export function machine(postgres: string): Machine {
     postgres,
     sqlite,
     tombolo: manifest.version,
+    load_before: platform() === "win32" ? null : Number((loadavg()[0] ?? 0).toFixed(2)),
   };
 }
