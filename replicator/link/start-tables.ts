@@ -60,7 +60,10 @@ export async function fillDown(
       after: snapshot.tick.position,
       upTo: snapshot.tick.position,
       tables: shapes,
-      seen: snapshot.tick.seen[target.name] ?? {},
+      seen: seenOf(
+        snapshot.tick.seen[target.name],
+        shapes.map((shape) => shape.channel),
+      ),
     };
     return await target.target.apply(packet({ header, parts: contents(flow, snapshot, options) }), options.context);
   } finally {
@@ -99,5 +102,9 @@ async function* gone({ source, target }: Flow, snapshot: TableSnapshot, { tables
 }
 
 export const nextNumber = (number: PacketNumber): PacketNumber => packetNumber(number + 1n);
+
+/** Only of the channels that the packet is about: of the others it says nothing, so it must not say how much of them was applied. */
+export const seenOf = (seen: PacketHeader["seen"] = {}, channels: readonly ChannelName[]): PacketHeader["seen"] =>
+  Object.fromEntries(Object.entries(seen).filter(([channel]) => channels.some((name) => name === channel)));
 
 const channelsOf = (names: readonly ChannelName[]): ChannelName[] => [...new Set(names)];

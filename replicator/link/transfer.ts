@@ -4,12 +4,13 @@ import type { PacketHeader, Part, Receipt } from "../change/packet.ts";
 import type { Codec } from "../change/packet-compression.ts";
 import { meteredPacket } from "../change/packet-meter.ts";
 import { packet } from "../change/packet-seal.ts";
+import type { TableShape } from "../change/shape.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { ApplyContext, PeerState } from "../node/target.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
 import type { LinkObserver } from "./link.ts";
 import { outgoing } from "./outgoing.ts";
-import { type Bounds, fillDown, newTables, nextNumber, startUp } from "./start-tables.ts";
+import { type Bounds, fillDown, newTables, nextNumber, seenOf, startUp } from "./start-tables.ts";
 
 export interface TransferOptions {
   readonly flow: Flow;
@@ -210,7 +211,7 @@ export class Transfer {
       after: send.after,
       upTo: send.tick.position,
       tables: await flow.source.log.shapes(send.tables),
-      seen: send.tick.seen[flow.target.name] ?? {},
+      seen: seenOf(send.tick.seen[flow.target.name], send.channels),
     };
     const oldest = { changedAt: Number.POSITIVE_INFINITY };
     const metered = meteredPacket(packet({ header, parts: watched(send.parts, oldest) }), codec);
@@ -218,7 +219,7 @@ export class Transfer {
     // whatever happens, what is remembered of the target may be out of date now
     this.#state = undefined;
     const receipt = await flow.target.target.apply(metered.packet, send.context);
-    this.#toldSeen = header.seen;
+    this.#toldSeen = { ...this.#toldSeen, ...header.seen };
     const { raw, compressed } = await metered.sizes();
     const seconds = (now() - started) / 1000;
     const lagSeconds = Number.isFinite(oldest.changedAt) ? Math.max(0, (now() - oldest.changedAt / 1000) / 1000) : null;
@@ -253,7 +254,7 @@ export class Transfer {
     const state = await this.#peerState();
     if (!state.hasParked || (!soon && now() - this.#retriedAt < RETRY_PARKED_MS)) return 0;
     this.#retriedAt = now();
-    const through = await flow.target.target.retryParked(flow.source.name, context);
+    const through = await flow.target.target.retryParked(flow.source.name, context, await this.#shapesNow());
     if (through > 0) {
       this.#state = undefined;
       this.#askedAgain = false;
@@ -268,6 +269,17 @@ export class Transfer {
     return through;
   }
 
+  async #shapesNow(): Promise<readonly TableShape[]> {
+    const { source, groups } = this.#options.flow;
+    try {
+      return await source.log.shapes(groups.flatMap((channels) => channels.flatMap(({ tables }) => tables)));
+    } catch (error) {
+      // what waits is then read by the shapes that it came with
+      if (error instanceof TomboloError && error.code === "TABLE_NOT_CAPTURED") return [];
+      throw error;
+    }
+  }
+
   /**
    * Lets the target's position follow ticks that held nothing for it, and tells it how much of its own log was applied, so that
    * both logs can be purged. An empty packet, rarely.
@@ -280,7 +292,7 @@ export class Transfer {
     for (const channels of flow.groups) {
       const names = channels.map(({ name }) => name).filter((name) => progress.has(name));
       const after = names.reduce<Position>((lowest, name) => earlier(lowest, progress.get(name)?.position ?? lowest), tick.position);
-      const nothingNew = after === tick.position && sameSeen(tick.seen[flow.target.name], this.#toldSeen);
+      const nothingNew = after === tick.position && sameSeen(seenOf(tick.seen[flow.target.name], names), this.#toldSeen);
       if (names.length === 0 || nothingNew || this.#knownEmptyTo < tick.position) continue;
       await this.#apply({ tick, epoch, context, after, channels: names, tables: [], parts: nothing() });
     }
@@ -320,8 +332,9 @@ function advancedState(state: PeerState, header: PacketHeader, receipt: Receipt)
   };
 }
 
-const sameSeen = (a: PacketHeader["seen"] = {}, b: PacketHeader["seen"]): boolean =>
-  Object.keys(a).length === Object.keys(b).length && Object.entries(a).every(([channel, at]) => b[channel] === at);
+/** Whether all of `now` was told. */
+const sameSeen = (now: PacketHeader["seen"], told: PacketHeader["seen"]): boolean =>
+  Object.entries(now).every(([channel, at]) => told[channel] === at);
 
 async function* resumed(first: Part, rest: AsyncIterator<Part>): AsyncGenerator<Part> {
   try {

@@ -11,6 +11,7 @@ import {
   type TableName,
 } from "../../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../../change/packet.ts";
+import type { TableShape } from "../../change/shape.ts";
 import type { ApplyContext, Target } from "../target.ts";
 import { applyPart } from "./apply-part.ts";
 import { type ApplySession, Outcome } from "./apply-session.ts";
@@ -94,14 +95,14 @@ export class PostgresTarget implements Target {
     });
   }
 
-  async retryParked(name: NodeName, context: ApplyContext): Promise<number> {
+  async retryParked(name: NodeName, context: ApplyContext, now: readonly TableShape[] = []): Promise<number> {
     return transaction(this.#pool, async (client) => {
       const peer = await this.#beginApply(client, name, context);
       if (!peer.hasParked) return 0;
       // a retry is no packet of its own: it stands where the last packet stood
       const header = lastHeader(name, this.#name, peer);
       const session = await this.#session(client, peer, header, context, []);
-      const through = await retryParkedChanges(session, this.#tables);
+      const through = await retryParkedChanges(session, this.#tables, now);
       await wantToo(session);
       return through;
     });
@@ -248,7 +249,7 @@ async function finish(session: ApplySession, peer: LockedPeer, packet: Packet): 
             last_sync_in = clock_timestamp(), apply_xid = null,
             state = case when state = 'paused' then state else 'live' end
       where id = $1`,
-    [peer.id, header.epoch, header.number.toString(), digest, writeReceipt(receipt, header), JSON.stringify(received)],
+    [peer.id, header.epoch, header.number.toString(), digest, writeReceipt(receipt, header, session.lastSeen), JSON.stringify(received)],
   );
   return receipt;
 }
@@ -264,12 +265,13 @@ async function wantToo({ client, peer, outcome }: ApplySession): Promise<void> {
 
 interface StoredReceipt extends Omit<Receipt, "number"> {
   readonly number: string;
-  /** `PacketHeader.seen` of the packet. */
+  /** `PacketHeader.seen` of the last packet about each channel. */
   readonly seen: { readonly [channel: string]: string };
 }
 
-function writeReceipt(receipt: Receipt, header: PacketHeader): string {
-  const seen = Object.fromEntries(Object.entries(header.seen).map(([channel, at]) => [channel, at.toString()]));
+function writeReceipt(receipt: Receipt, header: PacketHeader, before: PacketHeader["seen"]): string {
+  // of channels that the packet was not about, what an earlier one said still counts
+  const seen = Object.fromEntries(Object.entries({ ...before, ...header.seen }).map(([channel, at]) => [channel, at.toString()]));
   return JSON.stringify({ ...receipt, number: receipt.number.toString(), seen } satisfies StoredReceipt);
 }
 
@@ -296,7 +298,7 @@ function lastHeader(source: NodeName, target: NodeName, peer: LockedPeer): Packe
   };
 }
 
-/** `PacketHeader.seen` of the last packet. */
+/** `PacketHeader.seen` of the last packet about each channel. */
 function lastSeen(peer: LockedPeer): { [channel: string]: Position } {
   const { seen } = JSON.parse(peer.receipt ?? '{"seen":{}}') as StoredReceipt;
   return Object.fromEntries(Object.entries(seen).map(([channel, at]) => [channel, position(at)]));
