@@ -14,7 +14,19 @@ export function toJson(
     return { route, workload, figure, system, median: rounded(median), min, max, values: all };
   });
   const goals = judge(recorder).map(({ goal, value, met }) => ({ ...goal, value: rounded(value), met }));
-  return `${JSON.stringify({ format: 1, ...facts, results, goals }, null, 1)}\n`;
+  const { machine, rounds, settings } = facts;
+  return `{
+"format": 1,
+"machine": ${JSON.stringify(machine)},
+"rounds": ${rounds},
+"settings": ${JSON.stringify(settings)},
+"results": ${oneLineEach(results)},
+"goals": ${oneLineEach(goals)}
 }
+`;
+}
+
+/** So that a change of one figure is a change of one line. */
+const oneLineEach = (items: readonly object[]): string => `[\n${items.map((item) => JSON.stringify(item)).join(",\n")}\n]`;
 
 const rounded = (value: number): number => Number(value.toPrecision(5));

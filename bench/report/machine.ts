@@ -1,6 +1,6 @@
-import { readFileSync } from "node:fs";
 import { arch, cpus, loadavg, platform, totalmem } from "node:os";
 import Database from "better-sqlite3";
+import { productVersion } from "../../replicator/cli/version.ts";
 
 /** Facts that figures depend on; nothing that names the machine or its folders. */
 export interface Machine {
@@ -21,7 +21,6 @@ export function machine(postgres: string): Machine {
   const database = new Database(":memory:");
   const sqlite = database.prepare("select sqlite_version()").pluck().get() as string;
   database.close();
-  const manifest = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8")) as { version: string };
   return {
     date: new Date().toISOString().slice(0, 10),
     cores: cpus().length,
@@ -31,7 +30,7 @@ export function machine(postgres: string): Machine {
     node: process.version,
     postgres,
     sqlite,
-    tombolo: manifest.version,
+    tombolo: productVersion(),
     load_before: platform() === "win32" ? null : Number((loadavg()[0] ?? 0).toFixed(2)),
   };
 }

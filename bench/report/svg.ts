@@ -18,13 +18,16 @@ const COLOURS: { readonly [system: string]: string } = {
 
 /** Bars of rows per second, with the spread over the rounds as a thin line; null when nothing of it was measured. */
 export function drawRowsPerSecond(recorder: Recorder, titles: Titles): string | null {
-  const series = recorder.series.filter(({ figure, workload }) => figure === "rows_per_second" && WORKLOADS.includes(workload));
+  const series = recorder.series
+    .filter(({ figure, workload }) => figure === "rows_per_second" && WORKLOADS.includes(workload))
+    .sort((a, b) => WORKLOADS.indexOf(a.workload) - WORKLOADS.indexOf(b.workload));
   if (series.length === 0) return null;
   const largest = Math.max(...series.flatMap(({ values }) => [...values.values()]));
   const scale = (value: number) => (value / largest) * (WIDTH - LABEL - VALUE);
   const parts: string[] = [];
   let y = 8;
-  for (const route of new Set(series.map((candidate) => candidate.route))) {
+  for (const route of new Set(recorder.series.map((candidate) => candidate.route))) {
+    if (!series.some((candidate) => candidate.route === route)) continue;
     parts.push(text({ x: 12, y: y + 20, content: titles.get(route) ?? route, style: 'font-weight="600"' }));
     y += HEAD;
     for (const { workload, system, values } of series.filter((candidate) => candidate.route === route)) {

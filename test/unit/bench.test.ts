@@ -9,6 +9,8 @@ import { watchProcess } from "../../bench/measure/process.ts";
 import { percentile, spread } from "../../bench/measure/stats.ts";
 import { readOptions } from "../../bench/options.ts";
 import { judge } from "../../bench/report/goals.ts";
+import { toJson } from "../../bench/report/json.ts";
+import { machine } from "../../bench/report/machine.ts";
 import { Recorder, ratio } from "../../bench/report/recorder.ts";
 import { drawRowsPerSecond } from "../../bench/report/svg.ts";
 import { printTable } from "../../bench/report/table.ts";
@@ -73,6 +75,22 @@ describe("the report", () => {
     const lines = printTable(recorded(), new Map([["pg-pg", "Postgres to Postgres"]]));
     expect(lines[1]).toBe("Postgres to Postgres");
     expect(lines.find((line) => line.includes("tombolo"))).toMatch(/33,000 {2}6,000 – 60,000 +0\.60 × native/);
+  });
+
+  test("the JSON holds every value of every round, on a line of its own", () => {
+    const facts = { machine: machine("18.0"), rounds: 2, settings: { fsync: "on" } };
+    const text = toJson(recorded(), facts);
+    expect(JSON.parse(text)).toMatchObject({ format: 1, ...facts, goals: [{ system: "tombolo", value: 0.6, met: true }] });
+    const line = text.split("\n").find((candidate) => candidate.includes('"system":"native"'));
+    expect(JSON.parse(line ?? "")).toEqual({
+      ...at("native", 0),
+      round: undefined,
+      figure: "rows_per_second",
+      median: 55_000,
+      min: 10_000,
+      max: 100_000,
+      values: [100_000, 10_000],
+    });
   });
 
   test("the chart draws a bar for every system, in proportion", () => {
