@@ -50,7 +50,7 @@ export interface ChangeLog {
    */
   read(request: ReadRequest): AsyncIterable<readonly Change[]>;
 
-  /** Shapes of the captured tables among `tables`, as of now. Throws `TABLE_NOT_CAPTURED` (operator) for one that is not captured or no longer fits. */
+  /** Shapes of `tables` as they were last installed: what the log's images are of. Throws `TABLE_NOT_CAPTURED` (operator) for one that is not captured. */
   shapes(tables: readonly TableName[]): Promise<readonly TableShape[]>;
 
   /** The peer has durably applied everything up to `position` of these channels: the log below may go, once all peers are past it. */

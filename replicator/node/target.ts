@@ -1,5 +1,6 @@
 import type { ChannelName, Epoch, NodeName, PacketNumber, Position, TableName } from "../change/names.ts";
 import type { Packet, Receipt } from "../change/packet.ts";
+import type { TableShape } from "../change/shape.ts";
 import type { Detection, Judge, Policy } from "../change/verdict.ts";
 
 export type PeerRole = "parent" | "child";
@@ -74,6 +75,9 @@ export interface Target {
    */
   apply(packet: Packet, context: ApplyContext): Promise<Receipt>;
 
-  /** Tries the parked changes of a peer again; answers how many went through. */
-  retryParked(peer: NodeName, context: ApplyContext): Promise<number>;
+  /**
+   * Tries the parked changes of a peer again; answers how many went through. `now` are the peer's shapes today: a change may have
+   * columns that the peer captured before they were installed, and so before its packets' shapes had them.
+   */
+  retryParked(peer: NodeName, context: ApplyContext, now?: readonly TableShape[]): Promise<number>;
 }

@@ -12,6 +12,7 @@ import {
 } from "../../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../../change/packet.ts";
 import type { TableShape } from "../../change/shape.ts";
+import { advanced, type StoredProgress, started } from "../progress.ts";
 import type { ApplyContext, Target } from "../target.ts";
 import { applyPart } from "./apply-part.ts";
 import { type ApplySession, Outcome } from "./apply-session.ts";
@@ -20,7 +21,7 @@ import { transaction } from "./connection.ts";
 import { IncomingTable } from "./incoming.ts";
 import { judgedMeanwhile } from "./judged-meanwhile.ts";
 import { blockedKeys } from "./parked.ts";
-import { advanced, markReceived, markStarted, meet, peerState, type StoredProgress, started } from "./peers.ts";
+import { markReceived, markStarted, meet, peerState } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
 import { advanceSequences } from "./sequences.ts";

@@ -4,7 +4,7 @@ import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, type NodeName, type PacketNumber, type Position, position, type TableName } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
 import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
-import type { CapturedTables } from "./captured-tables.ts";
+import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import type { TextRow } from "./incoming.ts";
 import { type LogState, NewsWatcher } from "./news.ts";
@@ -12,6 +12,7 @@ import { postgresError } from "./postgres-error.ts";
 import { purge } from "./purge.ts";
 import { readWindow } from "./read.ts";
 import { putRefresh } from "./refresh.ts";
+import { isRowError } from "./row-error.ts";
 import type { Ticker } from "./ticker.ts";
 
 const PURGE_EVERY_MS = 10_000;
@@ -92,10 +93,22 @@ export class PostgresLog implements ChangeLog {
       await transaction(this.#pool, async (client) => {
         for (const row of rows) {
           const table = tables.get(row.table);
-          if (table !== undefined) await putRefresh({ client, hstore: this.#hstore }, table, JSON.parse(row.key) as TextRow, peerId);
+          if (table !== undefined) await this.#refreshRow(client, table, JSON.parse(row.key) as TextRow, peerId);
         }
       });
     });
+  }
+
+  /** A row that cannot be read now, in a table that was dropped or altered, is not told: that table is marked to be compared, and no other waits for it. */
+  async #refreshRow(client: pg.ClientBase, table: CapturedTable, key: TextRow, peerId: number): Promise<void> {
+    await client.query("savepoint refresh");
+    try {
+      await putRefresh({ client, hstore: this.#hstore }, table, key, peerId);
+    } catch (error) {
+      if (!isRowError(error)) throw error;
+      await client.query("rollback to savepoint refresh");
+    }
+    await client.query("release savepoint refresh");
   }
 
   close(): Promise<void> {

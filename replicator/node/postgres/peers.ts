@@ -1,21 +1,7 @@
 import type pg from "pg";
-import {
-  type ChannelName,
-  channelName,
-  epoch,
-  type NodeName,
-  type Position,
-  packetNumber,
-  position,
-  type TableName,
-  tableName,
-} from "../../change/names.ts";
-import type { ChannelProgress, PeerRole, PeerState } from "../target.ts";
-
-/** `{"sales": {"position": "123", "ahead": {"shop.new": "140"}}}`, as stored in tombolo.peer.received. */
-export interface StoredProgress {
-  [channel: string]: { position: string; ahead?: { [table: string]: string } };
-}
+import { epoch, type NodeName, packetNumber, position, type TableName, tableName } from "../../change/names.ts";
+import { progressMap, type StoredProgress } from "../progress.ts";
+import type { PeerRole, PeerState } from "../target.ts";
 
 /**
  * Makes sure that the peers are known. Taking their rows' locks waits for transactions that apply from them at this moment:
@@ -63,34 +49,6 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
     hasParked: row?.has_parked === "t",
     wanted: JSON.parse(row?.wanted ?? "[]") as PeerState["wanted"],
   };
-}
-
-function progressMap(stored: StoredProgress): Map<ChannelName, ChannelProgress> {
-  return new Map(
-    Object.entries(stored).map(([channel, { position: at, ahead = {} }]) => [
-      channelName(channel),
-      { position: position(at), ahead: new Map(Object.entries(ahead).map(([table, place]) => [tableName(table), position(place)])) },
-    ]),
-  );
-}
-
-/** Progress after everything of `channels` up to `upTo` was applied. */
-export function advanced(stored: StoredProgress, channels: readonly ChannelName[], upTo: Position): StoredProgress {
-  const next: StoredProgress = { ...stored };
-  for (const channel of channels) {
-    const ahead = Object.fromEntries(Object.entries(next[channel]?.ahead ?? {}).filter(([, place]) => BigInt(place) > upTo));
-    next[channel] = { position: upTo.toString(), ...(Object.keys(ahead).length > 0 && { ahead }) };
-  }
-  return next;
-}
-
-/** Progress after `tables` of a channel were taken over as they are at `at`: a new channel begins there; in an older one they are ahead. */
-export function started(stored: StoredProgress, channel: ChannelName, tables: readonly TableName[], at: Position): StoredProgress {
-  const known = stored[channel];
-  if (known === undefined) return { ...stored, [channel]: { position: at.toString() } };
-  const ahead = { ...known.ahead };
-  for (const table of tables) if (at > BigInt(known.position)) ahead[table] = at.toString();
-  return { ...stored, [channel]: { position: known.position, ...(Object.keys(ahead).length > 0 && { ahead }) } };
 }
 
 /** Records where this log stands when the tables begin to come. */

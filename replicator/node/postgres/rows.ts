@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { TomboloError } from "../../change/error.ts";
 import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
@@ -13,16 +14,27 @@ export interface RowAccess {
   readonly hstore: string;
 }
 
+const columnMissing = (table: CapturedTable, column: string): TomboloError =>
+  new TomboloError(`table ${table.name} has lost its column ${column}`, {
+    code: "COLUMN_MISSING",
+    kind: "operator",
+    hint: "bring it back, or run `tombolo apply`; what waits then applies by itself",
+  });
+
 const keyWhere = (table: CapturedTable, from = 1): string =>
   table.key.map((name, index) => `t.${ident(name)} = ${typed(`$${from + index}::text`, columnNamed(table, name))}`).join(" and ");
 
 const keyValues = (table: CapturedTable, key: TextRow): (string | null)[] => table.key.map((name) => key[name] ?? null);
 
-/** Only the columns that travel. */
+/** Only the columns that travel. A column that the table has lost is not a NULL: nothing can be said of the row. */
 export function captured(table: CapturedTable, text: string): TextRow {
   const all = JSON.parse(text) as TextRow;
   const row: TextRow = {};
-  for (const { name } of table.columns) row[name] = all[name] ?? null;
+  for (const { name } of table.columns) {
+    const value = all[name];
+    if (value === undefined) throw columnMissing(table, name);
+    row[name] = value;
+  }
   return row;
 }
 

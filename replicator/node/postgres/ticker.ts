@@ -2,7 +2,7 @@ import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import { position } from "../../change/names.ts";
 import type { Tick } from "../change-log.ts";
-import type { StoredProgress } from "./peers.ts";
+import type { StoredProgress } from "../progress.ts";
 
 /** Serialises ticks, so that a later tick never shows less than an earlier one. Taken before the snapshot is. */
 export const TICK_LOCK = "select pg_advisory_xact_lock(hashtext('tombolo'), hashtext('tick'))";

@@ -2,6 +2,7 @@ import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, type NodeName, type Position, packetNumber, type TableName } from "../../change/names.ts";
 import type { Packet, PacketHeader, Part, Receipt } from "../../change/packet.ts";
 import type { TableShape } from "../../change/shape.ts";
+import { asOfToday } from "../../change/shape-today.ts";
 import type { ApplyContext, Target } from "../target.ts";
 import { applyPart, type PartTables } from "./apply-part.ts";
 import { type ApplySession, beginApplying, endApplying, Outcome } from "./apply-session.ts";
@@ -14,6 +15,7 @@ import { FastPath } from "./fast-path.ts";
 import { parentsFirst } from "./foreign-keys.ts";
 import { IncomingTable } from "./incoming.ts";
 import { JudgedMeanwhile } from "./judged-meanwhile.ts";
+import { misfitOf } from "./misfit.ts";
 import { blockedKeys } from "./parked.ts";
 import { haveMet, markReceived, markStarted, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
@@ -71,14 +73,17 @@ export class SqliteTarget implements Target {
         for await (const part of rest) applyPart(session, tables, part);
         // a row may have come before what it refers to, in an earlier part
         if (session.outcome.parked > 0 && !peer.hasParked) {
-          session.outcome.parked -= retryParkedChanges(session, (parked) => tables.tables.find(({ name }) => name === parked.table));
+          session.outcome.parked -= retryParkedChanges(session, ({ table: name, change }) => {
+            const table = tables.tables.find((candidate) => candidate.name === name);
+            return table && { table, change };
+          });
         }
         return finish(session, peer, packet);
       });
     });
   }
 
-  async retryParked(name: NodeName, context: ApplyContext): Promise<number> {
+  async retryParked(name: NodeName, context: ApplyContext, now: readonly TableShape[] = []): Promise<number> {
     return this.#file.writeAsync(async (connection) => {
       const peer = readPeer(connection, name);
       if (!peer.hasParked) return 0;
@@ -93,10 +98,13 @@ export class SqliteTarget implements Target {
       const captured = capturedTables(connection);
       const locals = [...captured.values()].map(({ local }) => local);
       return this.#applying({ connection, peer, header, context, tables: null, locals }, async (session) => {
-        const through = retryParkedChanges(session, ({ table, shape }) => {
-          const rule = context.rules.get(table);
-          const local = captured.get(table);
-          return rule === undefined || local === undefined ? undefined : incomingTable(connection, local, shape, rule);
+        const through = retryParkedChanges(session, (parked) => {
+          const rule = context.rules.get(parked.table);
+          const local = captured.get(parked.table);
+          if (rule === undefined || local === undefined) return undefined;
+          const here = local.columns.map(({ name }) => name);
+          const { change, shape } = asOfToday(parked, now, here);
+          return { table: incomingTable(connection, local, shape, rule), change };
         });
         wantToo(session);
         return through;
@@ -201,12 +209,5 @@ function partTables(connection: Connection, shapes: readonly TableShape[], conte
 
 function incomingTable(connection: Connection, table: CapturedTable, shape: TableShape, rule: IncomingTable["rule"]): IncomingTable {
   const local = readTable(connection, table.local);
-  if (local === null) {
-    throw new TomboloError(`table ${table.local} is gone`, {
-      code: "TABLE_MISSING",
-      kind: "operator",
-      hint: "create it again, or run `tombolo apply` without it",
-    });
-  }
-  return new IncomingTable({ table, strict: local.strict, shape, rule });
+  return new IncomingTable({ table, strict: local?.strict ?? false, shape, rule, misfit: misfitOf(local, table) });
 }

@@ -1,9 +1,10 @@
 import { TomboloError } from "../../change/error.ts";
 import { packetNumber } from "../../change/names.ts";
 import type { Packet, Part, Receipt } from "../../change/packet.ts";
+import { advanced, started } from "../progress.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { isoTime } from "./clock.ts";
-import { advanced, markReceived, type StoredPeer, started } from "./peers.ts";
+import { markReceived, type StoredPeer } from "./peers.ts";
 
 /** Exactly once: null for the packet that comes next, the stored receipt for the one applied last; throws for any other. */
 export async function guard(peer: StoredPeer, packet: Packet, rest: AsyncIterable<Part>): Promise<Receipt | null> {

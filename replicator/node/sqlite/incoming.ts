@@ -40,17 +40,26 @@ interface Target {
 
 const LONE_SURROGATE = /\p{Surrogate}/u;
 
-/** A table of a packet, matched with the captured table here; `table` is null where there is none (it was dropped, say). */
+/** A table of a packet, matched with the captured table here. */
 export class IncomingTable {
   readonly table: CapturedTable;
   readonly shape: TableShape;
   readonly rule: TableRule;
+  /** Why no change of the table can be applied now. */
+  readonly misfit: TomboloError | null;
   readonly #targets = new Map<string, Target>();
   readonly #sets = new Map<string, ColumnSet>();
 
-  constructor(options: { readonly table: CapturedTable; readonly strict: boolean; readonly shape: TableShape; readonly rule: TableRule }) {
+  constructor(options: {
+    readonly table: CapturedTable;
+    readonly strict: boolean;
+    readonly shape: TableShape;
+    readonly rule: TableRule;
+    readonly misfit: TomboloError | null;
+  }) {
     const { table, strict, shape } = options;
     this.table = table;
+    this.misfit = options.misfit;
     this.shape = shape;
     this.rule = options.rule;
     for (const column of shape.columns) {
@@ -63,8 +72,9 @@ export class IncomingTable {
     return this.table.name;
   }
 
-  /** Throws a TomboloError (`COLUMN_MISSING`, `VALUE_REFUSED`) when a value has no place here; the change is then parked. */
+  /** Throws a TomboloError (`TABLE_MISSING`, `COLUMN_MISSING`, `VALUE_REFUSED`) when a value has no place here; the change is then parked. */
   incoming(change: Change): IncomingChange {
+    if (this.misfit !== null) throw this.misfit;
     const key = this.#row(change.key);
     return { change, table: this, key: this.#inKeyOrder(key), old: this.#row(change.old), new: this.#row(change.new) };
   }

@@ -1,7 +1,6 @@
 import { TomboloError } from "../../change/error.ts";
 import {
   type ChannelName,
-  channelName,
   epoch,
   type NodeName,
   type Position,
@@ -10,13 +9,9 @@ import {
   type TableName,
   tableName,
 } from "../../change/names.ts";
-import type { ChannelProgress, PeerRole, PeerState } from "../target.ts";
+import { progressMap, type StoredProgress } from "../progress.ts";
+import type { PeerRole, PeerState } from "../target.ts";
 import type { Connection } from "./connection.ts";
-
-/** `{"sales": {"position": "123", "ahead": {"shop.new": "140"}}}`, as stored in tombolo_peer.received. */
-export interface StoredProgress {
-  [channel: string]: { position: string; ahead?: { [table: string]: string } };
-}
 
 /** What applying needs to know of a peer. */
 export interface StoredPeer {
@@ -78,15 +73,6 @@ export function peerState(connection: Connection, name: NodeName): PeerState {
   };
 }
 
-function progressMap(stored: StoredProgress): Map<ChannelName, ChannelProgress> {
-  return new Map(
-    Object.entries(stored).map(([channel, { position: at, ahead = {} }]) => [
-      channelName(channel),
-      { position: position(at), ahead: new Map(Object.entries(ahead).map(([table, place]) => [tableName(table), position(place)])) },
-    ]),
-  );
-}
-
 export function readPeer(connection: Connection, name: NodeName): StoredPeer {
   const row = connection
     .prepare(
@@ -117,25 +103,6 @@ export function readPeer(connection: Connection, name: NodeName): StoredPeer {
     forwards: forwards === 1n,
     hasParked: hasParked === 1n,
   };
-}
-
-/** Progress after everything of `channels` up to `upTo` was applied. */
-export function advanced(stored: StoredProgress, channels: readonly ChannelName[], upTo: Position): StoredProgress {
-  const next: StoredProgress = { ...stored };
-  for (const channel of channels) {
-    const ahead = Object.fromEntries(Object.entries(next[channel]?.ahead ?? {}).filter(([, place]) => BigInt(place) > upTo));
-    next[channel] = { position: upTo.toString(), ...(Object.keys(ahead).length > 0 && { ahead }) };
-  }
-  return next;
-}
-
-/** Progress after `tables` of a channel were taken over as they are at `at`: a new channel begins there; in an older one they are ahead. */
-export function started(stored: StoredProgress, channel: ChannelName, tables: readonly TableName[], at: Position): StoredProgress {
-  const known = stored[channel];
-  if (known === undefined) return { ...stored, [channel]: { position: at.toString() } };
-  const ahead = { ...known.ahead };
-  for (const table of tables) if (at > BigInt(known.position)) ahead[table] = at.toString();
-  return { ...stored, [channel]: { position: known.position, ...(Object.keys(ahead).length > 0 && { ahead }) } };
 }
 
 export function storeProgress(connection: Connection, peerId: number, received: StoredProgress): void {

@@ -8,6 +8,7 @@ import { ChangeText } from "./change-text.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { groups } from "./groups.ts";
 import { type Image, imageOfBytes, mayBeDamaged } from "./image.ts";
+import { misfit } from "./misfit.ts";
 import { purgedUpTo } from "./purge.ts";
 import { currentImage, prepared } from "./rows.ts";
 
@@ -141,6 +142,8 @@ function stateAfter(connection: Connection, reading: Reading, entry: LogRow, end
     return imageOfBytes(connection.prepare("select cast(old as blob) from tombolo_change where seq = ?").pluck().get(seq) as Buffer);
   }
   const table = reading.tables.get(entry.tableId) as CapturedTable;
+  // the row cannot be looked at: what the entry itself knows is the last that is known
+  if (misfit(connection, table) !== null) return entry.op === "D" ? null : (entry.new ?? entry.old);
   const shape = reading.shapes.get(entry.tableId) as StoredShape;
   return currentImage(connection, { local: table.local, columns: shape.columns, key: shape.key }, entry.key);
 }

@@ -16,7 +16,7 @@ const CODES: { readonly [sqlite: string]: string } = {
   SQLITE_RANGE: "VALUE_REFUSED",
 };
 
-const ROW_CODES = new Set(["VALUE_REFUSED", "COLUMN_MISSING", "FOREIGN_KEY_VIOLATION"]);
+const ROW_CODES = new Set(["VALUE_REFUSED", "COLUMN_MISSING", "TABLE_MISSING", "FOREIGN_KEY_VIOLATION"]);
 
 const sqliteCode = (error: unknown): string => (error instanceof Database.SqliteError ? error.code : "");
 

@@ -1,8 +1,8 @@
 import { type NodeName, type Position, position } from "../../change/names.ts";
 import type { Tick } from "../change-log.ts";
+import type { StoredProgress } from "../progress.ts";
 import { isoTime } from "./clock.ts";
 import type { Connection } from "./connection.ts";
-import type { StoredProgress } from "./peers.ts";
 import { prepared } from "./rows.ts";
 
 type Seen = Tick["seen"];

@@ -21,6 +21,10 @@ export function applyTruncate(session: ApplySession, incoming: IncomingTable, ch
     });
     return;
   }
+  if (incoming.misfit !== null) {
+    park(session, incoming.shape, change, describe(incoming.misfit));
+    return;
+  }
   setChangedAt(session, change.changedAt);
   const error = inSavepoint(session, () => {
     truncate(session, incoming);
