@@ -17,7 +17,7 @@ import { IncomingTable } from "./incoming.ts";
 import { JudgedMeanwhile } from "./judged-meanwhile.ts";
 import { misfitOf } from "./misfit.ts";
 import { blockedKeys } from "./parked.ts";
-import { haveMet, markReceived, markStarted, meet, peerState, readPeer, type StoredPeer, started, storeProgress } from "./peers.ts";
+import { haveMet, markReceived, markStarted, meet, peerState, readPeer, type StoredPeer, storeProgress } from "./peers.ts";
 import { retryParkedChanges } from "./retry-parked.ts";
 import { readTable } from "./shape.ts";
 import { suspendTriggers } from "./suspend.ts";
