@@ -3,6 +3,7 @@ import { type ChannelName, type NodeName, type Position, packetNumber, type Tabl
 import type { Packet, PacketHeader, Part, Receipt } from "../../change/packet.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { asOfToday } from "../../change/shape-today.ts";
+import { started } from "../progress.ts";
 import type { ApplyContext, Target } from "../target.ts";
 import { applyPart, type PartTables } from "./apply-part.ts";
 import { type ApplySession, beginApplying, endApplying, Outcome } from "./apply-session.ts";

@@ -3,13 +3,14 @@ import type { TableShape } from "../../change/shape.ts";
 import type { Installation } from "../installation.ts";
 import type { Node } from "../node.ts";
 import { SqliteTarget } from "./apply.ts";
+import { CaptureCounts } from "./capture-counts.ts";
 import type { Clock } from "./clock.ts";
 import { DatabaseFile } from "./connection.ts";
 import { install, planInstall, planUninstall, uninstall } from "./install.ts";
 import { SqliteLog } from "./log.ts";
 import { readTable, tableShape } from "./shape.ts";
 import { SqliteTableReader } from "./snapshot.ts";
-import { examine, identity, setPaused, status } from "./status.ts";
+import { examine, identity, notePeers, setPaused, status } from "./status.ts";
 import { Verifier } from "./verify.ts";
 
 export interface SqliteNodeOptions {
@@ -26,7 +27,8 @@ export interface SqliteNodeOptions {
 export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> {
   const { name, path, clock = Date.now } = options;
   const file = new DatabaseFile({ node: name, path });
-  const log = new SqliteLog({ file, clock });
+  const captured = new CaptureCounts(file);
+  const log = new SqliteLog({ file, clock, captured });
   const tables = new SqliteTableReader({ file, clock });
   return {
     name,
@@ -34,7 +36,7 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
     log,
     tables,
     target: new SqliteTarget({ file, clock }),
-    installation: installation(file, clock),
+    installation: installation(file, clock, captured),
     async close() {
       log.close();
       tables.close();
@@ -43,7 +45,7 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
   };
 }
 
-function installation(file: DatabaseFile, clock: Clock): Installation {
+function installation(file: DatabaseFile, clock: Clock, captured: CaptureCounts): Installation {
   const verifier = new Verifier(file);
   return {
     plan: async (wanted) => file.read((connection) => planInstall(connection, file.node, wanted)),
@@ -55,6 +57,8 @@ function installation(file: DatabaseFile, clock: Clock): Installation {
     identity: async () => identity(file),
     examine: async () => examine(file),
     status: async () => status(file),
+    captured: async () => captured.count(),
+    notePeers: (notes) => notePeers(file, notes),
     setPaused: (peer, paused) => setPaused(file, peer, paused),
   };
 }

@@ -1,6 +1,6 @@
 import { epoch, nodeName } from "../../change/names.ts";
 import type { NodeIdentity } from "../identity.ts";
-import type { Finding, NodeStatus, PeerStatus } from "../installation.ts";
+import type { Finding, NodeStatus, PeerNote, PeerStatus } from "../installation.ts";
 import { capturedTables, isInstalled, requireInstalled } from "./captured-tables.ts";
 import { microseconds } from "./clock.ts";
 import { type Connection, type DatabaseFile, sqliteVersion } from "./connection.ts";
@@ -99,6 +99,32 @@ function pendingFor(connection: Connection, peer: PeerRow): { changes: number; o
     if (at !== null && (oldest === null || at < oldest)) oldest = at;
   }
   return { changes, oldest };
+}
+
+/** Smaller changes of a measured clock offset are its noise: an idle system writes nothing. */
+const OFFSET_NOISE_MS = 25;
+
+/** See `Installation.notePeers`. */
+export async function notePeers(file: DatabaseFile, notes: readonly PeerNote[]): Promise<void> {
+  const due = (connection: Connection): readonly PeerNote[] => {
+    const known = connection.prepare("select pending_changes, clock_offset_ms from tombolo_peer where name = ?").raw();
+    return notes.filter(({ name, pendingChanges, clockOffsetMs }) => {
+      const row = known.get(name) as [bigint, bigint | null] | undefined;
+      if (row === undefined) return false;
+      const [pending, offset] = row;
+      const moved = clockOffsetMs !== null && (offset === null || Math.abs(Number(offset) - clockOffsetMs) > OFFSET_NOISE_MS);
+      return Number(pending) !== pendingChanges || moved;
+    });
+  };
+  if (file.read(due).length === 0) return;
+  await file.write((connection) => {
+    const note = connection.prepare(
+      "update tombolo_peer set pending_changes = ?, clock_offset_ms = coalesce(?, clock_offset_ms) where name = ?",
+    );
+    for (const { name, pendingChanges, clockOffsetMs } of due(connection)) {
+      note.run(pendingChanges, clockOffsetMs === null ? null : Math.round(clockOffsetMs), name);
+    }
+  });
 }
 
 /** What `doctor` shows. */
