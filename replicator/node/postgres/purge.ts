@@ -10,27 +10,31 @@ const SEGMENTS = 3;
  *
  * `oldest` is the lowest position that a reader still needs; null when no one reads.
  */
-export async function purge(pool: pg.Pool, oldest: bigint | null): Promise<{ rotated: boolean; truncated: number }> {
+export async function purge(
+  pool: pg.Pool,
+  oldest: bigint | null,
+  segmentBytes = SEGMENT_BYTES,
+): Promise<{ rotated: boolean; truncated: number }> {
   const { rows } = await pool.query<{ segment: string }>("select segment from tombolo.log_state");
   const current = Number(rows[0]?.segment ?? 0);
   let truncated = 0;
   for (let segment = 0; segment < SEGMENTS; segment++) {
     if (segment !== current && (await truncateIfRead(pool, segment, oldest))) truncated += 1;
   }
-  const rotated = await rotateIfFull(pool, current);
+  const rotated = await rotateIfFull(pool, current, segmentBytes);
   await pool.query("delete from tombolo.tick where position < $1::bigint and sealed_at < clock_timestamp() - interval '1 minute'", [
     (oldest ?? 0n).toString(),
   ]);
   return { rotated, truncated };
 }
 
-async function rotateIfFull(pool: pg.Pool, current: number): Promise<boolean> {
+async function rotateIfFull(pool: pg.Pool, current: number, segmentBytes: number): Promise<boolean> {
   const next = (current + 1) % SEGMENTS;
   const { rowCount } = await pool.query(
     `update tombolo.log_state set segment = $2::smallint
-      where segment = $1::smallint and pg_relation_size('tombolo.change_${current}') > ${SEGMENT_BYTES}
+      where segment = $1::smallint and pg_relation_size('tombolo.change_${current}') > $3::bigint
         and not exists (select from tombolo.change_${next})`,
-    [current, next],
+    [current, next, segmentBytes],
   );
   return rowCount === 1;
 }
