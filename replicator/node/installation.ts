@@ -68,6 +68,22 @@ export interface PeerStatus {
   readonly clockOffsetMs: number | null;
 }
 
+/** What the process that runs the links knows of a neighbour. */
+export interface PeerNote {
+  readonly name: NodeName;
+  readonly pendingChanges: number;
+  /** The neighbour's clock minus this node's, milliseconds; null while it is not known. */
+  readonly clockOffsetMs: number | null;
+}
+
+/** Changes by operation, as the log holds them; those applied from neighbours are not among them. */
+export interface CapturedCounts {
+  readonly insert: number;
+  readonly update: number;
+  readonly delete: number;
+  readonly truncate: number;
+}
+
 /** What Tombolo has put into one database. */
 export interface Installation {
   /** What `apply` would do, and what keeps it from doing it. Changes nothing. Throws `DATABASE_NEWER` (newer) for a database of a newer version. */
@@ -85,5 +101,9 @@ export interface Installation {
   /** Settings, privileges, versions: what `doctor` shows. */
   examine(): Promise<readonly Finding[]>;
   status(): Promise<NodeStatus>;
+  /** What was captured since the first call of this. */
+  captured(): Promise<CapturedCounts>;
+  /** Puts it into the neighbours' rows, for those who read them by SQL. Writes only what differs; waits for no packet that is being applied. */
+  notePeers(notes: readonly PeerNote[]): Promise<void>;
   setPaused(peer: NodeName, paused: boolean): Promise<void>;
 }

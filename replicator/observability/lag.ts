@@ -51,6 +51,16 @@ export class Lag {
 /** The lag of every direction of every link. */
 export class LagBook {
   readonly #entries = new Map<string, { readonly source: string; readonly target: string; readonly lag: Lag }>();
+  readonly #offsets = new Map<string, number>();
+
+  /** The node's clock minus this process's, milliseconds; null before it was measured. */
+  clockOffsetMs(node: string): number | null {
+    return this.#offsets.get(node) ?? null;
+  }
+
+  measured(node: string, clockOffsetMs: number): void {
+    this.#offsets.set(node, clockOffsetMs);
+  }
 
   of(source: string, target: string): Lag {
     const key = JSON.stringify([source, target]);

@@ -9,7 +9,8 @@ import type { Metrics } from "./metrics.ts";
 export function createLinkObserver(options: { metrics: Metrics; lag: LagBook; log: Logger; now: () => number }): LinkObserver {
   const { metrics, lag, log, now } = options;
   return {
-    applied(event) {
+    applied(told) {
+      const event = { ...told, lagSeconds: byOneClock(told.lagSeconds, lag.clockOffsetMs(told.source)) };
       lag.of(event.source, event.target).applied(now(), event.lagSeconds);
       count(metrics, event, now());
       const { source, target, kind, receipt } = event;
@@ -35,6 +36,15 @@ export function createLinkObserver(options: { metrics: Metrics; lag: LagBook; lo
       log[level](details, message);
     },
   };
+}
+
+/**
+ * The age of a change is told by the source's clock against ours: what the source is ahead makes it look younger. An age of 0 may stand
+ * for one in the future, of which nothing is known but that it is small.
+ */
+function byOneClock(lagSeconds: number | null, sourceAheadMs: number | null): number | null {
+  if (lagSeconds === null || lagSeconds === 0) return lagSeconds;
+  return Math.max(0, lagSeconds + (sourceAheadMs ?? 0) / 1000);
 }
 
 function stall(lag: LagBook, parent: NodeName, child: NodeName): void {

@@ -62,6 +62,12 @@ export const METRICS = {
     help: "When the last packet was applied, seconds since 1970; 0 before the first.",
     labels: ["source", "target"],
   },
+  changesCaptured: {
+    name: "tombolo_changes_captured_total",
+    type: "counter",
+    help: "Changes that applications made at the node, as its log holds them since this process opened it (op: insert, update, delete, truncate). A change of the key is a delete and an insert; what was applied from other nodes is not counted. Brought up to date every few seconds.",
+    labels: ["node", "op"],
+  },
   changesApplied: {
     name: "tombolo_changes_applied_total",
     type: "counter",

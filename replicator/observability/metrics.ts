@@ -34,6 +34,7 @@ function instrument(definition: MetricDefinition, registry: Registry, options: {
   });
 }
 
+const CAPTURED_OPS = ["insert", "update", "delete", "truncate"];
 const OPS = ["insert", "update", "delete", "truncate", "refresh"];
 /** Constraint conflicts (unique, foreign_key, check) appear when they happen: at 0 for every table they would be most of the page. */
 const KINDS = ["update_update", "update_delete", "delete_update", "insert_insert"];
@@ -45,6 +46,7 @@ export function declareLabels(metrics: Metrics, topology: Topology): void {
   for (const outcome of ["applied", "refused"]) metrics.reloads.inc({ outcome }, 0);
   for (const node of nodes) {
     for (const status of NODE_STATUSES) metrics.nodeStatus.inc({ node, status }, 0);
+    for (const op of CAPTURED_OPS) metrics.changesCaptured.inc({ node, op }, 0);
     for (const gauge of [metrics.conflictsOpen, metrics.parked, metrics.drifted, metrics.logRows, metrics.logBytes]) gauge.inc({ node }, 0);
   }
   for (const state of ["raw", "compressed"]) metrics.batchBytes.zero({ state });

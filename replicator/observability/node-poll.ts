@@ -1,4 +1,4 @@
-import type { Installation, NodeStatus } from "../node/installation.ts";
+import type { CapturedCounts, Installation, NodeStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { LagBook } from "./lag.ts";
 import { type Metrics, setNodeStatus } from "./metrics.ts";
@@ -17,6 +17,8 @@ export interface NodePollOptions {
 /** Looks at one node and puts what it finds into the gauges. Throws what the database throws; the caller sets the node down. */
 export async function pollNode(node: Node, options: NodePollOptions): Promise<NodeStatus> {
   const status = await node.installation.status();
+  options.lag.measured(node.name, status.identity.clockOffsetMs);
+  countCaptured(node, await node.installation.captured(), options.metrics);
   const drifted = await driftedTables(node.installation, status);
   const { metrics } = options;
   const label = { node: node.name };
@@ -34,7 +36,34 @@ export async function pollNode(node: Node, options: NodePollOptions): Promise<No
       options.lag.of(node.name, peer.name).pending(oldestAt, options.now(), PENDING_GRACE_MS);
     }
   }
+  note(node, status, options.lag);
   return status;
+}
+
+/** What has been told of an open node; one that is opened anew begins at 0, as its counts do. */
+const told = new WeakMap<Node, CapturedCounts>();
+
+function countCaptured(node: Node, counts: CapturedCounts, metrics: Metrics): void {
+  const before = told.get(node);
+  told.set(node, counts);
+  for (const op of ["insert", "update", "delete", "truncate"] as const) {
+    metrics.changesCaptured.inc({ node: node.name, op }, counts[op] - (before?.[op] ?? 0));
+  }
+}
+
+const noting = new WeakSet<Node>();
+
+/** Not waited for: a database that is busy for long still answers, and its rows of neighbours are brought up to date later. */
+function note(node: Node, status: NodeStatus, lag: LagBook): void {
+  if (noting.has(node) || status.peers.length === 0) return;
+  noting.add(node);
+  const notes = status.peers.map(({ name, pendingChanges }) => {
+    const theirs = lag.clockOffsetMs(name);
+    return { name, pendingChanges, clockOffsetMs: theirs === null ? null : theirs - status.identity.clockOffsetMs };
+  });
+  const done = (): void => void noting.delete(node);
+  // a node that cannot be written to shows in its link, which reports it
+  node.installation.notePeers(notes).then(done, done);
 }
 
 /** Tables that `verify` finds changed now, and those that were marked before and still wait to be compared. */

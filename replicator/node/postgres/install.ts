@@ -3,6 +3,7 @@ import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import { channelName, tableName } from "../../change/names.ts";
 import type { Finding, Installation, Plan, WantedTable } from "../installation.ts";
+import { CaptureCounts } from "./capture-counts.ts";
 import { transaction } from "./connection.ts";
 import { examine } from "./examine.ts";
 import { identity } from "./identity.ts";
@@ -11,7 +12,7 @@ import { makePlan } from "./plan.ts";
 import { postgresError } from "./postgres-error.ts";
 import { allTables, shapeOf } from "./shape.ts";
 import { LOCK_NOT_AVAILABLE } from "./sqlstate.ts";
-import { setPaused, status } from "./status.ts";
+import { notePeers, setPaused, status } from "./status.ts";
 import { planUninstall } from "./uninstall.ts";
 import { verify } from "./verify.ts";
 
@@ -29,10 +30,12 @@ export interface PostgresInstallationOptions {
   /** The node's name, for messages. */
   readonly name?: string;
   readonly pool: pg.Pool;
+  /** Shared with the log, which counts before it purges. */
+  readonly captured?: CaptureCounts;
 }
 
 export function createPostgresInstallation(options: PostgresInstallationOptions): Installation {
-  const { pool, name = "the database" } = options;
+  const { pool, name = "the database", captured = new CaptureCounts(pool) } = options;
   return {
     // read only, so that a plan can't change anything
     plan: (wanted) => transaction(pool, (client) => makePlan(client, wanted), "begin isolation level repeatable read read only"),
@@ -59,6 +62,8 @@ export function createPostgresInstallation(options: PostgresInstallationOptions)
     identity: () => answered(identity(pool)),
     examine: () => transaction(pool, examine),
     status: () => answered(status(pool)),
+    captured: () => answered(captured.count()),
+    notePeers: (notes) => answered(notePeers(pool, notes)),
     setPaused: (peer, paused) => answered(setPaused(pool, peer, paused)),
   };
 }

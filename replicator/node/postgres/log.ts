@@ -4,6 +4,7 @@ import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, type NodeName, type PacketNumber, type Position, position, type TableName } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
 import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
+import type { CaptureCounts } from "./capture-counts.ts";
 import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import type { TextRow } from "./incoming.ts";
@@ -30,13 +31,21 @@ export class PostgresLog implements ChangeLog {
   readonly #hstore: string;
   readonly #ticker: Ticker;
   readonly #news: NewsWatcher;
+  readonly #captured: CaptureCounts;
   #purgedAt = 0;
 
-  constructor(options: { readonly pool: pg.Pool; readonly tables: CapturedTables; readonly hstore: string; readonly ticker: Ticker }) {
+  constructor(options: {
+    readonly pool: pg.Pool;
+    readonly tables: CapturedTables;
+    readonly hstore: string;
+    readonly ticker: Ticker;
+    readonly captured: CaptureCounts;
+  }) {
     this.#pool = options.pool;
     this.#tables = options.tables;
     this.#hstore = options.hstore;
     this.#ticker = options.ticker;
+    this.#captured = options.captured;
     this.#news = new NewsWatcher({ pool: options.pool, look: () => this.#look() });
   }
 
@@ -81,6 +90,7 @@ export class PostgresLog implements ChangeLog {
       });
       if (Date.now() - this.#purgedAt > PURGE_EVERY_MS) {
         this.#purgedAt = Date.now();
+        await this.#captured.count();
         await purge(this.#pool, await this.#oldestNeeded());
       }
     });

@@ -3,6 +3,7 @@ import type { NodeName } from "../../change/names.ts";
 import type { Installation } from "../installation.ts";
 import type { Node } from "../node.ts";
 import { PostgresTarget } from "./apply.ts";
+import { CaptureCounts } from "./capture-counts.ts";
 import { CapturedTables } from "./captured-tables.ts";
 import { createPool } from "./connection.ts";
 import { ident } from "./identifier.ts";
@@ -25,14 +26,15 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
   try {
     const { hstore, replicaRole } = await abilities(pool);
     const tables = new CapturedTables(pool);
-    const log = new PostgresLog({ pool, tables, hstore, ticker: new Ticker(pool) });
+    const captured = new CaptureCounts(pool);
+    const log = new PostgresLog({ pool, tables, hstore, ticker: new Ticker(pool), captured });
     return {
       name,
       engine: "postgres",
       log,
       tables: new PostgresTableReader({ pool, tables, hstore }),
       target: new PostgresTarget({ name, pool, tables, hstore, replicaRole }),
-      installation: createPostgresInstallation({ name, pool }) satisfies Installation,
+      installation: createPostgresInstallation({ name, pool, captured }) satisfies Installation,
       async close() {
         await log.close();
         await pool.end();

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import { type NodeName, nodeName, tableName } from "../../change/names.ts";
-import type { NodeStatus, PeerStatus } from "../installation.ts";
+import type { NodeStatus, PeerNote, PeerStatus } from "../installation.ts";
 import { identity } from "./identity.ts";
 
 /** Counting stops here: status must stay cheap whatever the backlog. */
@@ -32,9 +32,19 @@ const SELECT = `
       select coalesce(json_agg(json_build_object('name', p.name, 'role', p.role, 'state', p.state, 'reason', p.reason,
                'sentPacket', p.sent_packet_no::text, 'receivedPacket', p.received_packet_no::text,
                'lastSyncIn', to_char(p.last_sync_in, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'lastSyncOut', to_char(p.last_sync_out, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-               'pendingChanges', p.pending_changes, 'oldestPendingAt', null, 'clockOffsetMs', p.clock_offset_ms,
+               'pendingChanges', pending.changes, 'oldestPendingAt', pending.oldest, 'clockOffsetMs', p.clock_offset_ms,
                'parkedChanges', (select count(*) from tombolo.parked_change c where c.peer_id = p.id)) order by p.name), '[]')
-        from tombolo.peer p),
+        from tombolo.peer p
+        left join lateral (
+          select count(*) as changes, round(extract(epoch from min(changed_at)) * 1e6)::bigint as oldest
+            from (select c.changed_at
+                    from jsonb_each_text(p.sent) as sent (channel, position)
+                    join tombolo.tick t on t.position = sent.position::bigint
+                    join tombolo.change c
+                      on c.xid >= pg_snapshot_xmax(t.snapshot) or c.xid = any (array(select pg_snapshot_xip(t.snapshot)))
+                    join tombolo.captured_table k on k.id = c.table_id and k.channel = sent.channel
+                   where (c.target is null and c.origin is distinct from p.id) or c.target = p.id
+                   limit ${COUNTED_ROWS}) as waiting) as pending on true),
     'tables', (select coalesce(json_agg(json_build_object('table', table_name, 'state', state, 'reason', reason) order by table_name), '[]') from tombolo.captured_table)
   )::text as status`;
 
@@ -55,6 +65,24 @@ export async function status(pool: pg.Pool): Promise<NodeStatus> {
     })),
     tables: stored.tables.map((row) => ({ ...row, table: tableName(row.table) })),
   };
+}
+
+/** Smaller changes of a measured clock offset are its noise: an idle system writes nothing. */
+const OFFSET_NOISE_MS = 25;
+
+/** See `Installation.notePeers`. A peer whose packet is being applied is left for the next time. */
+export async function notePeers(pool: pg.Pool, notes: readonly PeerNote[]): Promise<void> {
+  await pool.query(
+    `with noted as (select * from json_to_recordset($1::json) as note (name text, pending bigint, "offset" bigint)),
+          due as (
+            select p.id, noted.pending, noted."offset" from tombolo.peer p join noted on noted.name = p.name
+             where p.pending_changes <> noted.pending or (p.clock_offset_ms is null and noted."offset" is not null)
+                or abs(p.clock_offset_ms - noted."offset") > ${OFFSET_NOISE_MS}
+               for no key update of p skip locked)
+     update tombolo.peer p set pending_changes = due.pending, clock_offset_ms = coalesce(due."offset", p.clock_offset_ms)
+       from due where due.id = p.id`,
+    [JSON.stringify(notes.map(({ name, pendingChanges, clockOffsetMs }) => ({ name, pending: pendingChanges, offset: clockOffsetMs })))],
+  );
 }
 
 /** Stops or resumes what flows from and to a peer. Throws `PEER_UNKNOWN` (operator). A peer that must be synchronised anew stays so. */

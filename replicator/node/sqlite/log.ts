@@ -4,6 +4,7 @@ import { position as toPosition } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { parseRow, type RowText } from "../../change/value.ts";
 import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
+import type { CaptureCounts } from "./capture-counts.ts";
 import { capturedTable, capturedTables, notCaptured } from "./captured-tables.ts";
 import { type Clock, isoTime } from "./clock.ts";
 import type { DatabaseFile } from "./connection.ts";
@@ -21,12 +22,14 @@ import { newestEntry, sealedTick, seenNow, storeTick } from "./tick.ts";
 export class SqliteLog implements ChangeLog {
   readonly #file: DatabaseFile;
   readonly #clock: Clock;
+  readonly #captured: CaptureCounts;
   #news: News | undefined;
   #ticking: Promise<Tick> | undefined;
 
-  constructor(options: { readonly file: DatabaseFile; readonly clock: Clock }) {
+  constructor(options: { readonly file: DatabaseFile; readonly clock: Clock; readonly captured: CaptureCounts }) {
     this.#file = options.file;
     this.#clock = options.clock;
+    this.#captured = options.captured;
   }
 
   async tick(): Promise<Tick> {
@@ -89,6 +92,8 @@ export class SqliteLog implements ChangeLog {
   }
 
   async acknowledge(peer: NodeName, channels: readonly ChannelName[], position: Position, packet: PacketNumber): Promise<void> {
+    // what is about to be purged
+    this.#captured.count();
     let more: readonly ChannelName[] = await this.#file.write((connection) => {
       const now = this.#clock();
       const first = acknowledged(connection, { peer, channels, position, packet, now: isoTime(now) });
