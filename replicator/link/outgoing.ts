@@ -2,6 +2,7 @@ import type { Change } from "../change/change.ts";
 import { foldGroup, partsOf } from "../change/fold.ts";
 import { earlier, type Position, type TableName } from "../change/names.ts";
 import type { Part } from "../change/packet.ts";
+import { readAhead } from "../change/read-ahead.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { PeerState } from "../node/target.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
@@ -68,22 +69,3 @@ function stretchesOf(channels: readonly FlowChannel[], state: PeerState, knownEm
 
 const shifted = (group: readonly Change[], offset: number): readonly Change[] =>
   offset === 0 ? group : group.map((change) => ({ ...change, table: change.table + offset }));
-
-/** Fetches the next group while the one before it is being applied; never more than that one. */
-async function* readAhead<T>(groups: AsyncIterable<T>): AsyncGenerator<T> {
-  const iterator = groups[Symbol.asyncIterator]();
-  let next = iterator.next();
-  try {
-    for (;;) {
-      const current: IteratorResult<T> = await next;
-      if (current.done === true) return;
-      next = iterator.next();
-      // its rejection is met by the await above, or, when the consumer stops, below
-      next.catch(() => undefined);
-      yield current.value;
-    }
-  } finally {
-    await next.catch(() => undefined);
-    await iterator.return?.();
-  }
-}

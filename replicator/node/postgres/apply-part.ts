@@ -1,9 +1,11 @@
+import { setImmediate as breathe } from "node:timers/promises";
+import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import type { Part } from "../../change/packet.ts";
 import { type ApplySession, blockedBy } from "./apply-session.ts";
 import { applyRow, describe, inSavepoint } from "./attempt.ts";
 import { takeBackDeleted } from "./deleted-here.ts";
-import { applySet, type ChangeSet, changeSets } from "./fast-path.ts";
+import { applySet, type ChangeSet, changeSets, copySet, makeReady } from "./fast-path.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { park } from "./parked.ts";
 import { isRowError } from "./row-error.ts";
@@ -12,40 +14,95 @@ import { stampOriginalTimes } from "./stamp.ts";
 import { applyTruncate } from "./truncate.ts";
 import { applyPermutation } from "./unique-permutation.ts";
 
+/** Changes between two truncates, read and sorted. */
+interface Segment {
+  readonly group: readonly IncomingChange[];
+  readonly sets: readonly ChangeSet[];
+  /** What has no place here. */
+  readonly misfits: readonly { readonly table: IncomingTable; readonly change: Change; readonly error: TomboloError }[];
+  /** What the segment ends with. */
+  readonly truncate: { readonly table: IncomingTable; readonly change: Change } | null;
+}
+
+/** A part made ready for the database, without asking it anything. */
+export type PreparedPart = readonly Segment[];
+
+/** Changes read before others get their turn: a link on the same thread shall not wait for a large part, nor an answer that has come. */
+const STRETCH = 1000;
+
+/**
+ * Makes parts ready. Called for the next part while the database works on the one before (see `readAhead`): otherwise one of the two
+ * always waits for the other.
+ */
+export async function* prepareParts(tables: readonly IncomingTable[], parts: AsyncIterable<Part>): AsyncGenerator<PreparedPart> {
+  for await (const part of parts) {
+    await breathe();
+    const segments: Segment[] = [];
+    for (let start = 0; start < part.length; ) {
+      const truncate = part.findIndex((change, at) => at >= start && change.op === "T");
+      const end = truncate < 0 ? part.length : truncate;
+      segments.push(await prepareSegment(tables, part.slice(start, end), part[truncate]));
+      start = end + 1;
+    }
+    yield segments;
+  }
+}
+
+async function prepareSegment(tables: readonly IncomingTable[], changes: Part, truncate: Change | undefined): Promise<Segment> {
+  const group: IncomingChange[] = [];
+  const misfits: { table: IncomingTable; change: Change; error: TomboloError }[] = [];
+  for (const [at, change] of changes.entries()) {
+    if (at % STRETCH === STRETCH - 1) await breathe();
+    const table = tables[change.table] as IncomingTable;
+    try {
+      group.push(table.incoming(change));
+    } catch (error) {
+      if (!(error instanceof TomboloError)) throw error;
+      misfits.push({ table, change, error });
+    }
+  }
+  const sets = changeSets(group);
+  for (const set of sets) {
+    makeReady(set);
+    if (set.changes.length > STRETCH) await breathe();
+  }
+  const at = truncate && { table: tables[truncate.table] as IncomingTable, change: truncate };
+  return { group, sets, misfits, truncate: at ?? null };
+}
+
 /**
  * Applies one part of a packet: sets of changes, one statement each; then, one by one, the changes whose rows are not what
  * they were based on. When the database refuses something, the part is done again with care: the refused changes are found by
  * halving, tried again after the others (their order may have been the problem), and what still fails is parked.
  */
-export async function applyPart(session: ApplySession, tables: readonly IncomingTable[], part: Part): Promise<void> {
-  let group: IncomingChange[] = [];
-  for (const change of part) {
-    const table = tables[change.table] as IncomingTable;
-    if (change.op === "T") {
-      await applyGroup(session, group);
-      group = [];
-      await applyTruncate(session, table, change);
-      continue;
+export async function applyPart(session: ApplySession, part: PreparedPart): Promise<void> {
+  for (const { group, sets, misfits, truncate } of part) {
+    for (const { table, change, error } of misfits) {
+      if (isBlocked(session, table, change)) await parkBehind(session, table, change);
+      else await park(session, table, change, { code: error.code, reason: error.message });
     }
-    if (session.blocked.size > 0 && session.blocked.has(blockedBy(table.table.name, change.key))) {
-      await park(session, table, change, { code: "BEHIND_PARKED", reason: "an earlier change of this row is parked" });
-      continue;
+    const free: IncomingChange[] = [];
+    for (const incoming of session.blocked.size > 0 ? group : []) {
+      if (isBlocked(session, incoming.table, incoming.change)) await parkBehind(session, incoming.table, incoming.change);
+      else free.push(incoming);
     }
-    try {
-      group.push(table.incoming(change));
-    } catch (error) {
-      if (!(error instanceof TomboloError)) throw error;
-      await park(session, table, change, { code: error.code, reason: error.message });
-    }
+    if (session.blocked.size === 0 || free.length === group.length) await applyGroup(session, group, sets);
+    else await applyGroup(session, free, changeSets(free));
+    if (truncate !== null) await applyTruncate(session, truncate.table, truncate.change);
   }
-  await applyGroup(session, group);
 }
 
-async function applyGroup(session: ApplySession, group: readonly IncomingChange[]): Promise<void> {
+const isBlocked = ({ blocked }: ApplySession, { table }: IncomingTable, { key }: Change): boolean =>
+  blocked.size > 0 && blocked.has(blockedBy(table.name, key));
+
+const parkBehind = (session: ApplySession, table: IncomingTable, change: Change): Promise<void> =>
+  park(session, table, change, { code: "BEHIND_PARKED", reason: "an earlier change of this row is parked" });
+
+async function applyGroup(session: ApplySession, group: readonly IncomingChange[], sorted: readonly ChangeSet[]): Promise<void> {
   if (group.length === 0) return;
   const { clear, unclear } = await session.judgedMeanwhile.split(group);
   for (const { table, change } of unclear) session.outcome.wanted.push({ table: table.table.name, key: change.key });
-  const sets = changeSets(clear);
+  const sets = unclear.length === 0 ? sorted : changeSets(clear);
   const refreshes = clear.filter((incoming) => incoming.change.op === "R");
   const unfit = await fast(session, sets);
   if (unfit === null) await withCare(session, sets, refreshes);
@@ -62,7 +119,9 @@ async function fast(session: ApplySession, sets: readonly ChangeSet[]): Promise<
   await session.client.query("savepoint part; set constraints all deferred");
   try {
     for (const set of sets) {
-      const missed = await applyKnowing(session, set, set.changes);
+      const missed = (await copySet(session, set))
+        ? await takeBackDeleted(session, set, set.changes)
+        : await applyKnowing(session, set, set.changes);
       unfit.push(...missed);
       counts.push(() => session.outcome.count(set.op, set.changes.length - missed.length));
     }

@@ -11,10 +11,11 @@ import {
   type TableName,
 } from "../../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../../change/packet.ts";
+import { readAhead } from "../../change/read-ahead.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { advanced, type StoredProgress, started } from "../progress.ts";
 import type { ApplyContext, Target } from "../target.ts";
-import { applyPart } from "./apply-part.ts";
+import { applyPart, prepareParts } from "./apply-part.ts";
 import { type ApplySession, Outcome } from "./apply-session.ts";
 import type { CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
@@ -89,7 +90,7 @@ export class PostgresTarget implements Target {
       const repeated = await guard(peer, packet);
       if (repeated !== null) return repeated;
       const session = await this.#session(client, peer, header, context, tables);
-      for await (const part of packet.parts) await applyPart(session, tables, part);
+      for await (const part of readAhead(prepareParts(tables, packet.parts))) await applyPart(session, part);
       // a row may have come before what it refers to, in an earlier part
       if (session.outcome.parked > 0 && !peer.hasParked) session.outcome.parked -= await retryParkedChanges(session, this.#tables);
       return finish(session, peer, packet);

@@ -6,6 +6,7 @@ import { compileKeyToPostgres } from "../../change/values/key.ts";
 import { compileToPostgres } from "../../change/values/to-postgres.ts";
 import type { TableRule } from "../target.ts";
 import type { CapturedTable } from "./captured-tables.ts";
+import { type Image, ImageReader, rowOf } from "./image.ts";
 
 /** Column name to the text that the column's input function takes. */
 export type TextRow = { [column: string]: string | null };
@@ -14,9 +15,36 @@ export type TextRow = { [column: string]: string | null };
 export interface IncomingChange {
   readonly change: Change;
   readonly table: IncomingTable;
+  /** What statements are made of: rows as columns and values. */
+  readonly images: { readonly key: Image | null; readonly old: Image | null; readonly new: Image | null };
+  /** The same as objects, for whoever looks at a single row; made anew by every access. */
   readonly key: TextRow;
   readonly old: TextRow | null;
   readonly new: TextRow | null;
+}
+
+class Incoming implements IncomingChange {
+  readonly change: Change;
+  readonly table: IncomingTable;
+  readonly images: IncomingChange["images"];
+
+  constructor(change: Change, table: IncomingTable, images: IncomingChange["images"]) {
+    this.change = change;
+    this.table = table;
+    this.images = images;
+  }
+
+  get key(): TextRow {
+    return this.images.key === null ? {} : rowOf(this.images.key);
+  }
+
+  get old(): TextRow | null {
+    return this.images.old === null ? null : rowOf(this.images.old);
+  }
+
+  get new(): TextRow | null {
+    return this.images.new === null ? null : rowOf(this.images.new);
+  }
 }
 
 type Convert = (value: Value) => string | null;
@@ -28,11 +56,15 @@ export class IncomingTable {
   readonly rule: TableRule;
   /** Column name here, and how to convert; undefined where the sender's text is taken as it is. */
   readonly #convert = new Map<string, Convert | undefined>();
+  readonly #images: ImageReader;
 
   constructor(table: CapturedTable, shape: TableShape, rule: TableRule) {
     this.table = table;
     this.shape = shape;
     this.rule = rule;
+    this.#images = new ImageReader((names) => {
+      for (const name of shape.engine === "postgres" ? names : []) if (!this.#convert.has(name)) throw this.#missing(name);
+    });
     const here = new Map(table.columns.map((column) => [column.name, column]));
     const lower = new Map(table.columns.map((column) => [column.name.toLowerCase(), column]));
     for (const column of shape.columns) {
@@ -45,29 +77,24 @@ export class IncomingTable {
 
   /** Throws a TomboloError (`COLUMN_MISSING`, `VALUE_REFUSED`) when a value has no place here; the change is then parked. */
   incoming(change: Change): IncomingChange {
-    return {
-      change,
-      table: this,
-      key: this.#row(change.key) ?? {},
-      old: this.#row(change.old),
-      new: this.#row(change.new),
-    };
+    return new Incoming(change, this, {
+      key: this.#image(change.key, "key"),
+      old: this.#image(change.old, "old"),
+      new: this.#image(change.new, "new"),
+    });
   }
 
-  #row(text: RowText | null): TextRow | null {
+  #image(text: RowText | null, kind: "key" | "old" | "new"): Image | null {
     if (text === null || text === "") return null;
+    if (this.shape.engine === "postgres") return this.#images.read(text, kind);
     const row = parseRow(text);
-    if (this.shape.engine === "postgres") {
-      for (const name in row) if (!this.#convert.has(name)) throw this.#missing(name);
-      return row as TextRow;
-    }
     const converted: TextRow = {};
     for (const name in row) {
       if (!this.#convert.has(name)) throw this.#missing(name);
       const convert = this.#convert.get(name) as Convert;
       converted[this.#localName(name)] = convert(row[name] as Value);
     }
-    return converted;
+    return this.#images.of(converted);
   }
 
   #localName(name: string): string {
