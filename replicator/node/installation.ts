@@ -101,7 +101,7 @@ export interface Installation {
   /** Settings, privileges, versions: what `doctor` shows. */
   examine(): Promise<readonly Finding[]>;
   status(): Promise<NodeStatus>;
-  /** What was captured since the first call of this. */
+  /** What was captured, from what no neighbour had acknowledged at the first call on. */
   captured(): Promise<CapturedCounts>;
   /** Puts it into the neighbours' rows, for those who read them by SQL. Writes only what differs; waits for no packet that is being applied. */
   notePeers(notes: readonly PeerNote[]): Promise<void>;

@@ -65,7 +65,7 @@ export const METRICS = {
   changesCaptured: {
     name: "tombolo_changes_captured_total",
     type: "counter",
-    help: "Changes that applications made at the node, as its log holds them since this process opened it (op: insert, update, delete, truncate). A change of the key is a delete and an insert; what was applied from other nodes is not counted. Brought up to date every few seconds.",
+    help: "Changes that applications made at the node, by operation (insert, update, delete, truncate); begins with those that no neighbour had acknowledged when this process opened the node. A change of the key is a delete and an insert; what was applied from other nodes is not counted. Brought up to date every few seconds.",
     labels: ["node", "op"],
   },
   changesApplied: {

@@ -10,11 +10,14 @@ const COUNT = `
                      and c.origin is null and c.target is null
                    group by c.op) as counted)::text as changes`;
 
+/** A snapshot that shows nothing. */
+const EVERYTHING = "1:1:";
+
 const OPS = { I: "insert", U: "update", D: "delete", T: "truncate" } as const;
 
 /**
- * What was captured here since the first look. Every entry of the log is looked at once: counting must come before a purge takes it
- * away, and costs the writers nothing.
+ * What was captured here, from what no neighbour had acknowledged at the first look on. Every entry of the log is looked at once:
+ * counting must come before a purge takes it away, and costs the writers nothing.
  */
 export class CaptureCounts {
   readonly #pool: pg.Pool;
@@ -34,15 +37,19 @@ export class CaptureCounts {
   }
 
   async #count(): Promise<CapturedCounts> {
-    if (this.#snapshot === undefined) {
-      const { rows } = await this.#pool.query<{ snapshot: string }>("select pg_current_snapshot()::text as snapshot");
-      this.#snapshot = rows[0]?.snapshot;
-    } else {
-      const { rows } = await this.#pool.query<{ snapshot: string; changes: string | null }>(COUNT, [this.#snapshot]);
-      this.#snapshot = rows[0]?.snapshot ?? this.#snapshot;
-      const changes = JSON.parse(rows[0]?.changes ?? "{}") as { [op: string]: number };
-      for (const [op, name] of Object.entries(OPS)) this.#counts[name] += changes[op] ?? 0;
-    }
+    const from = this.#snapshot ?? (await this.#acknowledgedByOne());
+    const { rows } = await this.#pool.query<{ snapshot: string; changes: string | null }>(COUNT, [from]);
+    this.#snapshot = rows[0]?.snapshot ?? from;
+    const changes = JSON.parse(rows[0]?.changes ?? "{}") as { [op: string]: number };
+    for (const [op, name] of Object.entries(OPS)) this.#counts[name] += changes[op] ?? 0;
     return { ...this.#counts };
+  }
+
+  async #acknowledgedByOne(): Promise<string> {
+    const { rows } = await this.#pool.query<{ snapshot: string }>(
+      `select t.snapshot::text as snapshot from tombolo.tick t
+        where t.position = (select max(sent.position::bigint) from tombolo.peer p, jsonb_each_text(p.sent) as sent (channel, position))`,
+    );
+    return rows[0]?.snapshot ?? EVERYTHING;
   }
 }

@@ -1,14 +1,14 @@
 import type { CapturedCounts } from "../installation.ts";
 import { isInstalled } from "./captured-tables.ts";
-import type { DatabaseFile } from "./connection.ts";
+import type { Connection, DatabaseFile } from "./connection.ts";
 import { prepared } from "./rows.ts";
 import { newestEntry } from "./tick.ts";
 
 const OPS = { I: "insert", U: "update", D: "delete" } as const;
 
 /**
- * What was captured here since the first look. Every entry of the log is looked at once: counting must come before a purge takes it
- * away, and costs the writers nothing.
+ * What was captured here, from what no neighbour had acknowledged at the first look on. Every entry of the log is looked at once:
+ * counting must come before a purge takes it away, and costs the writers nothing.
  */
 export class CaptureCounts {
   readonly #file: DatabaseFile;
@@ -24,7 +24,8 @@ export class CaptureCounts {
     this.#file.read((connection) => {
       if (!isInstalled(connection)) return;
       const newest = newestEntry(connection);
-      if (this.#upTo !== undefined && newest > this.#upTo) {
+      this.#upTo ??= acknowledgedByOne(connection);
+      if (newest > this.#upTo) {
         const rows = prepared(
           connection,
           "select op, count(*) from tombolo_change where seq > ? and seq <= ? and origin is null and target is null and op in ('I', 'U', 'D') group by op",
@@ -38,3 +39,6 @@ export class CaptureCounts {
     return { ...this.#counts };
   }
 }
+
+const acknowledgedByOne = (connection: Connection): bigint =>
+  connection.prepare("select coalesce(max(cast(j.value as integer)), 0) from tombolo_peer p, json_each(p.sent) j").pluck().get() as bigint;
