@@ -1,5 +1,5 @@
 import { wantedTables } from "../lifecycle/tree.ts";
-import type { Finding } from "../node/installation.ts";
+import type { Finding, Step } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyNode } from "../topology/topology.ts";
 import { EXIT, type ExitCode, exitCodeOf, worst } from "./exit-codes.ts";
@@ -11,6 +11,8 @@ import type { Verb } from "./verb.ts";
 
 /** Beyond this `newest_wins` compares times that mean little, and a person should know. */
 const CLOCK_TOLERANCE_MS = 1_000;
+/** As many steps are named in a finding. */
+const NAMED_STEPS = 3;
 
 interface Examined {
   readonly config: TopologyNode;
@@ -53,14 +55,23 @@ async function examineNode(topology: Topology, config: TopologyNode, node: Node)
     findings.push({
       severity: "error",
       code: "NOT_APPLIED",
-      message: `the database is not as the topology wants it: ${plural(plan.steps.length, "step")} to do`,
+      message: `the database is not as the topology wants it: ${plural(plan.steps.length, "step")} to do, ${named(plan.steps)}`,
       hint: "Run `tombolo plan` to see them and `tombolo apply` to do them.",
     });
-    // without the tables of an installation there is no more to ask
-    if (plan.steps.some(({ action }) => action === "create")) return findings;
   }
-  const status = await node.installation.status();
+  const status = await node.installation.status().catch((error: unknown) => {
+    // without the tables of an installation there is no more to ask
+    if (plan.steps.length > 0) return null;
+    throw error;
+  });
+  if (status === null) return findings;
   return [...findings, clock(status.identity.clockOffsetMs), ...marked(status.tables)];
+}
+
+/** The first few steps. */
+function named(steps: readonly Step[]): string {
+  const first = steps.slice(0, NAMED_STEPS).map(({ action, object }) => `${action} ${object}`);
+  return first.join(", ") + (steps.length > NAMED_STEPS ? ", …" : "");
 }
 
 function clock(offsetMs: number): Finding {
