@@ -208,10 +208,31 @@ declare
   mark bigint;
   peer_id integer;
   logged boolean;
+  before :hstore.hstore;
+  after :hstore.hstore;
+  old_key :hstore.hstore;
 begin
   if current_setting('tombolo.apply', true) <> '' then
     select id, forwards into peer_id, logged from tombolo.peer where apply_xid = pg_current_xact_id_if_assigned();
     if not logged then
+      return null;
+    end if;
+  end if;
+  -- one row whose key stays, what most statements of an application are: a quarter cheaper than the query below (28 against 39 us)
+  if not nested and not exists (select from new_rows offset 1) then
+    select :hstore.hstore(r) operator(:hstore.-) coalesce(hidden, '{}') into before from old_rows as r;
+    select :hstore.hstore(r) operator(:hstore.-) coalesce(hidden, '{}') into after from new_rows as r;
+    old_key := :hstore.slice(before, keys);
+    if before is null or before operator(:hstore.=) after then
+      return null;
+    end if;
+    if old_key operator(:hstore.=) :hstore.slice(after, keys) then
+      insert into tombolo.change (table_id, op, segment, origin, key, old, new)
+      values (tg_argv[0]::integer, 'U',
+              (select case when listening and current_setting('max_prepared_transactions') = '0' and pg_notify('tombolo', '') is null then null
+                           else segment end from tombolo.log_state), peer_id, old_key,
+              case when whole then before else before operator(:hstore.-) after end,
+              case when whole then after else after operator(:hstore.-) before end);
       return null;
     end if;
   end if;
