@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { setFlagsFromString } from "node:v8";
 import { laterVerbs } from "./cli/later.ts";
 import { runCommandLine } from "./cli/program.ts";
 import { verbs } from "./cli/verbs.ts";
@@ -12,6 +13,10 @@ import { startEmbedded } from "./node/postgres/embedded.ts";
 import { openPostgresNode } from "./node/postgres/open.ts";
 import { openSqliteNode } from "./node/sqlite/open.ts";
 import { describeError } from "./observability/describe-error.ts";
+
+// The collector lets the heap grow to several times of what is alive before it cleans up; a replicator is to stay small beside the
+// databases. Peak of a 500 k backlog into SQLite 353 -> 208 MB, for 3 to 25 % more processor time.
+setFlagsFromString("--heap-growing-percent=30");
 
 const embedded = new EmbeddedServers(startEmbedded);
 
