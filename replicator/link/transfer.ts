@@ -2,7 +2,7 @@ import { TomboloError } from "../change/error.ts";
 import { type ChannelName, type Epoch, earlier, type NodeName, type Position, START } from "../change/names.ts";
 import type { PacketHeader, Part, Receipt } from "../change/packet.ts";
 import type { Codec } from "../change/packet-compression.ts";
-import { meteredPacket } from "../change/packet-meter.ts";
+import { type CompressionSample, meteredPacket } from "../change/packet-meter.ts";
 import { packet } from "../change/packet-seal.ts";
 import type { TableShape } from "../change/shape.ts";
 import type { Tick } from "../node/change-log.ts";
@@ -54,6 +54,7 @@ export class Transfer {
   #toldSeen: PacketHeader["seen"] = {};
   /** What the target wanted with its last packet was asked of the source since this began, or since the last error. */
   #askedAgain = false;
+  readonly #sample: CompressionSample = { parts: 0, ratio: 1 };
 
   constructor(options: TransferOptions) {
     this.#options = options;
@@ -214,7 +215,7 @@ export class Transfer {
       seen: seenOf(send.tick.seen[flow.target.name], send.channels),
     };
     const oldest = { changedAt: Number.POSITIVE_INFINITY };
-    const metered = meteredPacket(packet({ header, parts: watched(send.parts, oldest) }), codec);
+    const metered = meteredPacket(packet({ header, parts: watched(send.parts, oldest) }), codec, this.#sample);
     const started = now();
     // whatever happens, what is remembered of the target may be out of date now
     this.#state = undefined;

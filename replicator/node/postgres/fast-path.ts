@@ -81,9 +81,10 @@ function parameters(set: ChangeSet, changes: readonly IncomingChange[]): string[
 /** What was made ready for the server while it was still busy with something else. */
 const ready = new WeakMap<ChangeSet, string[] | string>();
 
-/** Makes the values of a set ready to send. */
+/** Makes the values of a set ready to send, and lets go of the images that they were made from: they would be most of what is held. */
 export function makeReady(set: ChangeSet): void {
   ready.set(set, isForCopy(set) ? copyText(set.changes) : parameters(set, set.changes));
+  for (const incoming of set.changes) incoming.forget();
 }
 
 function isForCopy(set: ChangeSet): boolean {

@@ -17,6 +17,8 @@ export interface IncomingChange {
   readonly table: IncomingTable;
   /** What statements are made of: rows as columns and values. */
   readonly images: { readonly key: Image | null; readonly old: Image | null; readonly new: Image | null };
+  /** Lets go of the images; they are read anew when someone wants them. */
+  forget(): void;
   /** The same as objects, for whoever looks at a single row; made anew by every access. */
   readonly key: TextRow;
   readonly old: TextRow | null;
@@ -26,24 +28,37 @@ export interface IncomingChange {
 class Incoming implements IncomingChange {
   readonly change: Change;
   readonly table: IncomingTable;
-  readonly images: IncomingChange["images"];
+  #images: IncomingChange["images"] | undefined;
 
   constructor(change: Change, table: IncomingTable, images: IncomingChange["images"]) {
     this.change = change;
     this.table = table;
-    this.images = images;
+    this.#images = images;
+  }
+
+  get images(): IncomingChange["images"] {
+    return this.#images ?? this.table.images(this.change);
+  }
+
+  forget(): void {
+    this.#images = undefined;
   }
 
   get key(): TextRow {
-    return this.images.key === null ? {} : rowOf(this.images.key);
+    return this.#row("key") ?? {};
   }
 
   get old(): TextRow | null {
-    return this.images.old === null ? null : rowOf(this.images.old);
+    return this.#row("old");
   }
 
   get new(): TextRow | null {
-    return this.images.new === null ? null : rowOf(this.images.new);
+    return this.#row("new");
+  }
+
+  #row(kind: "key" | "old" | "new"): TextRow | null {
+    const image = this.#images === undefined ? this.table.image(this.change[kind], kind) : this.#images[kind];
+    return image === null ? null : rowOf(image);
   }
 }
 
@@ -77,14 +92,14 @@ export class IncomingTable {
 
   /** Throws a TomboloError (`COLUMN_MISSING`, `VALUE_REFUSED`) when a value has no place here; the change is then parked. */
   incoming(change: Change): IncomingChange {
-    return new Incoming(change, this, {
-      key: this.#image(change.key, "key"),
-      old: this.#image(change.old, "old"),
-      new: this.#image(change.new, "new"),
-    });
+    return new Incoming(change, this, this.images(change));
   }
 
-  #image(text: RowText | null, kind: "key" | "old" | "new"): Image | null {
+  images(change: Change): IncomingChange["images"] {
+    return { key: this.image(change.key, "key"), old: this.image(change.old, "old"), new: this.image(change.new, "new") };
+  }
+
+  image(text: RowText | null, kind: "key" | "old" | "new"): Image | null {
     if (text === null || text === "") return null;
     if (this.shape.engine === "postgres") return this.#images.read(text, kind);
     const row = parseRow(text);
