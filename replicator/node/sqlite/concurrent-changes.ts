@@ -4,6 +4,7 @@ import { storedShapes } from "./captured-tables.ts";
 import { microseconds } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { type Image, imageToRow, splitImage } from "./image.ts";
+import { LOG_OF_KEY, logKeys } from "./log-keys.ts";
 import { prepared } from "./rows.ts";
 
 /** An entry of this node's own log, for looking back. */
@@ -23,10 +24,10 @@ export function changesSince(
   connection: Connection,
   look: { readonly tableId: number; readonly key: Image; readonly position: bigint | null; readonly exceptFrom: number },
 ): LogEntry[] {
+  logKeys(connection);
   const rows = prepared(
     connection,
-    `select op, old, new, changed_at from tombolo_change
-      where key = ? and table_id = ? and seq > ? and target is null and (origin is null or origin <> ?) order by seq desc`,
+    `select c.op, c.old, c.new, c.changed_at from ${LOG_OF_KEY} and c.target is null and (c.origin is null or c.origin <> ?) order by k.seq desc`,
   )
     .raw()
     .all(look.key, look.tableId, look.position ?? 0n, look.exceptFrom) as [LogEntry["op"], string | null, string | null, string][];

@@ -13,6 +13,12 @@ const OLDEST_SAFE = [3, 51, 3] as const;
 const BUSY_SLICE_MS = 20;
 const LOCK_PATIENCE_MS = 15_000;
 
+/** Of this connection alone, gone with it: see log-keys.ts. Made outside of a transaction, so that none takes it back. */
+const LOG_KEYS = `
+  create temp table tombolo_log_key (key text, table_id integer, seq integer, primary key (key, table_id, seq)) without rowid;
+  create temp table tombolo_log_indexed (epoch text, indexed integer, begun integer);
+  insert into tombolo_log_indexed values ('', 0, 0)`;
+
 /**
  * One database file, as this process uses it: a connection for writing, which one caller at a time may have, and one for short reads.
  * Both return integers as bigint.
@@ -52,6 +58,7 @@ export class DatabaseFile {
       connection.pragma("synchronous = full");
       connection.pragma("cache_size = -32000");
       connection.pragma("foreign_keys = on");
+      connection.exec(LOG_KEYS);
       return connection;
     } catch (error) {
       throw sqliteError(error, this.node);

@@ -8,6 +8,7 @@ import { ChangeText } from "./change-text.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { groups } from "./groups.ts";
 import { type Image, imageOfBytes, mayBeDamaged } from "./image.ts";
+import { LOG_OF_KEY, logKeys } from "./log-keys.ts";
 import { misfit } from "./misfit.ts";
 import { purgedUpTo } from "./purge.ts";
 import { currentImage, prepared } from "./rows.ts";
@@ -133,7 +134,8 @@ function logRow(connection: Connection, raw: RawRow): LogRow {
 
 /** What the next entry of the key found; without one, what is there now. */
 function stateAfter(connection: Connection, reading: Reading, entry: LogRow, end: bigint): Image | null {
-  const sql = "select op, old, seq from tombolo_change where key = ? and table_id = ? and seq > ? and target is null order by seq limit 1";
+  logKeys(connection);
+  const sql = `select c.op, c.old, c.seq from ${LOG_OF_KEY} and c.target is null order by k.seq limit 1`;
   const next = prepared(connection, sql).raw().get(entry.key, entry.tableId, end) as [string, string | null, bigint] | undefined;
   if (next !== undefined) {
     const [op, old, seq] = next;
