@@ -9,7 +9,7 @@ const BUSY_FOR_MS = 1_000;
 const QUIET_MS = 15;
 const QUIET_FOR_MS = 5_000;
 /** Asleep, capture wakes the watcher by a notification; this poll catches a transaction that was begun before it fell asleep. */
-const ASLEEP_MS = 500;
+const ASLEEP_MS = 1_000;
 
 /** What a look into the log finds. */
 export interface LogState {

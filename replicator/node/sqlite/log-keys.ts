@@ -30,7 +30,7 @@ const STATE = `
 export function logKeys(connection: Connection): void {
   const { epoch, lowest, newest, indexedEpoch, indexed, begun } = prepared(connection, STATE).get() as State;
   // another log in the same file, or all that was there when the index was begun has been purged: then it begins anew, and never grows past that
-  const anew = epoch !== indexedEpoch || newest < indexed || lowest > begun;
+  const anew = epoch !== indexedEpoch || lowest > begun;
   if (!anew && newest === indexed) return;
   if (anew) prepared(connection, "delete from temp.tombolo_log_key").run();
   prepared(
