@@ -93,6 +93,21 @@ describe("metrics", () => {
     expect(text).toContain(`tombolo_last_applied_timestamp_seconds{source="store-1",target="hub"} ${NOW / 1000}`);
   });
 
+  test("lag is by one clock: what the source's is ahead or behind is taken into account", () => {
+    const { observer, lag } = watched();
+    const seconds = (lagSeconds: number): number | undefined => {
+      observer.applied({ ...applied(), lagSeconds });
+      return lag.of("store-1", "hub").seconds(NOW);
+    };
+    lag.measured("store-1", -5_000);
+    expect(seconds(5.25)).toBe(0.25);
+    expect(seconds(3)).toBe(0);
+    lag.measured("store-1", 2_000);
+    expect(seconds(0.5)).toBe(2.5);
+    // its change seems to be made in the future: no more than that is known
+    expect(seconds(0)).toBe(0);
+  });
+
   test("a failing link counts its errors by code and its lag grows in both directions", async () => {
     const { observer, lag, page } = watched();
     observer.caughtUp({ source: hub, target: store, at: NOW - 60_000 });
