@@ -20,10 +20,12 @@ export class Layout {
    */
   values(text: RowText): (string | null)[] | null {
     if (text.includes("\\")) return null;
-    const values: (string | null)[] = [];
+    const quotedNames = this.#quoted;
+    const values = new Array<string | null>(quotedNames.length);
     let at = 1;
-    for (const quoted of this.#quoted) {
-      if (values.length > 0) {
+    for (let place = 0; place < values.length; place++) {
+      const quoted = quotedNames[place] as string;
+      if (place > 0) {
         if (text.charCodeAt(at) !== COMMA) return null;
         at += text.charCodeAt(at + 1) === SPACE ? 2 : 1;
       }
@@ -34,10 +36,10 @@ export class Layout {
         // without escapes, the next quote ends the value
         const end = text.indexOf('"', at + 1);
         if (end < 0) return null;
-        values.push(text.slice(at + 1, end));
+        values[place] = text.slice(at + 1, end);
         at = end + 1;
       } else if (text.startsWith("null", at)) {
-        values.push(null);
+        values[place] = null;
         at += 4;
       } else return null;
     }
@@ -86,7 +88,7 @@ export class ImageReader {
   }
 
   #layout(names: readonly string[]): Layout {
-    const id = names.join("\0");
+    const id = JSON.stringify(names);
     let layout = this.#layouts.get(id);
     if (layout === undefined) {
       this.#check(names);

@@ -15,7 +15,7 @@ export type TextRow = { [column: string]: string | null };
 export interface IncomingChange {
   readonly change: Change;
   readonly table: IncomingTable;
-  /** What statements are made of: rows as columns and values. */
+  /** What statements are made of: rows as columns and values. The key of an insert is left out: its row holds it. */
   readonly images: { readonly key: Image | null; readonly old: Image | null; readonly new: Image | null };
   /** Lets go of the images; they are read anew when someone wants them. */
   forget(): void;
@@ -57,7 +57,7 @@ class Incoming implements IncomingChange {
   }
 
   #row(kind: "key" | "old" | "new"): TextRow | null {
-    const image = this.#images === undefined ? this.table.image(this.change[kind], kind) : this.#images[kind];
+    const image = this.#images === undefined || kind === "key" ? this.table.image(this.change[kind], kind) : this.#images[kind];
     return image === null ? null : rowOf(image);
   }
 }
@@ -96,7 +96,11 @@ export class IncomingTable {
   }
 
   images(change: Change): IncomingChange["images"] {
-    return { key: this.image(change.key, "key"), old: this.image(change.old, "old"), new: this.image(change.new, "new") };
+    return {
+      key: change.op === "I" ? null : this.image(change.key, "key"),
+      old: this.image(change.old, "old"),
+      new: this.image(change.new, "new"),
+    };
   }
 
   image(text: RowText | null, kind: "key" | "old" | "new"): Image | null {
