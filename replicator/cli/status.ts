@@ -32,7 +32,19 @@ export function printStatus(report: StatusReport, out: Output): void {
   const nodeHead = ["NODE", "DATABASE", "STATE", "LOG", "CONFLICTS OPEN", "PARKED", "DRIFT"];
   for (const line of table(nodeHead, report.nodes.map(nodeRow))) out.line(line);
   out.line();
-  const linkHead = ["LINK", "STATE", "DIRECTION", "PENDING", "LAG", "SENT", "ACKNOWLEDGED", "LAST IN", "LAST OUT", "PARKED"];
+  const linkHead = [
+    "LINK",
+    "STATE",
+    "DIRECTION",
+    "PENDING",
+    "LAG",
+    "SENT",
+    "ACKNOWLEDGED",
+    "LAST IN",
+    "LAST OUT",
+    "CONFLICTS OPEN",
+    "PARKED",
+  ];
   for (const line of table(linkHead, report.links.flatMap(linkRows))) out.line(line);
   const remarks = [...report.nodes.flatMap(nodeRemarks), ...report.links.flatMap(linkRemarks)];
   if (remarks.length > 0) out.line();
@@ -62,10 +74,10 @@ function linkRows(link: LinkReport): readonly (readonly string[])[] {
     shown(packets_sent),
     shown(packets_acknowledged),
   ];
-  const ends = [link.last_in ?? "never", link.last_out ?? "never", shown(link.parked_changes)];
+  const ends = [link.last_in ?? "never", link.last_out ?? "never", shown(link.conflicts_open), shown(link.parked_changes)];
   return [
     [`${link.parent}/${link.child}`, link.state, ...row("up", link.up), ...ends],
-    ["", "", ...row("down", link.down), "", "", ""],
+    ["", "", ...row("down", link.down), "", "", "", ""],
   ];
 }
 

@@ -65,6 +65,8 @@ export interface PeerStatus {
   readonly pendingChanges: number;
   readonly oldestPendingAt: number | null;
   readonly parkedChanges: number;
+  /** Conflicts about changes of this child that wait for a person; 0 for a parent, which keeps them itself. */
+  readonly openConflicts: number;
   readonly clockOffsetMs: number | null;
 }
 

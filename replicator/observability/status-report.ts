@@ -41,6 +41,8 @@ export interface LinkReport {
   readonly last_out: string | null;
   readonly up: DirectionReport;
   readonly down: DirectionReport;
+  /** Conflicts about the child's changes that wait for a person, in the parent. */
+  readonly conflicts_open: number | null;
   readonly parked_changes: number | null;
 }
 
@@ -92,6 +94,7 @@ export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeN
         last_out: below?.lastSyncOut ?? null,
         up: direction(below, above, at),
         down: direction(above, below, at),
+        conflicts_open: above?.openConflicts ?? null,
         parked_changes: above === null && below === null ? null : (above?.parkedChanges ?? 0) + (below?.parkedChanges ?? 0),
       };
     }),

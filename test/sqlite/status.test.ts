@@ -70,7 +70,7 @@ test("Postgres: pending is what the neighbour has not acknowledged and is for it
     await node.installation.captured();
     const first = await node.log.tick();
     await node.log.acknowledge(edge, [CHANNEL], first.position, packetNumber(1));
-    expect(await of()).toMatchObject({ pendingChanges: 0, oldestPendingAt: null });
+    expect(await of()).toMatchObject({ pendingChanges: 0, oldestPendingAt: null, openConflicts: 0, parkedChanges: 0 });
     const since = Date.now();
     await write("insert into t values (1, 'a'), (2, 'b')");
     await write("update t set v = 'c' where id = 1");

@@ -33,7 +33,8 @@ const SELECT = `
                'sentPacket', p.sent_packet_no::text, 'receivedPacket', p.received_packet_no::text,
                'lastSyncIn', to_char(p.last_sync_in, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'lastSyncOut', to_char(p.last_sync_out, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
                'pendingChanges', pending.changes, 'oldestPendingAt', pending.oldest, 'clockOffsetMs', p.clock_offset_ms,
-               'parkedChanges', (select count(*) from tombolo.parked_change c where c.peer_id = p.id)) order by p.name), '[]')
+               'parkedChanges', (select count(*) from tombolo.parked_change c where c.peer_id = p.id),
+               'openConflicts', (select count(*) from tombolo.conflict_history h where h.status = 'open' and h.child_node = p.name)) order by p.name), '[]')
         from tombolo.peer p
         left join lateral (
           select count(*) as changes, round(extract(epoch from min(changed_at)) * 1e6)::bigint as oldest

@@ -56,12 +56,15 @@ interface PeerRow {
   readonly last_sync_out: string | null;
   readonly clock_offset_ms: bigint | null;
   readonly parked: bigint;
+  readonly open_conflicts: bigint;
 }
 
 function peers(connection: Connection): PeerStatus[] {
   const rows = connection
     .prepare(
-      "select p.*, (select count(*) from tombolo_parked_change c where c.peer_id = p.id) as parked from tombolo_peer p order by p.name",
+      `select p.*, (select count(*) from tombolo_parked_change c where c.peer_id = p.id) as parked,
+              (select count(*) from tombolo_conflict_history h where h.status = 'open' and h.child_node = p.name) as open_conflicts
+         from tombolo_peer p order by p.name`,
     )
     .all() as PeerRow[];
   return rows.map((row) => {
@@ -78,6 +81,7 @@ function peers(connection: Connection): PeerStatus[] {
       pendingChanges: pending.changes,
       oldestPendingAt: pending.oldest,
       parkedChanges: Number(row.parked),
+      openConflicts: Number(row.open_conflicts),
       clockOffsetMs: row.clock_offset_ms === null ? null : Number(row.clock_offset_ms),
     };
   });
