@@ -64,7 +64,8 @@ In a **key**, write values as Postgres prints them: a key that comes back in ano
 - Blanks beyond the length of a \`varchar(n)\`, a \`name\` over 63 bytes: Postgres would cut them without an error.
 - U+0000 and broken Unicode in TEXT: Postgres text cannot hold them. Unicode is never normalised: é as one and as two code points stay what they are.
 - INTEGER 2 for a boolean; BLOB for anything but \`bytea\`; TEXT for \`bytea\`.
-- \`-0\` in a SQLite column of real or numeric affinity: SQLite keeps whole numbers as integers there and drops the sign.
+- \`-0\` in a SQLite column of real or numeric affinity: SQLite keeps whole numbers as integers there and drops the sign. Where a column without
+  a type holds a \`-0.0\`, SQLite's own functions print it as \`0.0\`, and so it leaves SQLite as 0.
 
 ## Limits
 

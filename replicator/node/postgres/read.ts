@@ -7,9 +7,12 @@ import { textArray } from "./array-literal.ts";
 import { parseSnapshot, type Snapshot, windowBetween } from "./snapshot-text.ts";
 
 /** A window that holds about this many changes or fewer is read by one prepared statement; a larger one through a cursor. */
-const SMALL_WINDOW = 200;
-/** Rows fetched at once from a cursor: the first fetch, and the most. Between, the size follows the rows' own size. */
-const FIRST_FETCH = 200;
+const SMALL_WINDOW = 50;
+/**
+ * Rows fetched at once from a cursor: the first fetch, and the most. Between, the size follows the rows' own size, which is not known
+ * before the first: values of 1 MB would fill the memory.
+ */
+const FIRST_FETCH = 20;
 const LARGEST_FETCH = 2000;
 const FETCH_BYTES = 2 * 1024 * 1024;
 
@@ -130,7 +133,7 @@ async function* readLarge(pool: pg.Pool, text: string, values: unknown[], reques
         group.push(change);
         bytes += size;
       }
-      fetch = Math.max(10, Math.min(LARGEST_FETCH, fetch * 2, Math.floor((FETCH_BYTES * rows.length) / fetched)));
+      fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 2, Math.floor((FETCH_BYTES * rows.length) / fetched)));
     }
     if (group.length > 0) yield group;
   } catch (error) {
