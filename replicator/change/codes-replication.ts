@@ -8,6 +8,12 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
   ["COLUMN_MISSING", "operator", "A change names a column that the table here does not have.", "Add it here, or drop it at the sender."],
   ["CONSTRAINT_VIOLATION", "parked", "A constraint refuses the row.", "Correct the row where it was written, or the constraint."],
   ["FILL_FINISHED", "notice", "Tables were filled from the parent.", "–"],
+  [
+    "FILL_KEEPS_DELETED",
+    "notice",
+    "The log no longer tells which rows the parent deleted before a fill; the child may keep some.",
+    "Compare the table on both sides.",
+  ],
   ["FILL_STARTED", "notice", "Tables are being filled from the parent.", "–"],
   ["FOREIGN_KEY_VIOLATION", "parked", "The row refers to one that is not here.", "Bring that row; this one is tried again by itself."],
   ["NOT_NULL_VIOLATION", "parked", "A column that must not be NULL would be.", "Give the column a default, or correct the row."],

@@ -23,7 +23,7 @@ export interface LinkOptions {
 }
 
 /** How long a link without news waits before it looks around all the same (pauses, parked changes, another process). */
-const IDLE_ROUND_MS = 1_000;
+const IDLE_ROUND_MS = 3_000;
 /** Clocks are measured again, and a node's identity is checked, this often. */
 const IDENTITY_MS = 30_000;
 /** Another process on the same link shows as one of these; reading the state anew settles it, unless it is really so. */

@@ -44,7 +44,7 @@ export class Transfer {
   readonly #options: TransferOptions;
   #state: PeerState | undefined;
   #stateReadAt = 0;
-  #acknowledged: Position = START;
+  #acknowledged: { readonly position: Position; readonly number: bigint } = { position: START, number: 0n };
   #acknowledgedAt = 0;
   #knownEmptyTo: Position = START;
   #advancedAt = 0;
@@ -223,7 +223,7 @@ export class Transfer {
     this.#toldSeen = { ...this.#toldSeen, ...header.seen };
     const { raw, compressed } = await metered.sizes();
     const seconds = (now() - started) / 1000;
-    const lagSeconds = Number.isFinite(oldest.changedAt) ? Math.max(0, (now() - oldest.changedAt / 1000) / 1000) : null;
+    const lagSeconds = Number.isFinite(oldest.changedAt) ? (now() - oldest.changedAt / 1000) / 1000 : null;
     this.#options.observer.applied(this.#event("changes", receipt, { rawBytes: raw, compressedBytes: compressed, seconds, lagSeconds }));
     if (!receipt.duplicate) this.#state = advancedState(state, header, receipt);
     if (receipt.wanted.length > 0) await flow.source.log.refresh(flow.target.name, receipt.wanted);
@@ -306,9 +306,9 @@ export class Transfer {
     const names = flow.groups.flatMap((channels) => channels.map(({ name }) => name));
     // a node whose neighbour reads nothing from it still has its log purged
     const durable = names.reduce<Position>((lowest, name) => earlier(lowest, state.channels.get(name)?.position ?? START), tick.position);
-    if (durable === this.#acknowledged) return;
+    if (durable === this.#acknowledged.position && state.number === this.#acknowledged.number) return;
     this.#acknowledgedAt = now();
-    this.#acknowledged = durable;
+    this.#acknowledged = { position: durable, number: state.number };
     await flow.source.log.acknowledge(flow.target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number);
   }
 }
