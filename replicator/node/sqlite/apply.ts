@@ -26,7 +26,7 @@ import { newestEntry } from "./tick.ts";
 import { Unjudged } from "./unjudged.ts";
 
 /** Of a packet, this much is read before the write lock is taken: nearly every packet is applied without waiting inside its transaction. */
-const READ_FIRST_BYTES = 16 << 20;
+const READ_FIRST_BYTES = 4 << 20;
 
 /** The receiving side of a SQLite node. */
 export class SqliteTarget implements Target {

@@ -56,7 +56,7 @@ export class DatabaseFile {
       connection.defaultSafeIntegers();
       // the application's commits reach the disk with ours (hazards C14); its own setting does not matter
       connection.pragma("synchronous = full");
-      connection.pragma("cache_size = -32000");
+      connection.pragma("cache_size = -8000");
       connection.pragma("foreign_keys = on");
       connection.exec(LOG_KEYS);
       return connection;
