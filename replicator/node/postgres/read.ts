@@ -112,7 +112,7 @@ function* groups(
 async function* readLarge(pool: pg.Pool, text: string, values: unknown[], request: WindowRequest): AsyncGenerator<readonly Change[]> {
   const client = await pool.connect();
   const cursor = client.query(new Cursor<RawChange>(text, values, { rowMode: "array" }));
-  let failed: Error | undefined;
+  let exhausted = false;
   try {
     let group: Change[] = [];
     let bytes = 0;
@@ -135,13 +135,11 @@ async function* readLarge(pool: pg.Pool, text: string, values: unknown[], reques
       }
       fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 2, Math.floor((FETCH_BYTES * rows.length) / fetched)));
     }
+    exhausted = true;
     if (group.length > 0) yield group;
-  } catch (error) {
-    failed = error as Error;
-    throw error;
   } finally {
-    await cursor.close().catch(() => undefined);
-    client.release(failed);
+    // a cursor that is left before its end is closed with its connection: closing it alone waits for ever once the server is gone
+    client.release(!exhausted);
   }
 }
 

@@ -139,6 +139,8 @@ class PostgresSnapshot implements TableSnapshot {
   readonly #client: pg.PoolClient;
   readonly #tables: readonly CapturedTable[];
   readonly #hstore: string;
+  /** A cursor is open. */
+  #reading = false;
 
   constructor(options: {
     readonly client: pg.PoolClient;
@@ -157,6 +159,7 @@ class PostgresSnapshot implements TableSnapshot {
     for (const table of inReferenceOrder(this.#tables)) {
       const index = this.#tables.indexOf(table);
       const columns = table.columns.map((column) => ident(column.name)).join(", ");
+      this.#reading = true;
       const cursor = this.#client.query(
         new Cursor<[string, string]>(
           `select ${this.#hstore}.hstore_to_json(${this.#hstore}.slice(h, $1::text[]))::text, ${this.#hstore}.hstore_to_json(h)::text
@@ -184,16 +187,19 @@ class PostgresSnapshot implements TableSnapshot {
         }
         fetch = Math.max(10, Math.min(2000, Math.floor((maxBytes * rows.length) / (2 * fetched))));
       }
-      await cursor.close();
+      this.#reading = false;
       if (group.length > 0) yield group;
     }
   }
 
   async close(): Promise<void> {
-    let failed: Error | undefined;
-    await this.#client.query("rollback").catch((error: Error) => {
-      failed = error;
-    });
-    this.#client.release(failed);
+    // what is asked of a connection waits behind a cursor that was left before its end
+    let broken = this.#reading;
+    if (!broken) {
+      await this.#client.query("rollback").catch(() => {
+        broken = true;
+      });
+    }
+    this.#client.release(broken);
   }
 }
