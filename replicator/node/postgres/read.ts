@@ -133,7 +133,7 @@ async function* readLarge(pool: pg.Pool, text: string, values: unknown[], reques
         group.push(change);
         bytes += size;
       }
-      fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 2, Math.floor((FETCH_BYTES * rows.length) / fetched)));
+      fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 4, Math.floor((FETCH_BYTES * rows.length) / fetched)));
     }
     exhausted = true;
     if (group.length > 0) yield group;
