@@ -13,6 +13,7 @@ import {
 import type { Packet, PacketHeader, Receipt } from "../../change/packet.ts";
 import { readAhead } from "../../change/read-ahead.ts";
 import type { TableShape } from "../../change/shape.ts";
+import { guard } from "../exactly-once.ts";
 import { advanced, type StoredProgress, started } from "../progress.ts";
 import type { ApplyContext, Target } from "../target.ts";
 import { applyPart, prepareParts } from "./apply-part.ts";
@@ -87,7 +88,7 @@ export class PostgresTarget implements Target {
     const tables = await this.#guarded(() => this.#incomingTables(header, context));
     return transaction(this.#pool, async (client) => {
       const peer = await this.#beginApply(client, header.source, context);
-      const repeated = await guard(peer, packet);
+      const repeated = await guard(peer, packet, packet.parts);
       if (repeated !== null) return repeated;
       const session = await this.#session(client, peer, header, context, tables);
       for await (const part of readAhead(prepareParts(tables, packet.parts))) await applyPart(session, part);
@@ -192,35 +193,6 @@ async function lockPeer(client: pg.ClientBase, name: NodeName): Promise<LockedPe
   };
 }
 
-/** Exactly once: null for the packet that comes next, the stored receipt for the one applied last; throws for any other. */
-async function guard(peer: LockedPeer, packet: Packet): Promise<Receipt | null> {
-  const { header } = packet;
-  if (peer.epoch !== null && peer.epoch !== header.epoch) {
-    throw new TomboloError(`${header.source} is not the node it was: its epoch changed`, {
-      code: "PEER_EPOCH",
-      kind: "operator",
-      hint: `it was restored, cloned or re-created; compare the data, then run \`tombolo nodes resync ${header.source}\``,
-    });
-  }
-  if (header.number === peer.number + 1n && header.previous === peer.digest) return null;
-  if (header.number === peer.number && peer.receipt !== null) {
-    // the digest is known at the end of the packet
-    for await (const part of packet.parts) void part;
-    if (packet.digest() === peer.digest) return { ...readReceipt(peer.receipt), duplicate: true };
-  }
-  if (header.number > peer.number + 1n || header.number < peer.number) {
-    throw new TomboloError(`packet ${header.number} from ${header.source}: expected ${peer.number + 1n}`, {
-      code: "PACKET_GAP",
-      kind: "retry",
-    });
-  }
-  throw new TomboloError(`packet ${header.number} from ${header.source} does not continue what was received before`, {
-    code: "PACKET_FORK",
-    kind: "operator",
-    hint: "one of the two databases was restored or copied; compare them before going on",
-  });
-}
-
 async function finish(session: ApplySession, peer: LockedPeer, packet: Packet): Promise<Receipt> {
   const { header } = packet;
   const { outcome, client } = session;
@@ -275,11 +247,6 @@ function writeReceipt(receipt: Receipt, header: PacketHeader, before: PacketHead
   // of channels that the packet was not about, what an earlier one said still counts
   const seen = Object.fromEntries(Object.entries({ ...before, ...header.seen }).map(([channel, at]) => [channel, at.toString()]));
   return JSON.stringify({ ...receipt, number: receipt.number.toString(), seen } satisfies StoredReceipt);
-}
-
-function readReceipt(stored: string): Receipt {
-  const { seen: _, ...receipt } = JSON.parse(stored) as StoredReceipt;
-  return { ...receipt, number: packetNumber(receipt.number) };
 }
 
 /** The header of the last packet, as far as a retry needs it. */

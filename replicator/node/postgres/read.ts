@@ -3,6 +3,7 @@ import Cursor from "pg-cursor";
 import type { Change, Op } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import type { Position } from "../../change/names.ts";
+import { Grouping, type GroupLimits } from "../grouping.ts";
 import { textArray } from "./array-literal.ts";
 import { parseSnapshot, type Snapshot, windowBetween } from "./snapshot-text.ts";
 
@@ -90,23 +91,13 @@ function changeOf([tableId, op, key, before, after, seconds]: RawChange, tables:
 const bytesOf = (change: Change): number => change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0) + 64;
 
 /** Cuts changes that are at hand into groups. */
-function* groups(
-  changes: readonly Change[],
-  bounds: { readonly maxRows: number; readonly maxBytes: number },
-): Generator<readonly Change[]> {
-  let group: Change[] = [];
-  let bytes = 0;
+function* groups(changes: readonly Change[], limits: GroupLimits): Generator<readonly Change[]> {
+  const grouping = new Grouping(limits);
   for (const change of changes) {
-    const size = bytesOf(change);
-    if (group.length > 0 && (group.length >= bounds.maxRows || bytes + size > bounds.maxBytes)) {
-      yield group;
-      group = [];
-      bytes = 0;
-    }
-    group.push(change);
-    bytes += size;
+    const group = grouping.add(change, bytesOf(change));
+    if (group !== null) yield group;
   }
-  if (group.length > 0) yield group;
+  if (grouping.rest().length > 0) yield grouping.rest();
 }
 
 async function* readLarge(pool: pg.Pool, text: string, values: unknown[], request: WindowRequest): AsyncGenerator<readonly Change[]> {
@@ -114,8 +105,7 @@ async function* readLarge(pool: pg.Pool, text: string, values: unknown[], reques
   const cursor = client.query(new Cursor<RawChange>(text, values, { rowMode: "array" }));
   let exhausted = false;
   try {
-    let group: Change[] = [];
-    let bytes = 0;
+    const grouping = new Grouping(request);
     let fetch = FIRST_FETCH;
     for (;;) {
       const rows = await cursor.read(fetch);
@@ -125,18 +115,13 @@ async function* readLarge(pool: pg.Pool, text: string, values: unknown[], reques
         const change = changeOf(raw, request.tables);
         const size = bytesOf(change);
         fetched += size;
-        if (group.length > 0 && (group.length >= request.maxRows || bytes + size > request.maxBytes)) {
-          yield group;
-          group = [];
-          bytes = 0;
-        }
-        group.push(change);
-        bytes += size;
+        const group = grouping.add(change, size);
+        if (group !== null) yield group;
       }
       fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 4, Math.floor((FETCH_BYTES * rows.length) / fetched)));
     }
     exhausted = true;
-    if (group.length > 0) yield group;
+    if (grouping.rest().length > 0) yield grouping.rest();
   } finally {
     // a cursor that is left before its end is closed with its connection: closing it alone waits for ever once the server is gone
     client.release(!exhausted);

@@ -4,6 +4,7 @@ import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import { type NodeName, type Position, position, type TableName } from "../../change/names.ts";
 import type { Tick } from "../change-log.ts";
+import { Grouping } from "../grouping.ts";
 import type { TableReader, TableSnapshot } from "../table-reader.ts";
 import { textArray } from "./array-literal.ts";
 import { type CapturedTable, type CapturedTables, inReferenceOrder } from "./captured-tables.ts";
@@ -168,8 +169,7 @@ class PostgresSnapshot implements TableSnapshot {
           { rowMode: "array" },
         ),
       );
-      let group: Change[] = [];
-      let bytes = 0;
+      const grouping = new Grouping({ maxRows, maxBytes });
       let fetch = FETCH;
       for (;;) {
         const rows = await cursor.read(fetch);
@@ -177,18 +177,13 @@ class PostgresSnapshot implements TableSnapshot {
         let fetched = 0;
         for (const [key, row] of rows) {
           fetched += row.length;
-          if (group.length > 0 && (group.length >= maxRows || bytes + row.length > maxBytes)) {
-            yield group;
-            group = [];
-            bytes = 0;
-          }
-          group.push({ table: index, op: "I", key, old: null, new: row, changedAt });
-          bytes += row.length;
+          const group = grouping.add({ table: index, op: "I", key, old: null, new: row, changedAt }, row.length);
+          if (group !== null) yield group;
         }
         fetch = Math.max(10, Math.min(2000, Math.floor((maxBytes * rows.length) / (2 * fetched))));
       }
       this.#reading = false;
-      if (group.length > 0) yield group;
+      if (grouping.rest().length > 0) yield grouping.rest();
     }
   }
 

@@ -3,6 +3,7 @@ import { type ChannelName, type NodeName, type Position, packetNumber, type Tabl
 import type { Packet, PacketHeader, Part, Receipt } from "../../change/packet.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { asOfToday } from "../../change/shape-today.ts";
+import { guard } from "../exactly-once.ts";
 import { started } from "../progress.ts";
 import type { ApplyContext, Target } from "../target.ts";
 import { applyPart, type PartTables } from "./apply-part.ts";
@@ -11,8 +12,8 @@ import { type CapturedTable, capturedTables, requireInstalled } from "./captured
 import type { Clock } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { hasDeferredKeys } from "./dangling.ts";
-import { finish, guard, wantToo } from "./exactly-once.ts";
 import { FastPath } from "./fast-path.ts";
+import { finish, wantToo } from "./finish.ts";
 import { parentsFirst } from "./foreign-keys.ts";
 import { IncomingTable } from "./incoming.ts";
 import { JudgedMeanwhile } from "./judged-meanwhile.ts";

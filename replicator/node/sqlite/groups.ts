@@ -1,25 +1,14 @@
 import type { Change } from "../../change/change.ts";
+import { Grouping, type GroupLimits } from "../grouping.ts";
 
-export interface GroupLimits {
-  readonly maxRows: number;
-  readonly maxBytes: number;
-}
+const sizeOf = (change: Change): number => change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0);
 
-export const sizeOf = (change: Change): number => change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0);
-
-/** Cuts changes into groups within the limits; a single change may be larger than `maxBytes`. */
+/** Cuts changes into groups within the limits. */
 export function* groups(changes: Iterable<Change>, limits: GroupLimits): Generator<readonly Change[]> {
-  let group: Change[] = [];
-  let bytes = 0;
+  const grouping = new Grouping(limits);
   for (const change of changes) {
-    const size = sizeOf(change);
-    if (group.length > 0 && (group.length >= limits.maxRows || bytes + size > limits.maxBytes)) {
-      yield group;
-      group = [];
-      bytes = 0;
-    }
-    group.push(change);
-    bytes += size;
+    const group = grouping.add(change, sizeOf(change));
+    if (group !== null) yield group;
   }
-  if (group.length > 0) yield group;
+  if (grouping.rest().length > 0) yield grouping.rest();
 }

@@ -1,39 +1,8 @@
-import { TomboloError } from "../../change/error.ts";
-import { packetNumber } from "../../change/names.ts";
-import type { Packet, Part, Receipt } from "../../change/packet.ts";
+import type { Packet, Receipt } from "../../change/packet.ts";
 import { advanced, started } from "../progress.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { isoTime } from "./clock.ts";
 import { markReceived, type StoredPeer } from "./peers.ts";
-
-/** Exactly once: null for the packet that comes next, the stored receipt for the one applied last; throws for any other. */
-export async function guard(peer: StoredPeer, packet: Packet, rest: AsyncIterable<Part>): Promise<Receipt | null> {
-  const { header } = packet;
-  if (peer.epoch !== null && peer.epoch !== header.epoch) {
-    throw new TomboloError(`${header.source} is not the node it was: its epoch changed`, {
-      code: "PEER_EPOCH",
-      kind: "operator",
-      hint: `it was restored, cloned or re-created; compare the data, then run \`tombolo nodes resync ${header.source}\``,
-    });
-  }
-  if (header.number === peer.number + 1n && header.previous === peer.digest) return null;
-  if (header.number === peer.number && peer.receipt !== null) {
-    // the digest is known at the end of the packet
-    for await (const part of rest) void part;
-    if (packet.digest() === peer.digest) return { ...readReceipt(peer.receipt), duplicate: true };
-  }
-  if (header.number > peer.number + 1n || header.number < peer.number) {
-    throw new TomboloError(`packet ${header.number} from ${header.source}: expected ${peer.number + 1n}`, {
-      code: "PACKET_GAP",
-      kind: "retry",
-    });
-  }
-  throw new TomboloError(`packet ${header.number} from ${header.source} does not continue what was received before`, {
-    code: "PACKET_FORK",
-    kind: "operator",
-    hint: "one of the two databases was restored or copied; compare them before going on",
-  });
-}
 
 export function finish(session: ApplySession, peer: StoredPeer, packet: Packet): Receipt {
   const { header } = packet;
@@ -88,9 +57,4 @@ export function wantToo({ connection, peer, outcome }: ApplySession): void {
     "update tombolo_peer set received_receipt = json_insert(received_receipt, '$.wanted[#]', json(?)) where id = ?",
   );
   for (const row of outcome.wanted) add.run(JSON.stringify(row), peer.id);
-}
-
-function readReceipt(stored: string): Receipt {
-  const receipt = JSON.parse(stored) as Receipt & { number: string };
-  return { ...receipt, number: packetNumber(receipt.number) };
 }
