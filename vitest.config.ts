@@ -3,14 +3,43 @@ import { defineConfig } from "vitest/config";
 
 const globalSetup = "test/helpers/global-setup.ts";
 
+/**
+ * What takes long and says what other tests say, another way: random histories, and whole suites over another capture, another way of travelling or more
+ * engines. `npm run test:long` runs these, `npm test` the others.
+ */
+const LONG = [
+  "test/full-sync/copying.test.ts",
+  "test/hub/histories.test.ts",
+  "test/hub/suites.test.ts",
+  "test/link/deletes.test.ts",
+  "test/link/filter-histories.test.ts",
+  "test/link/permutations.test.ts",
+  "test/link/random-history.test.ts",
+  "test/link/relayed-histories.test.ts",
+  "test/link/relayed.test.ts",
+  "test/medium/histories.test.ts",
+  "test/slot/links.test.ts",
+  "test/slot/stream.test.ts",
+  "test/sqlite/capture-fuzz.test.ts",
+  "test/suites/**/*.test.ts",
+  "test/unit/judge-simulation.test.ts",
+];
+
+/** With processes and servers that are killed: `npm run test:faults`. */
+const FAULTS = ["test/faults/**/*.test.ts"];
+
+const { TOMBOLO_SUITE: suite, TOMBOLO_FAULTS: faults } = process.env;
+const left = suite === "all" ? FAULTS : faults === undefined ? [...FAULTS, ...LONG] : [];
+
 export default defineConfig({
   test: {
-    include: ["test/**/*.test.ts"],
-    // a suite of its own: npm run test:faults
-    exclude: ["node_modules/**", "dist/**", ...(process.env.TOMBOLO_FAULTS === undefined ? ["test/faults/**"] : [])],
+    include: suite === "long" ? LONG : ["test/**/*.test.ts"],
+    exclude: ["node_modules/**", "dist/**", ...(suite === "long" ? [] : left)],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
-    // better-sqlite3 is a native addon: a process of its own per file, as many as the smallest machine that we test on has cores
+    // better-sqlite3 is a native addon: processes, not threads, as many as the smallest machine that we test on has cores. Files share
+    // them, and the modules that are loaded: to load all for each of a hundred files takes longer than many of them run.
     pool: "forks",
+    isolate: false,
     maxWorkers: 2,
     testTimeout: 30_000,
     hookTimeout: 60_000,

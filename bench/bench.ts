@@ -2,11 +2,11 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { TomboloError } from "../replicator/change/error.ts";
-import { Clusters, SETTINGS } from "./clusters.ts";
+import { Clusters } from "./clusters.ts";
 import { type BenchOptions, readOptions, USAGE } from "./options.ts";
 import { FULL, ROUTES, SMOKE } from "./plan.ts";
-import { toJson } from "./report/json.ts";
-import { type Machine, machine } from "./report/machine.ts";
+import { type Facts, toJson } from "./report/json.ts";
+import { machine } from "./report/machine.ts";
 import { Recorder } from "./report/recorder.ts";
 import { drawRowsPerSecond } from "./report/svg.ts";
 import { printGoals, printTable, type Titles } from "./report/table.ts";
@@ -19,6 +19,7 @@ const TITLES: Titles = new Map([
   ...WORKLOADS.map(({ name, title }) => [name, title] as const),
   ["writers", "Cost of capture for those who write (nothing replicates meanwhile)"],
   ["capture", "4 writers; 200 × 1000-row update"],
+  ["fan-out", "One hub to many SQLite nodes"],
 ]);
 
 const say = (line: string): void => void process.stderr.write(`${line}\n`);
@@ -30,11 +31,10 @@ async function bench(options: BenchOptions): Promise<number> {
   process.once("SIGINT", stop).once("SIGTERM", stop);
   const recorder = new Recorder();
   const sizes = options.smoke ? SMOKE : FULL;
-  say("starting two Postgres clusters");
   const clusters = await Clusters.start();
-  let facts: Machine;
+  let facts: Facts;
   try {
-    facts = machine(await clusters.version());
+    facts = { machine: machine(await clusters.version()), rounds: options.rounds, settings: await clusters.settings() };
     await runRounds({ clusters, sizes, options, recorder, say, signal: abort.signal });
   } finally {
     await clusters.stop();
@@ -44,11 +44,13 @@ async function bench(options: BenchOptions): Promise<number> {
   return recorder.failures.length === 0 ? 0 : 1;
 }
 
-function report(recorder: Recorder, options: BenchOptions, facts: Machine): void {
-  const { cores, cpu, node, postgres, sqlite, load_before: load } = facts;
+function report(recorder: Recorder, options: BenchOptions, facts: Facts): void {
+  const { cores, cpu, node, postgres, sqlite, load_before: load } = facts.machine;
   print([
     `${cores} cores, ${cpu}; Node ${node}, Postgres ${postgres}, SQLite ${sqlite}; ${options.rounds} round(s); load before ${load ?? "unknown"}`,
   ]);
+  const absent = [...recorder.absent].map(([name, why]) => `${name} (${why})`);
+  if (absent.length > 0) print([`not installed: ${absent.join(", ")}`]);
   print(printTable(recorder, TITLES));
   if (!options.smoke) print(printGoals(recorder, TITLES));
   print(recorder.failures.length === 0 ? [] : ["", "Failed", ...recorder.failures.map((failure) => `  ${failure}`)]);
@@ -56,7 +58,7 @@ function report(recorder: Recorder, options: BenchOptions, facts: Machine): void
   if (out === null) return;
   mkdirSync(out, { recursive: true });
   const svg = drawRowsPerSecond(recorder, TITLES);
-  writeFileSync(join(out, "latest.json"), toJson(recorder, { machine: facts, rounds: options.rounds, settings: SETTINGS }));
+  writeFileSync(join(out, "latest.json"), toJson(recorder, facts));
   if (svg !== null) writeFileSync(join(out, "rows-per-second.svg"), svg);
   print(["", `written: ${["latest.json", ...(svg === null ? [] : ["rows-per-second.svg"])].join(", ")}`]);
 }

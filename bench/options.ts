@@ -1,13 +1,17 @@
 import { parseArgs } from "node:util";
 import { TomboloError } from "../replicator/change/error.ts";
-import { ROUTES, SYSTEMS } from "./plan.ts";
+import { ASIDE, ROUTES, SYSTEMS } from "./plan.ts";
 import { WORKLOADS } from "./workloads/all.ts";
+
+const ROUTE_NAMES = [...ROUTES.map(({ name }) => name), ...Object.keys(ASIDE)];
+const WORKLOAD_NAMES = [...WORKLOADS.map(({ name }) => name), ...Object.values(ASIDE)];
 
 export const USAGE = `npm run bench -- [--smoke] [--only NAME,NAME] [--rounds N] [--out DIRECTORY]
 
   --smoke   tiny sizes, one round, no judgement: does every system and every workload work? Under 90 s.
-  --only    systems (${SYSTEMS.join(", ")}), routes (${ROUTES.map(({ name }) => name).join(", ")}, writers)
-            and workloads (${WORKLOADS.map(({ name }) => name).join(", ")}); of each kind that is not named, all.
+  --only    systems (${SYSTEMS.join(", ")}), routes (${ROUTE_NAMES.join(", ")})
+            and workloads (${WORKLOAD_NAMES.join(", ")});
+            of each kind that is not named, all.
   --rounds  how often everything is repeated, systems in turn (3)
   --out     where latest.json and rows-per-second.svg go (bench/results); a smoke test and a partial run write nothing without it
 `;
@@ -36,8 +40,8 @@ export function readOptions(args: readonly string[]): BenchOptions {
   });
   const known = {
     system: new Set<string>(SYSTEMS),
-    route: new Set<string>([...ROUTES.map(({ name }) => name), "writers"]),
-    workload: new Set<string>(WORKLOADS.map(({ name }) => name)),
+    route: new Set<string>(ROUTE_NAMES),
+    workload: new Set<string>(WORKLOAD_NAMES),
   };
   const named = values.only.flatMap((list) => list.split(",")).filter((name) => name !== "");
   for (const name of named) {

@@ -4,13 +4,20 @@ export interface Figure {
   readonly title: string;
   readonly better: "higher" | "lower";
   readonly print: (value: number) => string;
+  /** Over the column, for what a result cost: those stand side by side. */
+  readonly column?: string;
 }
 
 const whole = (value: number): string => Math.round(value).toLocaleString("en");
 const fixed = (digits: number, unit: string) => (value: number) => `${value.toFixed(digits)}${unit}`;
+const bytes = (value: number): string => `${value < 100 ? value.toFixed(1) : whole(value)} B`;
 const megabytes = (value: number): string => `${Math.round(value / 1024 / 1024)} MiB`;
 
 const figure = (name: string, title: string, better: Figure["better"], print: Figure["print"]): Figure => ({ name, title, better, print });
+const cost = (name: string, title: string, column: string, print: Figure["print"]): Figure => ({
+  ...figure(name, title, "lower", print),
+  column,
+});
 
 export const FIGURES: readonly Figure[] = [
   figure("rows_per_second", "rows/s until both are equal", "higher", whole),
@@ -22,14 +29,29 @@ export const FIGURES: readonly Figure[] = [
   figure("lag_p99_ms", "lag p99", "lower", fixed(1, " ms")),
   figure("floor_p50_ms", "floor of the sampling, p50", "lower", fixed(1, " ms")),
   figure("floor_p99_ms", "floor of the sampling, p99", "lower", fixed(1, " ms")),
+  figure("commit_p50_ms", "a writer's transaction, p50", "lower", fixed(1, " ms")),
+  figure("commit_p99_ms", "a writer's transaction, p99", "lower", fixed(1, " ms")),
+  figure("commit_max_ms", "a writer's transaction, the longest", "lower", fixed(1, " ms")),
+  figure("log_peak_bytes", "the change log at its largest", "lower", megabytes),
+  figure("log_late_to_early", "the log's peak late to before", "lower", fixed(2, "")),
   figure("bulk_update_seconds", "bulk update", "lower", fixed(2, " s")),
   figure("drain_seconds", "time to drain", "lower", fixed(1, " s")),
-  figure("peak_rss_bytes", "replicator's peak memory", "lower", megabytes),
-  figure("cpu_seconds", "replicator's processor time", "lower", fixed(2, " s")),
-  figure("backends_cpu_seconds", "its server processes' time", "lower", fixed(2, " s")),
+  figure("one_equal_seconds", "one node, until equal", "lower", fixed(2, " s")),
+  figure("all_equal_seconds", "all nodes, until all are equal", "lower", fixed(2, " s")),
+  figure("deliveries_per_second", "rows/s delivered to all nodes together", "higher", whole),
+  figure("first_node_cpu_seconds", "processor time with one node, servers too", "lower", fixed(2, " s")),
+  figure("extra_node_cpu_seconds", "the same per further node", "lower", fixed(3, " s")),
+  figure("extra_node_to_first", "a further node to the first", "lower", fixed(2, "")),
+  figure("log_reads_per_change", "times the hub reads a change", "lower", fixed(2, "")),
   figure("idle_cpu_percent", "replicator, of one core", "lower", fixed(2, " %")),
   figure("idle_backends_cpu_percent", "its server processes", "lower", fixed(2, " %")),
   figure("idle_written_bytes", "written to disk", "lower", (value) => `${whole(value)} B`),
+  cost("peak_rss_bytes", "replicator's peak memory", "memory", megabytes),
+  cost("cpu_seconds", "replicator's processor time", "processor", fixed(2, " s")),
+  cost("backends_cpu_seconds", "its server processes' time", "servers", fixed(2, " s")),
+  cost("wire_bytes_per_change", "on the wire, per change", "wire/change", bytes),
+  cost("log_bytes_per_change", "growth of the change log, per change", "log/change", bytes),
+  cost("wal_bytes_per_change", "write-ahead log, per change", "WAL/change", bytes),
 ];
 
 export function figureNamed(name: string): Figure {

@@ -15,6 +15,7 @@ export interface Series {
 export class Recorder {
   readonly #series: (Series & { readonly values: Map<number, number> })[] = [];
   readonly #failures: string[] = [];
+  readonly #absent = new Map<string, string>();
 
   add(at: { readonly route: string; readonly workload: string; readonly system: string; readonly round: number }, figures: Figures): void {
     for (const [figure, value] of Object.entries(figures)) {
@@ -29,6 +30,15 @@ export class Recorder {
 
   fail(message: string): void {
     this.#failures.push(message);
+  }
+
+  /** A system that is not installed here, and what is missing. */
+  leaveOut(system: string, why: string): void {
+    this.#absent.set(system, why);
+  }
+
+  get absent(): ReadonlyMap<string, string> {
+    return this.#absent;
   }
 
   get failures(): readonly string[] {

@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import pg from "pg";
-import { type Digest, MARKER_ID, type Store } from "./store.ts";
-
-const PAGE = 20_000;
+import type { Digest, Store } from "./store.ts";
+import { comparable, readList, TABLES, type TableName } from "./tables.ts";
 
 export class PostgresStore implements Store {
   readonly engine = "postgres";
@@ -20,9 +19,9 @@ export class PostgresStore implements Store {
     return new PostgresStore(url, client);
   }
 
-  async marker(): Promise<string | null> {
+  async marker(id: number): Promise<string | null> {
     const text = "select note from bench where id = $1";
-    const { rows } = await this.#client.query<{ note: string }>({ name: "marker", text, values: [MARKER_ID] });
+    const { rows } = await this.#client.query<{ note: string }>({ name: "marker", text, values: [id] });
     return rows[0]?.note ?? null;
   }
 
@@ -32,29 +31,34 @@ export class PostgresStore implements Store {
     return rows.map(([value]) => Number(value));
   }
 
-  async digest(): Promise<Digest> {
+  async digest(name: TableName): Promise<Digest> {
+    const table = TABLES[name];
     const hash = createHash("sha256");
-    const text = `select id::text, customer, amount::text, (extract(epoch from at) * 1000)::bigint::text, note
-                    from bench where id > $1 order by bench.id limit ${PAGE}`;
+    const text = `select ${readList(table, "postgres")} from ${name} where id > $1 order by ${name}.id limit ${table.page}`;
     let rows = 0;
-    for (let last = "-1"; ; ) {
-      const page = await this.#client.query<string[]>({ name: "page", text, values: [last], rowMode: "array" });
-      for (const row of page.rows) hash.update(`${row.join("\u001f")}\n`);
+    for (let last = "-10"; ; ) {
+      const page = await this.#client.query<string[]>({ name: `page of ${name}`, text, values: [last], rowMode: "array" });
+      for (const row of page.rows) hash.update(comparable(table, "postgres", row));
       rows += page.rows.length;
       last = page.rows.at(-1)?.[0] ?? last;
-      if (page.rows.length < PAGE) return { rows, sha256: hash.digest("hex") };
+      if (page.rows.length < table.page) return { rows, sha256: hash.digest("hex") };
     }
   }
 
   /** Position in the write-ahead log of the whole server. */
   async written(): Promise<number> {
-    const { rows } = await this.#client.query<{ bytes: string }>("select pg_current_wal_insert_lsn() - '0/0' as bytes");
-    return Number(rows[0]!.bytes);
+    return this.number("select pg_current_wal_insert_lsn() - '0/0'");
   }
 
   /** One-off statements of a system that sets itself up. */
   async run(sql: string): Promise<void> {
     await this.#client.query(sql);
+  }
+
+  /** The one number that a query answers; 0 for none. */
+  async number(sql: string): Promise<number> {
+    const { rows } = await this.#client.query<[string | null]>({ text: sql, rowMode: "array" });
+    return Number(rows[0]?.[0] ?? 0);
   }
 
   /** Server processes of this database, or of a query that answers `pid`s. */

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import Database from "better-sqlite3";
-import { type Digest, MARKER_ID, type Store } from "./store.ts";
+import type { Digest, Store } from "./store.ts";
+import { comparable, readList, TABLES, type TableName } from "./tables.ts";
 
 export class SqliteStore implements Store {
   readonly engine = "sqlite";
@@ -16,30 +17,32 @@ export class SqliteStore implements Store {
     this.#after = this.#database.prepare("select id from bench where id > ? order by id").pluck();
   }
 
-  async marker(): Promise<string | null> {
-    return (this.#marker.get(MARKER_ID) as string | undefined) ?? null;
+  async marker(id: number): Promise<string | null> {
+    return (this.#marker.get(id) as string | undefined) ?? null;
   }
 
   async idsAfter(id: number): Promise<readonly number[]> {
     return this.#after.all(id) as number[];
   }
 
-  async digest(): Promise<Digest> {
+  async digest(name: TableName): Promise<Digest> {
+    const table = TABLES[name];
     const hash = createHash("sha256");
-    const statement = this.#database.prepare("select id, customer, amount, at, note from bench order by id").raw();
+    const statement = this.#database.prepare(`select ${readList(table, "sqlite")} from ${name} order by id`).raw();
     let rows = 0;
-    for (const row of statement.iterate() as IterableIterator<[number, string, string, string, string]>) {
-      const [id, customer, amount, at, note] = row;
-      hash.update(`${[id, customer, amount, milliseconds(at), note].join("\u001f")}\n`);
+    for (const row of statement.iterate() as IterableIterator<unknown[]>) {
+      hash.update(comparable(table, "sqlite", row));
       rows++;
     }
     return { rows, sha256: hash.digest("hex") };
+  }
+
+  /** Pages of tables and indexes whose names match a GLOB pattern. */
+  bytesOf(pattern: string): number {
+    return this.#database.prepare("select coalesce(sum(pgsize), 0) from dbstat where name glob ?").pluck().get(pattern) as number;
   }
 
   async close(): Promise<void> {
     this.#database.close();
   }
 }
-
-/** Of a time as Postgres prints it in UTC, `2026-01-02 03:04:05.678+00`. */
-const milliseconds = (at: string): number => Date.parse(at.replace(/^(\S+) (\S+?)\+00$/, "$1T$2Z"));

@@ -1,11 +1,8 @@
-export type Engine = "postgres" | "sqlite";
+import type { Engine, TableName } from "./tables.ts";
 
-/** The one table of the benchmark; about 80 bytes a row. Row 0 is the marker: it is written last and awaited at the target. */
-export const POSTGRES_TABLE = "create table bench (id bigint primary key, customer text, amount numeric(12,2), at timestamptz, note text)";
-/** Money as text: a decimal would become a binary float in SQLite. */
-export const SQLITE_TABLE = "create table bench (id integer primary key, customer text, amount text, at text, note text)";
-
+/** Rows of the table `bench` that are written last and awaited at the other end: by the writer at the source, and by one at the target. */
 export const MARKER_ID = 0;
+export const MARKER_BACK_ID = -1;
 
 export interface Digest {
   readonly rows: number;
@@ -13,15 +10,15 @@ export interface Digest {
   readonly sha256: string;
 }
 
-/** A database with the table `bench`, as an observer sees it: it never writes. */
+/** A database with the benchmark's tables, as an observer sees it: it never writes. */
 export interface Store {
   readonly engine: Engine;
   /** A URL (with its password) or the path of a file. */
   readonly location: string;
-  /** What the marker says; null without one. One look-up by key. */
-  marker(): Promise<string | null>;
-  /** Ids of rows beyond `id`, ascending. */
+  /** What the marker of this id says; null without one. One look-up by key. */
+  marker(id: number): Promise<string | null>;
+  /** Ids of rows of `bench` beyond `id`, ascending. */
   idsAfter(id: number): Promise<readonly number[]>;
-  digest(): Promise<Digest>;
+  digest(table: TableName): Promise<Digest>;
   close(): Promise<void>;
 }

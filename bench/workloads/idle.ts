@@ -10,9 +10,9 @@ export const idle: Workload = {
   name: "idle",
   title: "idle",
   once: true,
+  prepare: async (session) => void (await session.arrival(await session.mark())),
   async run(session: Session): Promise<Figures> {
     const { installed, source, target, sizes } = session;
-    await session.arrival(await session.mark());
     await sleep(sizes.idleSettleSeconds * 1000);
     const processes = () => (installed.pid === null ? [] : [installed.pid]);
     const read = async () => ({

@@ -5,9 +5,9 @@ import type { Figures, Workload } from "./workload.ts";
 export const singles: Workload = {
   name: "singles",
   title: "single-row updates, 4 writers",
+  prepare: (session) => session.ensureRows(session.sizes.table),
   async run(session: Session): Promise<Figures> {
     const { table, singlesSeconds: seconds, writers: clients } = session.sizes;
-    await session.ensureRows(table);
     const { started, finished, transactions } = await session.writer.do({ do: "singles", rows: table, seconds, clients });
     const arrived = await session.arrival(await session.mark());
     await session.assertEqual();

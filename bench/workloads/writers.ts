@@ -21,17 +21,23 @@ export async function writersCost(options: {
     const { writer } = session;
     const { transactions, rowsPerTransaction: rows, table, singlesSeconds: seconds, writers: clients } = sizes;
     await session.load(Math.max(table, transactions * rows));
-    await (session.source as PostgresStore).run("vacuum analyze bench");
+    const source = session.source as PostgresStore;
+    await source.run("vacuum analyze bench");
     const single = await writer.do({ do: "singles", rows: table, seconds, clients });
     await writer.do({ do: "durable", on: false });
     const unflushed = await writer.do({ do: "singles", rows: table, seconds, clients });
     await writer.do({ do: "durable", on: true });
-    await (session.source as PostgresStore).run("checkpoint");
-    const bulk = await writer.do({ do: "update", from: 1, transactions, rows, pass: 3 });
+    await source.run("checkpoint");
+    const logBytes = async () => (await session.installed.logBytes?.()) ?? 0;
+    const before = { log: await logBytes(), wal: await source.written() };
+    const bulk = await writer.do({ do: "bulk", bulk: "update", from: 1, transactions, rows, pass: 3 });
+    const growth = { log: (await logBytes()) - before.log, wal: (await source.written()) - before.wal };
     return {
       writers_tps: perSecond(single),
       unflushed_tps: perSecond(unflushed),
       bulk_update_seconds: (bulk.finished - bulk.started) / 1000,
+      wal_bytes_per_change: growth.wal / bulk.changes,
+      ...(growth.log > 0 ? { log_bytes_per_change: growth.log / bulk.changes } : {}),
     };
   });
 }

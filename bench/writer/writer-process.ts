@@ -13,15 +13,14 @@ let pass = 1000;
 
 async function obey(writer: Writer, order: Order): Promise<Done> {
   const commits: [number, number][] = [];
+  const took: number[] = [];
   const started = now();
   let transactions = 0;
+  let changes = 0;
   switch (order.do) {
-    case "insert":
-    case "update":
+    case "bulk":
       for (; transactions < order.transactions; transactions++) {
-        const from = order.from + transactions * order.rows;
-        if (order.do === "insert") await writer.insert(from, order.rows);
-        else await writer.update(from, order.rows, order.pass);
+        changes += await writer.bulk(order.bulk, order.from + transactions * order.rows, order.rows, order.pass);
       }
       break;
     case "singles": {
@@ -30,6 +29,7 @@ async function obey(writer: Writer, order: Order): Promise<Done> {
       await together(Math.min(order.clients, writer.connections), async (client) => {
         for (; now() < end; transactions++) await writer.updateOne(1 + Math.floor(Math.random() * order.rows), pass, client);
       });
+      changes = transactions;
       break;
     }
     case "paced": {
@@ -39,24 +39,28 @@ async function obey(writer: Writer, order: Order): Promise<Done> {
         for (let i = next++; i < total; i = next++) {
           const wait = started + (i * 1000) / order.rate - now();
           if (wait > 0) await sleep(wait);
+          const sent = now();
           await writer.insertOne(order.from + i, client);
           commits.push([order.from + i, now()]);
+          took.push(now() - sent);
           // the SQLite writer never waits, and messages must get in
           await breathe();
         }
       });
       transactions = total;
+      changes = total;
       break;
     }
     case "durable":
       await writer.durable(order.on);
       break;
     case "mark":
-      await writer.mark(order.token);
+      await writer.mark(order.id, order.token);
       transactions = 1;
+      changes = 1;
       break;
   }
-  return { started, finished: now(), transactions, commits };
+  return { started, finished: now(), transactions, changes, commits, took };
 }
 
 async function together(clients: number, work: (client: number) => Promise<void>): Promise<void> {

@@ -9,6 +9,7 @@ const PROCESS = fileURLToPath(new URL("./writer-process.js", import.meta.url));
 /** Gives orders to a writer process. */
 export class WriterClient {
   readonly #child: ChildProcess;
+  #changes = 0;
 
   private constructor(child: ChildProcess) {
     this.#child = child;
@@ -21,8 +22,15 @@ export class WriterClient {
     return writer;
   }
 
+  /** Rows changed so far. */
+  get changes(): number {
+    return this.#changes;
+  }
+
   async do(order: Order): Promise<Done> {
-    return (await this.#ask(order)) as Done;
+    const done = (await this.#ask(order)) as Done;
+    this.#changes += done.changes;
+    return done;
   }
 
   async stop(): Promise<void> {

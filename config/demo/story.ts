@@ -1,11 +1,12 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { tombolo } from "./child-processes.ts";
 import { compareShops } from "./compare.ts";
+import { makeDrift } from "./drift.ts";
 import { readMetrics, total } from "./metrics-page.ts";
-import { count, excerpt, heading, indent, say, seconds } from "./narrator.ts";
+import { count, heading, indent, say, seconds } from "./narrator.ts";
 import { ADA, CUSTOMERS } from "./shop-data.ts";
 import type { Fields } from "./shop-database.ts";
 import type { Shop } from "./shop-servers.ts";
+import { check, command } from "./typed-command.ts";
 
 const LINKS = [
   ["hub", "store-1"],
@@ -23,8 +24,8 @@ export async function tellStory(shop: Shop, signal: AbortSignal): Promise<void> 
 
   heading("Installing");
   await command(shop, ["validate"]);
-  await command(shop, ["plan"], 14);
-  await command(shop, ["apply", "--yes"], 8);
+  await command(shop, ["plan"], { lines: 14 });
+  await command(shop, ["apply", "--yes"], { lines: 8 });
 
   heading("Replicating");
   say(`$ npx tombolo -c ${shop.topology} run`);
@@ -44,6 +45,7 @@ export async function tellStory(shop: Shop, signal: AbortSignal): Promise<void> 
 
   heading("A conflict on purpose");
   await makeConflict(shop, signal);
+  await makeDrift(shop);
 }
 
 /** The hub and store-1 change one customer's city while nothing runs between them, as when a store is offline. */
@@ -91,6 +93,7 @@ export async function watch(shop: Shop, signal: AbortSignal): Promise<void> {
     indent(
       [
         `npx tombolo -c ${shop.topology} status`,
+        `npx tombolo -c ${shop.topology} reconcile`,
         `curl ${shop.metricsUrl}`,
         `psql '${shop.locations.get("hub")}' -c 'select * from tombolo.conflict_history order by id desc limit 5'`,
         `psql '${shop.locations.get("hub")}' -c "update shop.customers set city = 'Ghent' where id = '${ADA}'"`,
@@ -99,7 +102,6 @@ export async function watch(shop: Shop, signal: AbortSignal): Promise<void> {
       ].join("\n"),
     ),
   );
-  say("Comparing and repairing (reconcile) comes later: this version has no such command yet.\n");
   while (!signal.aborted) {
     shop.assertRunning();
     say(await progress(shop));
@@ -139,19 +141,8 @@ export async function checkStory(shop: Shop, signal: AbortSignal): Promise<void>
   const conflicts = total(samples, "tombolo_conflicts_total");
   check(conflicts >= 1, `${shop.metricsUrl} counts no conflict`);
   say(`The metrics show the lag of all ${LINKS.length} directions and ${count(conflicts, "conflict")}.`);
-  await command(shop, ["status"], 40);
-  say("Comparing and repairing (reconcile) comes later and is no part of this story yet.");
-}
-
-function check(holds: boolean, otherwise: string): void {
-  if (!holds) throw new Error(otherwise);
-}
-
-async function command(shop: Shop, args: readonly string[], lines = 10): Promise<void> {
-  say(`$ npx tombolo -c ${shop.topology} ${args.join(" ")}`);
-  const { status, stdout, stderr } = await tombolo(["-c", shop.topology, ...args], shop.env);
-  if (stdout.trim() !== "") say(indent(excerpt(stdout, lines)));
-  check(status === 0, `tombolo ${args.join(" ")} ended with exit code ${status}\n${excerpt(stderr, 20)}`);
+  await command(shop, ["status"], { lines: 40 });
+  await command(shop, ["reconcile"], { lines: 20 });
 }
 
 /** Asks again and again until there is an answer, while everything that should run does. */

@@ -3,9 +3,41 @@ import type { CodeRow } from "./code-row.ts";
 /** The command line and the process itself. */
 export const COMMAND_CODES: readonly CodeRow[] = [
   ["CONFIRMATION_NEEDED", "usage", "There is no terminal to ask for confirmation on.", "Read `tombolo plan`, then give --yes."],
+  ["CONFLICT_AMBIGUOUS", "usage", "More than one node has a conflict of this number.", "Name the node: NODE/ID, or --node NODE."],
+  [
+    "CONFLICT_COLUMN",
+    "usage",
+    "A decision names a column that does not travel, or is part of the key, or is not there any more.",
+    "Name other columns with --set.",
+  ],
+  [
+    "CONFLICT_DECIDED",
+    "operator",
+    "Someone else has decided the conflict meanwhile.",
+    "Look at it again; decide anew if that is still right.",
+  ],
+  [
+    "CONFLICT_INCOMPLETE",
+    "operator",
+    "The history does not hold the whole of the version that was taken, or of the row that would be made.",
+    "Take another version, or give the missing columns with --set.",
+  ],
+  [
+    "CONFLICT_REFUSED",
+    "operator",
+    "The database refuses the row that was decided, or a value that was given.",
+    "Decide otherwise, or give other values with --set.",
+  ],
+  [
+    "CONFLICT_ROW_CHANGED",
+    "operator",
+    "The row is no longer what the conflict left behind.",
+    "Look at the row as it is now; --force decides all the same.",
+  ],
+  ["CONFLICT_UNKNOWN", "usage", "No node has such a conflict in its history.", "See `tombolo conflicts list`."],
   ["FILE_EXISTS", "usage", "The file to write is already there.", "Give another name with --out."],
   ["FILE_NOT_WRITABLE", "usage", "The file cannot be written.", "Give another place with --out."],
-  ["HTTP_LISTEN", "usage", "Metrics cannot be served on the address.", "Choose a free one in metrics.listen."],
+  ["HTTP_LISTEN", "usage", "Metrics, or the hub, cannot be served on the address.", "Choose a free one in metrics.listen or hub.listen."],
   ["INTERNAL", "fatal", "A mistake in Tombolo.", "Report it with the log."],
   ["LEASE_HELD", "notice", "Another replicator runs this topology; this one waits.", "Nothing, or stop one of them."],
   [
@@ -22,6 +54,7 @@ export const COMMAND_CODES: readonly CodeRow[] = [
   ["NOT_FOUND", "usage", "The metrics server has no such page.", "See the paths in the answer."],
   ["NOT_OPENED", "connect", "A node has not been opened yet.", "Nothing; it is about to be."],
   ["RELOAD_REFUSED", "notice", "The changed topology file was not taken over; the one before stays in force.", "Correct it, or restart."],
+  ["OPTION_INVALID", "usage", "An argument or an option is not written as it should be.", "See the verb's --help."],
   ["REPLICATOR_RUNS", "operator", "A replicator of this topology is running.", "Stop it first, or leave the work to it."],
   ["SERVICE_ENDED", "retry", "A service of the replicator ended by itself; it is started again.", "Report it if it repeats."],
   ["TOO_FEW_DATABASES", "usage", "A topology needs at least two databases.", "Give them with --postgres URL and --sqlite FILE."],

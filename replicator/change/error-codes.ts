@@ -1,16 +1,32 @@
 import type { CodeRow } from "./code-row.ts";
 import { COMMAND_CODES } from "./codes-command.ts";
 import { DATABASE_CODES } from "./codes-database.ts";
+import { EDGE_CODES } from "./codes-edge.ts";
+import { HUB_CODES } from "./codes-hub.ts";
+import { MEDIUM_CODES } from "./codes-medium.ts";
+import { RECONCILE_CODES } from "./codes-reconcile.ts";
 import { REPLICATION_CODES } from "./codes-replication.ts";
+import { SLOT_CODES } from "./codes-slot.ts";
 import { TOPOLOGY_CODES } from "./codes-topology.ts";
 
 /** Every code of the product, by what it is about. `docs/errors.md` is made from it. */
 export const CODE_TABLES: readonly { readonly title: string; readonly rows: readonly CodeRow[] }[] = [
   { title: "Changes on their way", rows: REPLICATION_CODES },
+  { title: "Comparing and repairing", rows: RECONCILE_CODES },
   { title: "Databases and tables", rows: DATABASE_CODES },
+  { title: "Capture from a slot", rows: SLOT_CODES },
+  { title: "The hub's service", rows: HUB_CODES },
+  { title: "Edges", rows: EDGE_CODES },
+  { title: "Changes on files", rows: MEDIUM_CODES },
   { title: "The topology file", rows: TOPOLOGY_CODES },
   { title: "Commands and the process", rows: COMMAND_CODES },
 ];
+
+/** What a code means, in one sentence; null for one that is not ours. */
+export function codeMeaning(code: string): string | null {
+  for (const { rows } of CODE_TABLES) for (const [known, , meaning] of rows) if (known === code) return meaning;
+  return null;
+}
 
 const PREFACE = `# Errors
 

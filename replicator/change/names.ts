@@ -20,12 +20,16 @@ export type Position = Branded<bigint, "Position">;
 /** The number of a packet in one direction between two neighbours; the first is 1, none is skipped. */
 export type PacketNumber = Branded<bigint, "PacketNumber">;
 
+/** The number of a choice of rows that a parent has made for a child (see node/scopes.ts); meaningful only to the parent. */
+export type ScopeNumber = Branded<bigint, "ScopeNumber">;
+
 export const nodeName = (text: string): NodeName => text as NodeName;
 export const channelName = (text: string): ChannelName => text as ChannelName;
 export const tableName = (text: string): TableName => text as TableName;
 export const epoch = (text: string): Epoch => text as Epoch;
 export const position = (value: bigint | string | number): Position => BigInt(value) as Position;
 export const packetNumber = (value: bigint | string | number): PacketNumber => BigInt(value) as PacketNumber;
+export const scopeNumber = (value: bigint | string | number): ScopeNumber => BigInt(value) as ScopeNumber;
 
 /** The position before everything: a reader that has read nothing yet. */
 export const START: Position = 0n as Position;

@@ -9,15 +9,16 @@ import { parsePart } from "./packet-rows.ts";
 import { known, once, openSeal } from "./packet-seal.ts";
 import { headerText, partBytes } from "./packet-text.ts";
 
-/**
- * The packet as bytes, one frame at a time. Consumes the packet's parts. `sizes` grows while it goes.
- * Throws what the parts throw, and `PACKET_TEXT` (operator).
- */
-export async function* encodePacket(
-  packet: Packet,
-  codec: Codec,
-  sizes: PacketSizes = { raw: 0, compressed: 0 },
-): AsyncGenerator<Buffer, void, void> {
+export interface EncodeOptions {
+  /** Grows while it goes. */
+  readonly sizes?: PacketSizes;
+  /** Called when all but the end has been taken: the digest is known, and nobody can apply the packet yet. */
+  readonly beforeEnd?: () => Promise<void>;
+}
+
+/** The packet as bytes, one frame at a time. Consumes the packet's parts. Throws what the parts throw, and `PACKET_TEXT` (operator). */
+export async function* encodePacket(packet: Packet, codec: Codec, options: EncodeOptions = {}): AsyncGenerator<Buffer, void, void> {
+  const { sizes = { raw: 0, compressed: 0 }, beforeEnd } = options;
   const frame = async (kind: FrameKind, raw: Buffer): Promise<Buffer> => {
     const packed = await compress(raw, codec);
     const bytes = frameBytes({ kind, codec: packed.codec, rawLength: raw.length, payload: packed.bytes });
@@ -34,6 +35,7 @@ export async function* encodePacket(
     changes += part.length;
     yield frame("P", partBytes(part));
   }
+  await beforeEnd?.();
   yield frame("E", Buffer.from(JSON.stringify({ parts, changes, digest: packet.digest() } satisfies End)));
 }
 

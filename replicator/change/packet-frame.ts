@@ -1,6 +1,7 @@
 import { crc32 } from "node:zlib";
+import { ByteSource } from "./byte-source.ts";
 import type { Codec } from "./packet-compression.ts";
-import { corrupt, tooLarge, truncated, unknownCodec, unknownProtocol } from "./packet-errors.ts";
+import { corrupt, tooLarge, unknownCodec, unknownProtocol } from "./packet-errors.ts";
 import type { PacketLimits } from "./packet-limits.ts";
 
 /**
@@ -20,6 +21,9 @@ export interface Frame {
   readonly payload: Buffer;
 }
 
+/** The first byte of every packet. */
+export const FIRST_BYTE = 0x54;
+
 const WORD = Buffer.from("TOMBOLO", "latin1");
 export const PREAMBLE = Buffer.concat([WORD, Buffer.of(1)]);
 const HEAD = 14;
@@ -37,21 +41,23 @@ export function frameBytes({ kind, codec, rawLength, payload }: Frame): Buffer {
 
 /** Reads frames from bytes that arrive in any pieces. Holds one frame. Throws `PACKET_*` (operator). */
 export async function* readFrames(bytes: AsyncIterable<Uint8Array>, limits: PacketLimits): AsyncGenerator<Frame> {
-  const source = takeFrom(bytes, limits.compressed);
+  const source = new ByteSource(bytes);
+  const take = limited(source, limits.compressed);
   try {
-    const preamble = await source.take(PREAMBLE.length);
+    const preamble = await take(PREAMBLE.length);
     if (!preamble.subarray(0, WORD.length).equals(WORD)) throw corrupt("It does not begin like a packet.");
     const protocol = preamble.readUInt8(WORD.length);
     if (protocol !== 1) throw unknownProtocol(protocol);
     let raw = 0;
     for (let kind: FrameKind | null = null; kind !== "E"; ) {
-      const head = await source.take(HEAD);
+      const head = await take(HEAD);
       const length = head.readUInt32BE(6);
       const rawLength = head.readUInt32BE(2);
       raw += rawLength;
       if (raw > limits.raw) throw tooLarge(`It takes more than ${limits.raw} bytes.`);
+      if (rawLength > limits.part || length > limits.part) throw tooLarge(`A part takes more than ${limits.part} bytes.`);
       if (rawLength > length * limits.ratio) throw tooLarge(`A part grows more than ${limits.ratio} times.`);
-      const payload = await source.take(length);
+      const payload = await take(length);
       if (crc32(payload, crc32(head.subarray(0, 10))) !== head.readUInt32BE(10)) throw corrupt("A checksum is wrong.");
       const codec = CODECS[head.readUInt8(1)];
       if (codec === undefined) throw unknownCodec(head.readUInt8(1));
@@ -65,44 +71,38 @@ export async function* readFrames(bytes: AsyncIterable<Uint8Array>, limits: Pack
   }
 }
 
+/**
+ * The bytes of one packet out of a source that may hold more, in pieces as they come; nothing of it is checked but its size, and that it begins like a
+ * packet. What is left in the source is what follows it.
+ */
+export async function* packetBytes(source: ByteSource, limits: PacketLimits): AsyncGenerator<Uint8Array> {
+  const take = limited(source, limits.compressed);
+  const preamble = await take(PREAMBLE.length);
+  if (!preamble.subarray(0, WORD.length).equals(WORD)) throw corrupt("It does not begin like a packet.");
+  yield preamble;
+  for (let last = false; !last; ) {
+    const head = await take(HEAD);
+    const length = head.readUInt32BE(6);
+    if (length > limits.part) throw tooLarge(`A part takes more than ${limits.part} bytes.`);
+    yield head;
+    yield await take(length);
+    last = head[0] === END;
+  }
+}
+
+const END = 0x45;
+
 function kindOf(letter: string, before: FrameKind | null): FrameKind {
   if (before === null ? letter === "H" : letter === "P" || letter === "E") return letter as FrameKind;
   throw corrupt("Its frames are out of order.");
 }
 
-/** Exactly so many bytes at a time, out of pieces of any size. */
-function takeFrom(bytes: AsyncIterable<Uint8Array>, limit: number) {
-  const iterator = bytes[Symbol.asyncIterator]();
-  let pieces: Uint8Array[] = [];
-  let held = 0;
+/** Counts what is taken: no more than the limit is ever held or read. */
+function limited(source: ByteSource, limit: number): (length: number) => Promise<Buffer> {
   let taken = 0;
-  let done = false;
-  async function pull(): Promise<boolean> {
-    const next = await iterator.next();
-    if (next.done) done = true;
-    else {
-      pieces.push(next.value);
-      held += next.value.length;
-    }
-    return !done;
-  }
-  return {
-    async take(length: number): Promise<Buffer> {
-      taken += length;
-      if (taken > limit) throw tooLarge(`It is sent in more than ${limit} bytes.`);
-      while (held < length) if (!(await pull())) throw truncated();
-      const all =
-        pieces.length === 1 && pieces[0] ? Buffer.from(pieces[0].buffer, pieces[0].byteOffset, held) : Buffer.concat(pieces, held);
-      pieces = held > length ? [all.subarray(length)] : [];
-      held -= length;
-      return all.subarray(0, length);
-    },
-    async ended(): Promise<boolean> {
-      while (held === 0) if (!(await pull())) return true;
-      return false;
-    },
-    async close(): Promise<void> {
-      if (!done) await iterator.return?.();
-    },
+  return (length) => {
+    taken += length;
+    if (taken > limit) throw tooLarge(`It is sent in more than ${limit} bytes.`);
+    return source.take(length);
   };
 }

@@ -1,5 +1,16 @@
 import { z } from "zod";
-import { channelName, epoch, nodeName, type PacketNumber, type Position, packetNumber, position, tableName } from "./names.ts";
+import {
+  channelName,
+  epoch,
+  nodeName,
+  type PacketNumber,
+  type Position,
+  packetNumber,
+  position,
+  type ScopeNumber,
+  scopeNumber,
+  tableName,
+} from "./names.ts";
 import type { PacketHeader } from "./packet.ts";
 import { badHeader, tooLarge, unknownProtocol } from "./packet-errors.ts";
 import { jsonDepth } from "./packet-rows.ts";
@@ -8,6 +19,7 @@ const MAX = 2n ** 63n - 1n;
 const digits = z.string().refine((text) => /^(0|[1-9]\d{0,18})$/.test(text) && BigInt(text) <= MAX);
 const toPosition = digits.transform((text): Position => position(text));
 const toNumber = digits.transform((text): PacketNumber => packetNumber(text));
+const toScope = digits.transform((text): ScopeNumber => scopeNumber(text));
 const name = z.string().min(1).max(500);
 
 const shape = z.strictObject({
@@ -16,6 +28,7 @@ const shape = z.strictObject({
   engine: z.enum(["postgres", "sqlite"]),
   columns: z.array(z.strictObject({ name, type: z.string(), base: z.string().exactOptional(), notNull: z.boolean() })),
   key: z.array(name),
+  references: z.array(z.strictObject({ table: name.transform(tableName), columns: z.array(name), to: z.array(name) })).exactOptional(),
   hash: z.string(),
 });
 
@@ -32,6 +45,7 @@ const schema = z.strictObject({
   upTo: toPosition,
   tables: z.array(shape),
   seen: z.record(name, toPosition),
+  scopes: z.array(toScope.nullable()).exactOptional(),
 });
 
 /** Reads the header's text. Throws `PACKET_PROTOCOL`, `PACKET_HEADER` or `PACKET_TOO_LARGE` (operator). */

@@ -10,37 +10,56 @@ export interface MeteredPacket {
   sizes(): Promise<PacketSizes>;
 }
 
-/** How well parts have been compressing; kept from packet to packet of one link. */
-export interface CompressionSample {
-  /** Parts that have passed. */
-  parts: number;
-  /** Compressed bytes per raw byte of the last part that was measured. */
-  ratio: number;
-}
-
 /** One part in so many is compressed. Measuring every part took a tenth of the processor time of the whole replicator. */
 const SAMPLE_EVERY = 8;
+/** How much of what was measured before still counts when a part is measured. */
+const MEMORY = 0.75;
+
+/** How well parts have been compressing; kept from packet to packet of one link. */
+export class CompressionSample {
+  #parts = 0;
+  #raw = 0;
+  #compressed = 0;
+
+  /** Whether a part of so many bytes is to be measured: in turn, or because what was measured is too small to say anything about it. */
+  wants(bytes: number): boolean {
+    return this.#parts++ % SAMPLE_EVERY === 0 || bytes > 2 * this.#raw;
+  }
+
+  /** Large parts tell more than small ones, which hardly compress. */
+  measured(raw: number, compressed: number): void {
+    this.#raw = this.#raw * MEMORY + raw;
+    this.#compressed = this.#compressed * MEMORY + compressed;
+  }
+
+  /** Compressed bytes per raw byte. */
+  get ratio(): number {
+    return this.#raw === 0 ? 1 : this.#compressed / this.#raw;
+  }
+}
 
 /**
  * Compresses a sample of the parts beside their consumer, off the main thread, only to know how large they would be: between two databases that
- * this process can reach, nothing is sent. `compressed` is estimated from the last part that was measured, `raw` is exact. At most one part is in
+ * this process can reach, nothing is sent. `compressed` is estimated from the parts that were measured, `raw` is exact. At most one part is in
  * flight, so a consumer that is faster than the compression waits for that one.
  */
-export function meteredPacket(packet: Packet, codec: Codec, sample: CompressionSample = { parts: 0, ratio: 1 }): MeteredPacket {
+export function meteredPacket(packet: Packet, codec: Codec, sample = new CompressionSample()): MeteredPacket {
   const sizes: PacketSizes = { raw: 0, compressed: 0 };
   let inFlight: Promise<void> = Promise.resolve();
 
   async function measure(raw: Buffer): Promise<void> {
     sizes.raw += raw.length;
-    if (sample.parts++ % SAMPLE_EVERY === 0) {
-      // a part that cannot be compressed (no memory for it) goes through all the same
-      const length = await compress(raw, codec).then(
-        (packed) => packed.bytes.length,
-        () => raw.length,
-      );
-      sample.ratio = raw.length === 0 ? 1 : length / raw.length;
+    if (!sample.wants(raw.length)) {
+      sizes.compressed += Math.round(raw.length * sample.ratio);
+      return;
     }
-    sizes.compressed += Math.round(raw.length * sample.ratio);
+    // a part that cannot be compressed (no memory for it) goes through all the same
+    const length = await compress(raw, codec).then(
+      (packed) => packed.bytes.length,
+      () => raw.length,
+    );
+    sample.measured(raw.length, length);
+    sizes.compressed += length;
   }
 
   async function* passing(): AsyncGenerator<Part> {

@@ -12,7 +12,7 @@ import type { PacketHeader, Part } from "./packet.ts";
 
 /** Positions and numbers are decimal text: they do not fit a JSON number. The order of names is fixed, so that equal headers have equal text. */
 export function headerText(header: PacketHeader): string {
-  const { protocol, source, target, epoch, number, previous, kind, channels, after, upTo, tables, seen } = header;
+  const { protocol, source, target, epoch, number, previous, kind, channels, after, upTo, tables, seen, scopes } = header;
   return JSON.stringify({
     protocol,
     source,
@@ -24,15 +24,17 @@ export function headerText(header: PacketHeader): string {
     channels,
     after: String(after),
     upTo: String(upTo),
-    tables: tables.map(({ table, channel, engine, columns, key, hash }) => ({
+    tables: tables.map(({ table, channel, engine, columns, key, references, hash }) => ({
       table,
       channel,
       engine,
       columns: columns.map(({ name, type, base, notNull }) => ({ name, type, base, notNull })),
       key,
+      references: references?.map(({ table, columns, to }) => ({ table, columns, to })),
       hash,
     })),
     seen: Object.fromEntries(Object.entries(seen).map(([channel, position]) => [channel, String(position)])),
+    ...(scopes !== undefined && { scopes: scopes.map((scope) => (scope === null ? null : String(scope))) }),
   });
 }
 

@@ -1,5 +1,5 @@
 import type { Change } from "./change.ts";
-import type { ChannelName, Epoch, NodeName, PacketNumber, Position, TableName } from "./names.ts";
+import type { ChannelName, Epoch, NodeName, PacketNumber, Position, ScopeNumber, TableName } from "./names.ts";
 import type { TableShape } from "./shape.ts";
 
 /**
@@ -16,7 +16,10 @@ export interface PacketHeader {
   readonly number: PacketNumber;
   /** Digest of the packet before it (hex); "" before the first. Makes a chain: a restored or cloned node shows as a fork. */
   readonly previous: string;
-  /** `changes`: what the log holds in (after, upTo]. `fill`: whole tables as they are at `upTo`; every change is an insert. */
+  /**
+   * `changes`: what the log holds in (after, upTo]. `fill`: tables as they are at `upTo`, in inserts; or, for a target that had some of
+   * their rows, what makes it the rows of `scopes`: inserts and deletes.
+   */
   readonly kind: "changes" | "fill";
   readonly channels: readonly ChannelName[];
   readonly after: Position;
@@ -30,6 +33,8 @@ export interface PacketHeader {
    * Exact: stored with the tick. A channel that is missing was never received.
    */
   readonly seen: { readonly [channel: string]: Position };
+  /** In a fill: of each of `tables`, in their order, the scope whose rows the target has then; null where that is every row. */
+  readonly scopes?: readonly (ScopeNumber | null)[];
 }
 
 /** Net changes, at most one per key (apart from truncates, which end a part), in log order of their first. */

@@ -12,6 +12,13 @@ export interface Column {
   readonly notNull: boolean;
 }
 
+/** A foreign key: `columns` of a table refer to the columns `to` of another, or of the same. */
+export interface Reference {
+  readonly table: TableName;
+  readonly columns: readonly string[];
+  readonly to: readonly string[];
+}
+
 /** The shape of a table on one node, as far as its changes carry it: what a reader needs to understand a row. */
 export interface TableShape {
   readonly table: TableName;
@@ -21,6 +28,8 @@ export interface TableShape {
   readonly columns: readonly Column[];
   /** Names of the key columns, in key order. */
   readonly key: readonly string[];
-  /** Hash over the above: a reader that sees another hash reads the shape anew. */
+  /** Its foreign keys to tables that travel too: the target may have none, and still must not take a row whose parent row it refused. */
+  readonly references?: readonly Reference[];
+  /** Hash over columns and key: a reader that sees another hash reads the shape anew. */
   readonly hash: string;
 }

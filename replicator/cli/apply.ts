@@ -2,43 +2,37 @@ import { wantedTables } from "../lifecycle/tree.ts";
 import { confirm } from "./ask.ts";
 import { EXIT } from "./exit-codes.ts";
 import { type NodePlan, planEach, planExit, planNodes, plansJson, printPlans, stepCount } from "./node-plans.ts";
-import { chosenNodes, NODE_OPTION, withNodes } from "./nodes-of.ts";
+import { chosenNodes, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { requireTopology } from "./topology-file.ts";
-import { flag, type Verb } from "./verb.ts";
+import { flag, type RunVerb } from "./verb.ts";
 
-export const apply: Verb = {
-  name: "apply",
-  summary: "do what `plan` shows: tables, functions and triggers in each database",
-  options: [{ flags: "--yes", description: "do not ask" }, NODE_OPTION],
-  examples: ["tombolo apply", "tombolo apply --yes --node store-1"],
-  async run(context, input) {
-    const topology = await requireTopology(context);
-    const configs = chosenNodes(topology, input);
-    return withNodes(context, configs, async (nodes) => {
-      const plans = await planNodes(topology, configs, nodes);
-      const code = planExit(plans);
-      const show = (shown: readonly NodePlan[]) =>
-        context.json ? context.out.json(plansJson(shown, false)) : printPlans(shown, context.out);
-      if (code !== EXIT.done) {
-        show(plans);
-        context.out.note("nothing was changed: correct what is shown, or choose nodes with --node");
-        return code;
+export const apply: RunVerb = async (context, input) => {
+  const topology = await requireTopology(context);
+  const configs = chosenNodes(topology, input);
+  return withNodes(context, configs, async (nodes) => {
+    const plans = await planNodes(topology, configs, nodes);
+    const code = planExit(plans);
+    const show = (shown: readonly NodePlan[]) =>
+      context.json ? context.out.json(plansJson(shown, false)) : printPlans(shown, context.out);
+    if (code !== EXIT.done) {
+      show(plans);
+      context.out.note("nothing was changed: correct what is shown, or choose nodes with --node");
+      return code;
+    }
+    if (stepCount(plans) === 0) {
+      show(plans);
+      return EXIT.done;
+    }
+    if (!flag(input, "yes")) {
+      if (!context.json) printPlans(plans, context.out);
+      if (!(await confirm(`Do these ${plural(stepCount(plans), "step")}?`))) {
+        context.out.note("nothing was changed");
+        return EXIT.failed;
       }
-      if (stepCount(plans) === 0) {
-        show(plans);
-        return EXIT.done;
-      }
-      if (!flag(input, "yes")) {
-        if (!context.json) printPlans(plans, context.out);
-        if (!(await confirm(`Do these ${plural(stepCount(plans), "step")}?`))) {
-          context.out.note("nothing was changed");
-          return EXIT.failed;
-        }
-      }
-      const done = await planEach(configs, nodes, (node, config) => node.installation.apply(wantedTables(topology, config)));
-      show(done);
-      return planExit(done);
-    });
-  },
+    }
+    const done = await planEach(configs, nodes, (node, config) => node.installation.apply(wantedTables(topology, config)));
+    show(done);
+    return planExit(done);
+  });
 };

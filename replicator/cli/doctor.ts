@@ -1,13 +1,14 @@
 import { wantedTables } from "../lifecycle/tree.ts";
 import type { Finding, Step } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
+import { errorReport } from "../observability/describe-error.ts";
 import type { Topology, TopologyNode } from "../topology/topology.ts";
 import { EXIT, type ExitCode, exitCodeOf, worst } from "./exit-codes.ts";
 import { findingJson, isError } from "./node-plans.ts";
-import { errorJson, reachedNode, withNodes } from "./nodes-of.ts";
+import { reachedNode, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { requireTopology } from "./topology-file.ts";
-import type { Verb } from "./verb.ts";
+import type { RunVerb } from "./verb.ts";
 
 /** Beyond this `newest_wins` compares times that mean little, and a person should know. */
 const CLOCK_TOLERANCE_MS = 1_000;
@@ -20,31 +21,26 @@ interface Examined {
   readonly code: ExitCode;
 }
 
-export const doctor: Verb = {
-  name: "doctor",
-  summary: "check privileges, settings, clocks, triggers and versions; each finding comes with its remedy",
-  examples: ["tombolo doctor", "tombolo doctor --json | jq '.nodes[].findings[] | select(.severity == \"error\")'"],
-  async run(context) {
-    const topology = await requireTopology(context);
-    const examined = await withNodes(context, topology.nodes, (nodes) =>
-      Promise.all(
-        topology.nodes.map(async (config): Promise<Examined> => {
-          try {
-            const findings = await examineNode(topology, config, reachedNode(nodes, config.name));
-            return { config, findings, code: findings.some(isError) ? EXIT.found : EXIT.done };
-          } catch (error) {
-            return { config, findings: [failure(error)], code: exitCodeOf(error) };
-          }
-        }),
-      ),
-    );
-    if (context.json) {
-      context.out.json({
-        nodes: examined.map(({ config, findings }) => ({ name: config.name, engine: config.type, findings: findings.map(findingJson) })),
-      });
-    } else print(examined, (text) => context.out.line(text));
-    return worst(examined.map(({ code }) => code));
-  },
+export const doctor: RunVerb = async (context) => {
+  const topology = await requireTopology(context);
+  const examined = await withNodes(context, topology.nodes, (nodes) =>
+    Promise.all(
+      topology.nodes.map(async (config): Promise<Examined> => {
+        try {
+          const findings = await examineNode(topology, config, reachedNode(nodes, config.name));
+          return { config, findings, code: findings.some(isError) ? EXIT.found : EXIT.done };
+        } catch (error) {
+          return { config, findings: [failure(error)], code: exitCodeOf(error) };
+        }
+      }),
+    ),
+  );
+  if (context.json) {
+    context.out.json({
+      nodes: examined.map(({ config, findings }) => ({ name: config.name, engine: config.type, findings: findings.map(findingJson) })),
+    });
+  } else print(examined, (text) => context.out.line(text));
+  return worst(examined.map(({ code }) => code));
 };
 
 async function examineNode(topology: Topology, config: TopologyNode, node: Node): Promise<readonly Finding[]> {
@@ -95,7 +91,7 @@ function marked(
 }
 
 function failure(error: unknown): Finding {
-  const { code, message, hint } = errorJson(error);
+  const { code, message, hint } = errorReport(error);
   return hint === null ? { severity: "error", code, message } : { severity: "error", code, message, hint };
 }
 

@@ -18,11 +18,12 @@ export async function whileNobodyReplicates<T>(
   purpose: Exclude<Purpose, "run">,
   act: (hold: LeaseHold | null) => Promise<T>,
 ): Promise<T> {
-  const store = context.parts.leaseStore(hubOf(topology), topology.name);
+  const store = await context.parts.leaseStore(hubOf(topology), topology.name);
   const give = new AbortController();
   const timer = setTimeout(() => give.abort(), PATIENCE_MS);
   let holder = "another process";
   let hubAway = false;
+  let reason: unknown;
   let hold: LeaseHold | null = null;
   try {
     hold = await acquireLease(store, give.signal, {
@@ -35,10 +36,11 @@ export async function whileNobodyReplicates<T>(
       },
       onError: (error) => {
         hubAway = true;
-        context.log.debug({ err: error }, "no lease: the hub is away");
+        reason = error;
         give.abort();
       },
     });
+    if (hubAway) (await context.logger()).debug({ err: reason }, "no lease: the hub is away");
     if (hold === null && !hubAway) {
       throw new TomboloError(`this topology is being replicated by ${holder}`, {
         code: "REPLICATOR_RUNS",

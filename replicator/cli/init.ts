@@ -9,37 +9,26 @@ import { EXIT } from "./exit-codes.ts";
 import { draftTopology, type Found } from "./init-draft.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
-import { type CommandContext, list, text, type Verb, type VerbInput } from "./verb.ts";
+import { type CommandContext, list, type RunVerb, text, type VerbInput } from "./verb.ts";
 
-export const init: Verb = {
-  name: "init",
-  summary: "write a topology file from the databases it is pointed at; the first Postgres becomes the hub",
-  options: [
-    { flags: "--postgres <url...>", description: "connection URLs of Postgres databases" },
-    { flags: "--sqlite <file...>", description: "SQLite files" },
-    { flags: "--name <name>", description: "the topology's name", default: "main" },
-    { flags: "--out <file>", description: "where to write; an existing file is never overwritten", default: "topology.yaml" },
-  ],
-  examples: ["tombolo init --postgres postgres://me@localhost/shop --sqlite data/store-1.db data/store-2.db"],
-  async run(context, input) {
-    const out = resolve(text(input, "out") ?? "topology.yaml");
-    const configs = namedNodes(input);
-    const name = text(input, "name") ?? "main";
-    const found = await inspect(context, configs);
-    const draft = draftTopology({ name, nodes: found, pathOf: (path) => relativePath(dirname(out), path) });
-    await write(out, draft.text);
-    await check(context, out, found);
-    for (const node of found)
-      if (node.variable !== null)
-        context.out.note(`set ${node.variable} to the connection URL of ${node.config.name} (${redact(node.url ?? "")})`);
-    const answer = { file: out, nodes: configs.map(({ name }) => name), tables: draft.tables, left_out: draft.leftOut };
-    if (context.json) context.out.json(answer);
-    else
-      context.out.line(
-        `${out}: ${plural(configs.length, "node")}, ${plural(draft.tables.length, "table")}. Read it, then run \`tombolo validate\`.`,
-      );
-    return EXIT.done;
-  },
+export const init: RunVerb = async (context, input) => {
+  const out = resolve(text(input, "out") ?? "topology.yaml");
+  const configs = namedNodes(input);
+  const name = text(input, "name") ?? "main";
+  const found = await inspect(context, configs);
+  const draft = draftTopology({ name, nodes: found, pathOf: (path) => relativePath(dirname(out), path) });
+  await write(out, draft.text);
+  await check(context, out, found);
+  for (const node of found)
+    if (node.variable !== null)
+      context.out.note(`set ${node.variable} to the connection URL of ${node.config.name} (${redact(node.url ?? "")})`);
+  const answer = { file: out, nodes: configs.map(({ name }) => name), tables: draft.tables, left_out: draft.leftOut };
+  if (context.json) context.out.json(answer);
+  else
+    context.out.line(
+      `${out}: ${plural(configs.length, "node")}, ${plural(draft.tables.length, "table")}. Read it, then run \`tombolo validate\`.`,
+    );
+  return EXIT.done;
 };
 
 function namedNodes(input: VerbInput): readonly TopologyNode[] {

@@ -2,22 +2,24 @@ import type { NodeName } from "../change/names.ts";
 import { wantedTables } from "../lifecycle/tree.ts";
 import type { Finding, Plan } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
+import { errorReport } from "../observability/describe-error.ts";
 import type { Reached } from "../observability/status-report.ts";
 import type { Topology, TopologyNode } from "../topology/topology.ts";
+import { withColumnsOfNoNode } from "./columns-of-no-node.ts";
 import { EXIT, type ExitCode, exitCodeOf, worst } from "./exit-codes.ts";
-import { errorJson } from "./nodes-of.ts";
 import type { Output } from "./output.ts";
 
 /** What `apply` would do to one node, or why it cannot be known. */
 export type NodePlan = { readonly config: TopologyNode } & ({ readonly plan: Plan } | { readonly error: unknown });
 
 /** Plans of several nodes, side by side; an error of one does not keep the others from being planned. */
-export function planNodes(
+export async function planNodes(
   topology: Topology,
   configs: readonly TopologyNode[],
   nodes: ReadonlyMap<NodeName, Reached>,
 ): Promise<NodePlan[]> {
-  return planEach(configs, nodes, (node, config) => node.installation.plan(wantedTables(topology, config)));
+  const plans = await planEach(configs, nodes, (node, config) => node.installation.plan(wantedTables(topology, config)));
+  return withColumnsOfNoNode(topology, plans);
 }
 
 export async function planEach(
@@ -60,7 +62,7 @@ export function printPlans(plans: readonly NodePlan[], out: Output): void {
   for (const planned of plans) {
     const { name, type } = planned.config;
     if ("error" in planned) {
-      const { code, message, hint } = errorJson(planned.error);
+      const { code, message, hint } = errorReport(planned.error);
       out.line(`${name} (${type}): ${message} (${code})`);
       if (hint !== null) out.line(`    ${hint}`);
       continue;
@@ -85,7 +87,7 @@ export function printSql(plans: readonly NodePlan[], out: Output): void {
     const { name, type } = planned.config;
     out.line(`-- node ${name} (${type})`);
     if ("error" in planned) {
-      out.line(`-- cannot be planned: ${errorJson(planned.error).message}`);
+      out.line(`-- cannot be planned: ${errorReport(planned.error).message}`);
       continue;
     }
     for (const finding of planned.plan.findings) for (const line of findingLines(finding)) out.line(`-- ${line}`);
@@ -104,7 +106,7 @@ export function plansJson(plans: readonly NodePlan[], withSql: boolean): unknown
     nodes: plans.map((planned) => ({
       name: planned.config.name,
       engine: planned.config.type,
-      error: "error" in planned ? errorJson(planned.error) : null,
+      error: "error" in planned ? errorReport(planned.error) : null,
       steps:
         "error" in planned ? [] : planned.plan.steps.map(({ action, object, sql }) => ({ action, object, ...(withSql ? { sql } : {}) })),
       findings: "error" in planned ? [] : planned.plan.findings.map(findingJson),

@@ -1,12 +1,9 @@
 import type { NodeName } from "../change/names.ts";
 import { nodeOf } from "../lifecycle/tree.ts";
 import type { Node } from "../node/node.ts";
-import { describeError } from "../observability/describe-error.ts";
 import type { Reached } from "../observability/status-report.ts";
 import type { Topology, TopologyNode } from "../topology/topology.ts";
-import { type CommandContext, list, type VerbInput, type VerbOption } from "./verb.ts";
-
-export const NODE_OPTION: VerbOption = { flags: "--node <name...>", description: "only these nodes (default: all)" };
+import { type CommandContext, list, type VerbInput } from "./verb.ts";
 
 /** The nodes that `--node` names, or all. Throws `NODE_UNKNOWN` (usage). */
 export function chosenNodes(topology: Topology, input: VerbInput): readonly TopologyNode[] {
@@ -42,10 +39,4 @@ export function reachedNode(nodes: ReadonlyMap<NodeName, Reached>, name: NodeNam
   const reached = nodes.get(name);
   if (reached !== undefined && "node" in reached) return reached.node;
   throw reached?.error;
-}
-
-/** An error as the JSON answers carry it. */
-export function errorJson(error: unknown): { code: string; message: string; hint: string | null } {
-  const { code, message, hint } = describeError(error);
-  return { code, message, hint: hint ?? null };
 }

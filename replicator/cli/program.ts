@@ -1,16 +1,14 @@
 import { Command, CommanderError, Option } from "commander";
 import type { Parts } from "../lifecycle/parts.ts";
-import { describeError } from "../observability/describe-error.ts";
-import { createLogger, LOG_FORMATS, LOG_LEVELS } from "../observability/log.ts";
+import { describeError, errorReport } from "../observability/describe-error.ts";
+import type { Logger } from "../observability/log.ts";
+import { LOG_FORMATS, LOG_LEVELS } from "../observability/log-options.ts";
 import { EXIT, type ExitCode, exitCodeOf } from "./exit-codes.ts";
-import { errorJson } from "./nodes-of.ts";
 import { createOutput, type Output } from "./output.ts";
 import type { CommandContext, GlobalOptions, Verb, VerbInput } from "./verb.ts";
 
 export interface ProgramOptions {
   readonly verbs: readonly Verb[];
-  /** Verbs that work (or say why not) but are not in the help. */
-  readonly hidden: readonly Verb[];
   readonly parts: Parts;
   readonly version: string;
   readonly env: Readonly<Record<string, string | undefined>>;
@@ -55,24 +53,27 @@ function createProgram(options: ProgramOptions, act: Act): Command {
     )
     .exitOverride()
     .configureOutput({ writeOut: options.streams.stdout, writeErr: options.streams.stderr });
-  for (const verb of options.verbs) addVerb(program, verb, false, act);
-  for (const verb of options.hidden) addVerb(program, verb, true, act);
+  for (const verb of options.verbs) addVerb(program, verb, act);
   return program;
 }
 
-function addVerb(program: Command, verb: Verb, hidden: boolean, act: Act): void {
+function addVerb(program: Command, verb: Verb, act: Act): void {
   const words = verb.name.split(" ");
   const name = words.at(-1) ?? verb.name;
   const group = words.length === 1 ? program : groupOf(program, words[0] ?? "");
-  const command = group.command(name, { hidden }).description(verb.summary);
+  const command = group.command(name).description(verb.summary);
   if (verb.arguments !== undefined) command.arguments(verb.arguments);
-  if (hidden) command.allowUnknownOption().allowExcessArguments();
-  for (const option of verb.options ?? []) command.option(option.flags, option.description, option.default);
+  for (const { flags, description, default: given, repeatable } of verb.options ?? []) {
+    if (repeatable) command.option(flags, description, collect, []);
+    else command.option(flags, description, given);
+  }
   if (verb.examples.length > 0) command.addHelpText("after", `\nExamples:\n${verb.examples.map((example) => `  ${example}`).join("\n")}`);
   command.configureHelp({ showGlobalOptions: true }).action(async () => {
     await act(verb, program.opts<GlobalOptions>(), { args: command.args, options: command.opts() });
   });
 }
+
+const collect = (value: string, before: readonly string[]): readonly string[] => [...before, value];
 
 function groupOf(program: Command, name: string): Command {
   return (
@@ -82,20 +83,30 @@ function groupOf(program: Command, name: string): Command {
 }
 
 function contextOf(globals: GlobalOptions, options: ProgramOptions, out: Output): CommandContext {
+  let logger: Promise<Logger> | undefined;
   return {
     parts: options.parts,
     env: options.env,
     file: globals.config,
     json: globals.json === true,
     out,
-    log: createLogger({ level: globals.logLevel, format: globals.logFormat }),
+    logger: () => {
+      logger ??= loadLogger(globals);
+      return logger;
+    },
     version: options.version,
   };
 }
 
+async function loadLogger({ logLevel, logFormat }: GlobalOptions): Promise<Logger> {
+  const { createLogger } = await import("../observability/log.ts");
+  return createLogger({ level: logLevel, format: logFormat });
+}
+
 async function runVerb(verb: Verb, context: CommandContext, input: VerbInput): Promise<ExitCode> {
   try {
-    return await verb.run(context, input);
+    const run = await verb.load();
+    return await run(context, input);
   } catch (error) {
     return reportError(error, context.out, context.json);
   }
@@ -107,6 +118,6 @@ function reportError(error: unknown, out: Output, json: boolean): ExitCode {
   out.note(`tombolo: ${message} (${code})`);
   if (hint !== undefined) out.note(`  ${hint}`);
   if (stack !== undefined) out.note(stack);
-  if (json) out.json({ error: errorJson(error) });
+  if (json) out.json({ error: errorReport(error) });
   return exitCodeOf(error);
 }

@@ -1,4 +1,3 @@
-import type { Replicator } from "../lifecycle/replicator.ts";
 import { hubOf } from "../lifecycle/tree.ts";
 import { describeError } from "../observability/describe-error.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -9,21 +8,22 @@ import type { CommandContext } from "./verb.ts";
 
 export interface ReloadOptions {
   readonly context: CommandContext;
-  readonly replicator: Replicator;
   readonly metrics: Metrics;
-  /** Moves the HTTP server where the topology wants it. */
+  /** The topology in force. */
+  readonly current: () => Topology;
+  /** Goes over to another one. */
+  readonly takeOver: (topology: Topology) => Promise<void>;
+  /** Moves the HTTP servers where the topology wants them. */
   readonly listen: (topology: Topology) => Promise<void>;
 }
 
 /** Reads the file again and goes over to it; a file with problems changes nothing, and each problem is in the log. */
-export async function reloadTopology({ context, replicator, metrics, listen }: ReloadOptions): Promise<void> {
-  const { log } = context;
+export async function reloadTopology({ context, metrics, current, takeOver, listen }: ReloadOptions): Promise<void> {
+  const log = await context.logger();
   try {
     const loaded = await loadTopology(context.file, context.env);
     const objections =
-      "problems" in loaded
-        ? loaded.problems.map((problem) => problemLines(problem).join(" "))
-        : objectionsTo(replicator.topology, loaded.topology);
+      "problems" in loaded ? loaded.problems.map((problem) => problemLines(problem).join(" ")) : objectionsTo(current(), loaded.topology);
     if ("problems" in loaded || objections.length > 0) {
       for (const objection of objections) log.error({ code: "RELOAD_REFUSED" }, objection);
       log.error({ code: "RELOAD_REFUSED" }, "the topology file was not taken over; the one before stays in force");
@@ -31,7 +31,7 @@ export async function reloadTopology({ context, replicator, metrics, listen }: R
       return;
     }
     await listen(loaded.topology);
-    await replicator.reload(loaded.topology);
+    await takeOver(loaded.topology);
     metrics.reloads.inc({ outcome: "applied" });
     log.info({ links: loaded.topology.links.length }, "the topology file was read again and is in force");
   } catch (error) {

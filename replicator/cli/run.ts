@@ -5,52 +5,61 @@ import { LagBook } from "../observability/lag.ts";
 import { createLinkObserver } from "../observability/link-observer.ts";
 import { createMetrics } from "../observability/metrics.ts";
 import { EXIT } from "./exit-codes.ts";
-import { HttpEndpoint } from "./http-endpoint.ts";
+import { hubEndpoint } from "./hub-endpoint.ts";
+import { metricsEndpoint } from "./metrics-endpoint.ts";
 import { reloadTopology } from "./reload.ts";
 import { requireRunnableTopology } from "./topology-file.ts";
-import type { Verb } from "./verb.ts";
+import type { RunVerb } from "./verb.ts";
 
-export const run: Verb = {
-  name: "run",
-  summary: "replicate until told to stop; one process per topology, a second one waits",
-  examples: ["tombolo run", "tombolo -c /etc/tombolo/topology.yaml run --log-format json", "kill -HUP <pid>   # read the file again"],
-  async run(context) {
-    const topology = await requireRunnableTopology(context);
-    const { log } = context;
-    const { now } = systemTimers;
-    const lag = new LagBook();
-    const metrics = createMetrics({ version: context.version, lag, now });
-    const observer = createLinkObserver({ metrics, lag, log, now });
-    const drain = new AbortController();
-    const endpoint = new HttpEndpoint({ metrics, log, notReady: () => replicator.notReady(), status: () => replicator.status() });
-    const onLeading = () => endpoint.listenSoon(replicator.topology, drain.signal);
-    const replicator = new Replicator({ topology, parts: context.parts, observer, metrics, lag, log, timers: systemTimers, onLeading });
-    await endpoint.listenIfFree(topology);
-    const ignore = listenForSignals({
-      onDrain: (signal) => {
-        log.info({ signal }, "stopping after the batches in hand; a second signal stops at once");
-        drain.abort();
-      },
-      onStopNow: (signal) => {
-        log.warn({ signal }, "stopped at once");
-        process.exit(EXIT.failed);
-      },
-      onReload: () => {
-        reloadTopology({
-          context,
-          replicator,
-          metrics,
-          listen: (next) => (replicator.leading ? endpoint.listen(next) : endpoint.listenIfFree(next)),
-        }).catch((error: unknown) => log.error({ err: error }, "the reload failed"));
-      },
-    });
-    try {
-      await replicator.run(drain.signal);
-    } finally {
-      ignore();
-      await endpoint.close();
-    }
-    log.info("stopped");
-    return EXIT.done;
-  },
+export const run: RunVerb = async (context) => {
+  const topology = await requireRunnableTopology(context);
+  const log = await context.logger();
+  const { now } = systemTimers;
+  const lag = new LagBook();
+  const metrics = createMetrics({ version: context.version, lag, now });
+  const observer = createLinkObserver({ metrics, lag, log, now });
+  const drain = new AbortController();
+  const { parts, version } = context;
+  const health = metricsEndpoint({ metrics, log, notReady: () => replicator.notReady(), status: () => replicator.status() });
+  const hub = hubEndpoint({ topology: () => replicator.topology, node: (name) => replicator.node(name), parts, metrics, log, version });
+  const onLeading = async () => {
+    await health.listenSoon(replicator.topology, drain.signal);
+    if (!drain.signal.aborted) await hub.listenSoon(replicator.topology, drain.signal);
+  };
+  const replicator = new Replicator({ topology, parts, observer, metrics, lag, log, timers: systemTimers, onLeading });
+  await health.listenIfFree(topology);
+  await hub.listenIfFree(topology);
+  // requests in hand need the nodes, which the replicator closes
+  const stop = new AbortController();
+  drain.signal.addEventListener("abort", () => void hub.close().finally(() => stop.abort()), { once: true });
+  const ignore = listenForSignals({
+    onDrain: (signal) => {
+      log.info({ signal }, "stopping after the batches in hand; a second signal stops at once");
+      drain.abort();
+    },
+    onStopNow: (signal) => {
+      log.warn({ signal }, "stopped at once");
+      process.exit(EXIT.failed);
+    },
+    onReload: () => {
+      reloadTopology({
+        context,
+        metrics,
+        current: () => replicator.topology,
+        takeOver: (next) => replicator.reload(next),
+        listen: async (next) => {
+          for (const each of [health, hub]) await (replicator.leading ? each.listen(next) : each.listenIfFree(next));
+        },
+      }).catch((error: unknown) => log.error({ err: error }, "the reload failed"));
+    },
+  });
+  try {
+    await replicator.run(stop.signal);
+  } finally {
+    ignore();
+    await hub.close();
+    await health.close();
+  }
+  log.info("stopped");
+  return EXIT.done;
 };

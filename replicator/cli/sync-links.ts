@@ -42,7 +42,8 @@ export async function syncLinks(options: SyncOptions): Promise<readonly LinkResu
       const name = linkName(link);
       if (errors.has(name) || options.signal.aborted) continue;
       try {
-        const counts = await linkOf(options, link, open).sync(options.signal);
+        const made = await linkOf(options, link, open);
+        const counts = await made.sync(options.signal);
         total.set(name, add(total.get(name), counts));
         moved += counts.sent + counts.received;
       } catch (error) {
@@ -55,10 +56,10 @@ export async function syncLinks(options: SyncOptions): Promise<readonly LinkResu
   return options.links.map((link) => ({ link, counts: add(total.get(linkName(link))), error: errors.get(linkName(link)) }));
 }
 
-function linkOf({ topology, nodes, parts, observer }: SyncOptions, link: TopologyLink, open: Map<string, Link>): Link {
+async function linkOf({ topology, nodes, parts, observer }: SyncOptions, link: TopologyLink, open: Map<string, Link>): Promise<Link> {
   const known = open.get(linkName(link));
   if (known !== undefined) return known;
-  const made = parts.createLink({
+  const made = await parts.createLink({
     parent: reachedNode(nodes, link.parent),
     child: reachedNode(nodes, link.child),
     link,

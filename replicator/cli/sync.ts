@@ -1,83 +1,100 @@
-import { TomboloError } from "../change/error.ts";
+import type { NodeName } from "../change/names.ts";
 import { openExamined } from "../lifecycle/preflight.ts";
-import { linkName } from "../lifecycle/tree.ts";
+import { systemTimers } from "../lifecycle/timers.ts";
 import type { LinkCounts, LinkObserver } from "../link/link.ts";
+import { errorReport } from "../observability/describe-error.ts";
 import type { Logger } from "../observability/log.ts";
+import type { Reached } from "../observability/status-report.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { chosenLinks } from "./chosen-links.ts";
 import { whileNobodyReplicates } from "./exclusive.ts";
 import { EXIT, exitCodeOf, worst } from "./exit-codes.ts";
-import { errorJson, withNodes } from "./nodes-of.ts";
+import { withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { type LinkResult, syncLinks } from "./sync-links.ts";
 import { requireRunnableTopology } from "./topology-file.ts";
-import { text, type Verb } from "./verb.ts";
+import { type RunVerb, text } from "./verb.ts";
 
-export const sync: Verb = {
-  name: "sync",
-  summary: "one round both ways over all links until nothing is pending, then end",
-  options: [{ flags: "--link <parent/child>", description: "only this link" }],
-  examples: ["tombolo sync", "tombolo sync --link hub/store-1 --json"],
-  async run(context, input) {
-    const topology = await requireRunnableTopology(context);
-    const links = chosenLinks(topology, text(input, "link"));
-    const names = new Set(links.flatMap(({ parent, child }) => [parent, child]));
-    const configs = topology.nodes.filter(({ name }) => names.has(name));
-    const interrupt = new AbortController();
-    const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-    process.on("SIGINT", stop).on("SIGTERM", stop);
-    try {
-      const results = await whileNobodyReplicates(context, topology, "sync", () =>
-        withNodes(
-          context,
-          configs,
-          (nodes) =>
-            syncLinks({ topology, links, nodes, parts: context.parts, observer: logObserver(context.log), signal: interrupt.signal }),
-          (config) => openExamined({ parts: context.parts, config, topology, log: context.log }),
-        ),
-      );
-      if (context.json) context.out.json({ links: results.map(resultJson) });
-      else for (const result of results) context.out.line(resultLine(result));
-      if (interrupt.signal.aborted) context.out.note("interrupted: what was not sent is sent next time");
-      return worst([
-        ...results.map(({ error }) => (error === undefined ? EXIT.done : exitCodeOf(error))),
-        ...(interrupt.signal.aborted ? [EXIT.failed] : []),
-      ]);
-    } finally {
-      process.off("SIGINT", stop).off("SIGTERM", stop);
-    }
-  },
+export const sync: RunVerb = async (context, input) => {
+  const topology = await requireRunnableTopology(context);
+  const links = chosenLinks(topology, text(input, "link"));
+  const names = new Set(links.flatMap(({ parent, child }) => [parent, child]));
+  const configs = topology.nodes.filter(({ name }) => names.has(name));
+  const log = await context.logger();
+  const open: OpenConflicts = new Map();
+  const interrupt = new AbortController();
+  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  try {
+    const results = await whileNobodyReplicates(context, topology, "sync", () =>
+      withNodes(
+        context,
+        configs,
+        async (nodes) => {
+          const { signal } = interrupt;
+          if (topology.addsColumns) await carryColumns({ topology, links, nodes, log, signal });
+          return syncLinks({ topology, links, nodes, parts: context.parts, observer: syncObserver(log, open), signal });
+        },
+        (config) => openExamined({ parts: context.parts, config, topology, log }),
+      ),
+    );
+    if (context.json) context.out.json({ links: results.map((result) => resultJson(result, open)) });
+    else for (const result of results) context.out.line(resultLine(result, open));
+    if (interrupt.signal.aborted) context.out.note("interrupted: what was not sent is sent next time");
+    return worst([
+      ...results.map(({ error }) => (error === undefined ? EXIT.done : exitCodeOf(error))),
+      ...(interrupt.signal.aborted ? [EXIT.failed] : []),
+    ]);
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
 };
 
-function chosenLinks(topology: Topology, name: string | undefined): readonly TopologyLink[] {
-  if (name === undefined) return topology.links;
-  const link = topology.links.find((candidate) => linkName(candidate) === name);
-  if (link !== undefined) return [link];
-  throw new TomboloError(`the topology has no link ${name}`, {
-    code: "LINK_UNKNOWN",
-    kind: "usage",
-    hint: `Its links are ${topology.links.map(linkName).join(", ")}.`,
-  });
+/** What a replicator that runs does every few seconds. */
+async function carryColumns(options: {
+  readonly topology: Topology;
+  readonly links: readonly TopologyLink[];
+  readonly nodes: ReadonlyMap<NodeName, Reached>;
+  readonly log: Logger;
+  readonly signal: AbortSignal;
+}): Promise<void> {
+  const { topology, links, nodes, log, signal } = options;
+  const { ColumnCarrier } = await import("../lifecycle/column-carrier.ts");
+  const node = (name: NodeName) => {
+    const reached = nodes.get(name);
+    return reached !== undefined && "node" in reached ? reached.node : null;
+  };
+  await new ColumnCarrier({ log, timers: systemTimers, topology: () => topology, links: () => links, node }).once(signal);
 }
 
-function resultLine({ link, counts, error }: LinkResult): string {
-  if (error === undefined) return `${link.child}: ${countsText(counts)}`;
-  const { code, message, hint } = errorJson(error);
-  return `${link.child}: ${countsText(counts)}; failed: ${message} (${code})${hint === null ? "" : `. ${hint}`}`;
+/** Conflicts that this round left to a person, by child. */
+type OpenConflicts = Map<string, number>;
+
+function resultLine({ link, counts, error }: LinkResult, open: OpenConflicts): string {
+  const moved = `${link.child}: ${countsText(counts, open.get(link.child))}`;
+  if (error === undefined) return moved;
+  const { code, message, hint } = errorReport(error);
+  return `${moved}; failed: ${message} (${code})${hint === null ? "" : `. ${hint}`}`;
 }
 
-export function countsText({ sent, received, conflicts, parked }: LinkCounts): string {
-  const moved = `${sent} sent, ${received} received, ${plural(conflicts, "conflict")} resolved`;
-  return parked === 0 ? moved : `${moved}, ${parked} parked`;
+/** @param open how many of the conflicts wait for a person. */
+export function countsText({ sent, received, conflicts, parked }: LinkCounts, open = 0): string {
+  const moved = `${sent} sent, ${received} received, ${plural(conflicts - open, "conflict")} resolved`;
+  return [moved, ...(open === 0 ? [] : [`${open} left open`]), ...(parked === 0 ? [] : [`${parked} parked`])].join(", ");
 }
 
-function resultJson({ link, counts, error }: LinkResult): unknown {
-  return { parent: link.parent, child: link.child, ...counts, error: error === undefined ? null : errorJson(error) };
+function resultJson({ link, counts, error }: LinkResult, open: OpenConflicts): unknown {
+  const { parent, child } = link;
+  return { parent, child, ...counts, conflicts_open: open.get(child) ?? 0, error: error === undefined ? null : errorReport(error) };
 }
 
 /** A `sync` reports by its answer; the log only tells what a person should know. */
-function logObserver(log: Logger): LinkObserver {
+function syncObserver(log: Logger, open: OpenConflicts): LinkObserver {
   return {
-    applied: ({ source, target, kind, receipt }) => log.debug({ source, target, kind, packet: String(receipt.number) }, "packet applied"),
+    applied: ({ source, target, child, kind, receipt }) => {
+      log.debug({ source, target, kind, packet: String(receipt.number) }, "packet applied");
+      for (const { resolution, count } of receipt.conflicts) if (resolution === "open") open.set(child, (open.get(child) ?? 0) + count);
+    },
     caughtUp: () => {},
     failed: ({ parent, child, error }) => log.warn({ parent, child, err: error }, "link failed"),
     recovered: () => {},

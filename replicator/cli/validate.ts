@@ -2,14 +2,15 @@ import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import type { TableName } from "../change/names.ts";
 import type { Finding } from "../node/installation.ts";
+import { errorReport } from "../observability/describe-error.ts";
 import { loadTopology } from "../topology/load.ts";
 import { readSource } from "../topology/source.ts";
 import type { Problem, Topology } from "../topology/topology.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { planExit, planNodes } from "./node-plans.ts";
-import { errorJson, withNodes } from "./nodes-of.ts";
+import { withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
-import { type CommandContext, flag, type Verb } from "./verb.ts";
+import { type CommandContext, flag, type RunVerb } from "./verb.ts";
 
 /** A problem of the file, or of a node (then without a place when no table of the file is meant). */
 interface Issue {
@@ -24,28 +25,22 @@ interface Issue {
   readonly hint: string | null;
 }
 
-export const validate: Verb = {
-  name: "validate",
-  summary: "check the topology file, and the databases against it; shows every problem at once",
-  options: [{ flags: "--offline", description: "check the file only" }],
-  examples: ["tombolo validate", "tombolo -c topology.yaml validate --offline"],
-  async run(context, input) {
-    const loaded = await loadTopology(context.file, context.env);
-    if ("problems" in loaded) return answer(context, loaded.problems.map(fileIssue), EXIT.usage);
-    const { topology } = loaded;
-    const notYet = topology.notYet.map((item) => notYetIssue(topology, item));
-    if (flag(input, "offline")) return answer(context, notYet, EXIT.done);
-    const place = await tablePlaces(topology);
-    return withNodes(context, topology.nodes, async (nodes) => {
-      const plans = await planNodes(topology, topology.nodes, nodes);
-      const issues = plans.flatMap((planned) => {
-        const node = planned.config.name;
-        if ("error" in planned) return [connectIssue(topology, node, planned.error)];
-        return planned.plan.findings.flatMap((finding) => findingIssue(topology, node, finding, place));
-      });
-      return answer(context, [...notYet, ...issues], planExit(plans));
+export const validate: RunVerb = async (context, input) => {
+  const loaded = await loadTopology(context.file, context.env);
+  if ("problems" in loaded) return answer(context, loaded.problems.map(fileIssue), EXIT.usage);
+  const { topology } = loaded;
+  const notYet = topology.notYet.map((item) => notYetIssue(topology, item));
+  if (flag(input, "offline")) return answer(context, notYet, EXIT.done);
+  const place = await tablePlaces(topology);
+  return withNodes(context, topology.nodes, async (nodes) => {
+    const plans = await planNodes(topology, topology.nodes, nodes);
+    const issues = plans.flatMap((planned) => {
+      const node = planned.config.name;
+      if ("error" in planned) return [connectIssue(topology, node, planned.error)];
+      return planned.plan.findings.flatMap((finding) => findingIssue(topology, node, finding, place));
     });
-  },
+    return answer(context, [...notYet, ...issues], planExit(plans));
+  });
 };
 
 function answer({ out, json, file }: CommandContext, issues: readonly Issue[], code: ExitCode): ExitCode {
@@ -89,7 +84,7 @@ function notYetIssue(topology: Topology, { line, column, path, message }: Topolo
 }
 
 function connectIssue(topology: Topology, node: string, error: unknown): Issue {
-  return { severity: "error", file: topology.file, line: null, column: null, node, table: null, ...errorJson(error) };
+  return { severity: "error", file: topology.file, line: null, column: null, node, table: null, ...errorReport(error) };
 }
 
 function findingIssue(topology: Topology, node: string, finding: Finding, places: ReadonlyMap<TableName, Position>): readonly Issue[] {

@@ -1,9 +1,10 @@
 import type { Parts } from "../lifecycle/parts.ts";
-import type { LOG_FORMATS, LOG_LEVELS, Logger } from "../observability/log.ts";
+import type { Logger } from "../observability/log.ts";
+import type { LogFormat, LogLevel } from "../observability/log-options.ts";
 import type { ExitCode } from "./exit-codes.ts";
 import type { Output } from "./output.ts";
 
-/** A verb of the command line: how it is called and what it does. One file each. */
+/** A verb of the command line: how it is called, and where what it does is found. All are in verbs.ts. */
 export interface Verb {
   /** One word, or two for a verb of a group: `nodes pause`. */
   readonly name: string;
@@ -12,15 +13,20 @@ export interface Verb {
   readonly arguments?: string;
   readonly options?: readonly VerbOption[];
   readonly examples: readonly string[];
-  /** Answers the exit code, or throws: then the code follows from the error's kind. */
-  run(context: CommandContext, input: VerbInput): Promise<ExitCode>;
+  /** Called once the verb is chosen. */
+  load(): Promise<RunVerb>;
 }
+
+/** What a verb does, one file each. Answers the exit code, or throws: then the code follows from the error's kind. */
+export type RunVerb = (context: CommandContext, input: VerbInput) => Promise<ExitCode>;
 
 export interface VerbOption {
   /** As commander writes them, e.g. `--out <file>`. */
   readonly flags: string;
   readonly description: string;
   readonly default?: string;
+  /** `<x>` may be given more than once: its value is then an array of strings. */
+  readonly repeatable?: boolean;
 }
 
 export interface VerbInput {
@@ -38,15 +44,16 @@ export interface CommandContext {
   /** True when the answer is to be JSON. */
   readonly json: boolean;
   readonly out: Output;
-  readonly log: Logger;
+  /** Loaded where something is logged; the same at every call. */
+  readonly logger: () => Promise<Logger>;
   readonly version: string;
 }
 
 export interface GlobalOptions {
   readonly config: string;
   readonly json?: boolean;
-  readonly logLevel: (typeof LOG_LEVELS)[number];
-  readonly logFormat: (typeof LOG_FORMATS)[number];
+  readonly logLevel: LogLevel;
+  readonly logFormat: LogFormat;
 }
 
 /** The value of `--name x`; undefined when it was not given. */

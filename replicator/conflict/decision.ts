@@ -2,7 +2,8 @@ import type { Clash } from "../change/verdict.ts";
 
 /** Who wins what is contested, and why in one sentence. It goes into the conflict history: names and times, never values. */
 export interface Decision {
-  readonly winner: "parent" | "child";
+  /** `open`: nobody yet; the parent's row stays until a person decides. */
+  readonly winner: "parent" | "child" | "open";
   readonly reason: string;
 }
 

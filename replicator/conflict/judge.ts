@@ -1,9 +1,10 @@
 import { type Row, sameValue } from "../change/value.ts";
-import type { Clash, ConflictKind, Judge, Policy, Verdict } from "../change/verdict.ts";
-import { childWins } from "./child-wins.ts";
-import type { Decide, Decision } from "./decision.ts";
-import { newestWins } from "./newest-wins.ts";
-import { parentWins } from "./parent-wins.ts";
+import type { Clash, Judge, Verdict } from "../change/verdict.ts";
+import { type Contest, settleBy } from "./contest.ts";
+import { agree, type Edit, edited, editsOf, knows, pick, type Unit } from "./edits.ts";
+import { mergeContest, mergeKindOf } from "./merge-contest.ts";
+import { moduleContest } from "./module-contest.ts";
+import type { ModuleRunner } from "./module-runner.ts";
 
 /**
  * Decides what a parent's row is to be after a child's change, and whether the two sides conflicted.
@@ -14,101 +15,108 @@ import { parentWins } from "./parent-wins.ts";
  * |---|---|---|
  * | changed it | left it | the child's value applies |
  * | left it, or changed it back | changed it | the parent's value stays; the child is told |
- * | changed it | changed it to the same | nothing to do |
+ * | changed it | changed it to the same | nothing to do (of a counter, both differences count) |
  * | changed it | changed it to another | a conflict: the table's policy decides |
  *
- * "It" is each column that the child's change names (`detect: column`), or the row (`detect: row`, and every insert and delete).
+ * "It" is each column that the child's change names, or each group of columns that belong together (`detect: column`), or the row
+ * (`detect: row`, and every insert and delete). Pure but for the user's modules, which `runner` asks.
  */
-export const judge: Judge = (clash) => {
-  switch (clash.op) {
-    case "I":
-      return judgeInsert(clash);
-    case "D":
-      return judgeDelete(clash);
-    case "U":
-      if (clash.parent === null) return judgeUpdateOfNothing(clash);
-      return clash.detect === "row" ? judgeUpdateOfRow(clash, clash.parent) : judgeUpdateOfColumns(clash, clash.parent);
-  }
-};
+export function createJudge(runner: ModuleRunner): Judge {
+  const settle = (contest: Contest, whole: Contest = contest): Verdict => {
+    const { policy } = contest.clash;
+    if (policy === "merge") return mergeContest(contest, whole);
+    if (policy === "module") return moduleContest(contest, whole, runner);
+    return settleBy(policy, contest);
+  };
+  return (clash) => {
+    switch (clash.op) {
+      case "I":
+        return judgeInsert(clash, settle);
+      case "D":
+        return judgeDelete(clash, settle);
+      case "U":
+        if (clash.parent === null) return judgeUpdateOfNothing(clash, settle);
+        return judgeUpdate(clash, clash.parent, settle);
+    }
+  };
+}
 
-const POLICIES: { readonly [policy in Policy]: Decide } = { parent_wins: parentWins, child_wins: childWins, newest_wins: newestWins };
+/** Decides the contest; `whole` is the same for the row as a whole, for when the outcome is refused. */
+type Settle = (contest: Contest, whole?: Contest) => Verdict;
 
-function judgeInsert(clash: Clash): Verdict {
+function judgeInsert(clash: Clash, settle: Settle): Verdict {
   const { child, parent } = clash;
   if (parent === null) return peace(child, false);
   if (agree(child, parent)) return peace(parent, false);
-  return settle(clash, "insert_insert", { parent, child: { ...parent, ...child } });
+  const whole: Contest = { clash, kind: "insert_insert", parent, child: { ...parent, ...child }, base: null };
+  return settle(clash.policy === "merge" ? { ...whole, contested: contestedOf(clash, editsOf(clash, parent)) } : whole, whole);
 }
 
-function judgeDelete(clash: Clash): Verdict {
+function judgeDelete(clash: Clash, settle: Settle): Verdict {
   const { base, parent } = clash;
   if (parent === null) return peace(null, false);
   // a base that is not known may have been anything: the row is not removed on a guess
   if (base !== null && agree(base, parent)) return peace(null, false);
-  return settle(clash, "update_delete", { parent, child: null });
+  return settle({ clash, kind: "update_delete", parent, child: null, base: base === null ? undefined : { ...parent, ...base } });
 }
 
-function judgeUpdateOfNothing(clash: Clash): Verdict {
+function judgeUpdateOfNothing(clash: Clash, settle: Settle): Verdict {
   if (edited(clash).length === 0) return peace(null, true);
-  return settle(clash, "delete_update", { parent: null, child: clash.wholeChild ? clash.child : undefined });
+  const known = (row: Row | null): Row | null | undefined => (clash.wholeChild ? row : undefined);
+  return settle({ clash, kind: "delete_update", parent: null, child: known(clash.child), base: known(clash.base) });
 }
 
-function judgeUpdateOfRow(clash: Clash, parent: Row): Verdict {
-  const { base, child } = clash;
-  if (agree(child, parent)) return peace(parent, false);
-  if (edited(clash).length === 0) return peace(parent, true);
-  if (base !== null && agree(base, parent)) return peace({ ...parent, ...pick(child, clash.changed) }, false);
-  return settle(clash, "update_update", { parent, child: clash.wholeChild ? { ...parent, ...child } : undefined });
-}
-
-function judgeUpdateOfColumns(clash: Clash, parent: Row): Verdict {
-  const { base, child } = clash;
-  const differing = edited(clash).filter((column) => !sameValue(parent[column], child?.[column]));
-  const clean = differing.filter((column) => sameValue(parent[column], base?.[column]));
-  const contested = differing.filter((column) => !clean.includes(column));
-  const merged = { ...parent, ...pick(child, clean) };
-  if (contested.length === 0) {
-    return peace(
-      merged,
-      clash.changed.some((column) => !sameValue(merged[column], child?.[column])),
-    );
+function judgeUpdate(clash: Clash, parent: Row, settle: Settle): Verdict {
+  const { base, child, detect } = clash;
+  const edits = editsOf(clash, parent);
+  const contested = contestedOf(clash, edits);
+  const childsOwn = edits.filter(({ byChild, byParent }) => byChild && !byParent).flatMap(({ unit }) => unit);
+  const combined = { ...parent, ...pick(child, childsOwn) };
+  const whole: Contest = {
+    clash,
+    kind: "update_update",
+    parent,
+    child: clash.wholeChild ? { ...parent, ...child } : undefined,
+    base: base !== null && knows(base, Object.keys(parent)) ? { ...parent, ...base } : undefined,
+  };
+  if (detect === "row") {
+    if (agree(child, parent) && contested.length === 0) return peace(parent, false);
+    if (edited(clash).length === 0) return peace(parent, true);
+    if (base !== null && agree(base, parent)) return peace({ ...parent, ...pick(child, clash.changed) }, false);
+    return settle(clash.policy === "merge" ? { ...whole, parent: combined, contested } : whole, whole);
   }
-  return settle(clash, "update_update", { parent: merged, child: { ...merged, ...pick(child, contested) } }, contested);
+  if (contested.length === 0) {
+    const verdict = peace(
+      combined,
+      clash.changed.some((column) => !sameValue(combined[column], child?.[column])),
+    );
+    if (childsOwn.length === 0 || !edits.some(({ byParent }) => byParent)) return verdict;
+    // each side's row was right by itself: where both together are not, one of them has to do
+    const alone = settleBy(simpleOf(clash), whole);
+    return { ...verdict, ifRefused: { by: clash.policy === "merge" ? "any" : "check", verdict: alone } };
+  }
+  const columns = contested.flat();
+  const contest: Contest = {
+    ...whole,
+    parent: combined,
+    child: knows(child, columns) ? { ...combined, ...pick(child, columns) } : undefined,
+    base: knows(base, columns) ? { ...combined, ...pick(base, columns) } : undefined,
+    contested,
+  };
+  return settle(contest, whole);
 }
+
+/** What both sides changed, each to something else. Two equal edits of a counter are two edits. */
+function contestedOf(clash: Clash, edits: readonly Edit[]): Unit[] {
+  const counts = ([column = ""]: Unit): boolean => clash.policy === "merge" && mergeKindOf(clash, column) === "counter";
+  return edits
+    .filter(({ unit, byChild, byParent, differs }) => byChild && byParent && (differs || (clash.base !== null && counts(unit))))
+    .map(({ unit }) => unit);
+}
+
+/** What decides where neither merging nor a module can. */
+const simpleOf = ({ policy, otherwise }: Clash): Parameters<typeof settleBy>[0] =>
+  policy === "merge" || policy === "module" ? otherwise : policy;
 
 /** No conflict. */
 const peace = (result: Row | null, refresh: boolean): Verdict => ({ result, conflict: null, refresh });
-
-/**
- * A conflict, with what either side's win would make of the row; `undefined` where the child's row is not known well enough to win.
- *
- * The child is told the outcome even when it wins: the change that lost is in the parent's log, perhaps not sent yet,
- * and would otherwise be the last that the child hears of the row.
- */
-function settle(
-  clash: Clash,
-  kind: ConflictKind,
-  rows: { parent: Row | null; child: Row | null | undefined },
-  columns?: readonly string[],
-): Verdict {
-  const wish = POLICIES[clash.policy](clash);
-  const decision: Decision = wish.winner === "child" && rows.child === undefined ? INCOMPLETE : wish;
-  const result = decision.winner === "child" && rows.child !== undefined ? rows.child : rows.parent;
-  const reason = columns ? `${decision.reason} (${columns.join(", ")})` : decision.reason;
-  return { result, conflict: { kind, resolution: decision.winner, reason }, refresh: true };
-}
-
-const INCOMPLETE: Decision = {
-  winner: "parent",
-  reason: "The child's change would win, but its row is not known as a whole; the parent's stays.",
-};
-
-/** The columns that the child's change names and that it did change: one that went away and came back is no edit. */
-const edited = ({ changed, base, child }: Clash): string[] => changed.filter((column) => !sameValue(base?.[column], child?.[column]));
-
-/** Whether the row holds what is known in `image`. */
-const agree = (image: Row | null, row: Row): boolean =>
-  Object.entries(image ?? {}).every(([column, value]) => sameValue(value, row[column]));
-
-const pick = (row: Row | null, columns: readonly string[]): Row =>
-  Object.fromEntries(columns.flatMap((column) => (row && Object.hasOwn(row, column) ? [[column, row[column] ?? null]] : [])));

@@ -54,6 +54,8 @@ function hold(database: Database.Database, file: string): LeaseHold {
   return {
     held: true,
     lost: new AbortController().signal,
+    // one process at a time: all of it is its own
+    shares: { members: async () => 1, claim: async () => true, yield: async () => undefined },
     release,
     async remove() {
       // while it is still locked: whoever waits opens the file anew at each attempt

@@ -2,8 +2,8 @@ import { hostname } from "node:os";
 import type { Timers } from "./timers.ts";
 
 /**
- * One replicator at a time for a topology. The lease lives in the hub and belongs to a session there (an advisory lock, a lock on a
- * file), not to a clock: it ends by itself with its process, a stopped process keeps it, and there is no time-out to get wrong.
+ * Who replicates a topology. The lease lives in the hub and belongs to a session there (an advisory lock, a lock on a file): it ends by itself with
+ * its process. Where the hub is a Postgres several processes may `run` beside each other and share the links; everything else excludes them and is excluded.
  */
 export interface LeaseStore {
   /** Takes the lease if nobody has it. Throws (kind `connect`) when the hub cannot be reached. */
@@ -15,11 +15,22 @@ export type Purpose = "run" | "sync" | "uninstall";
 
 export interface LeaseHold {
   readonly held: true;
-  /** Aborts when the session that holds the lease is gone: then somebody else may have it. */
+  /** Aborts when the session that holds the lease is gone: then somebody else may have it, and the shares. */
   readonly lost: AbortSignal;
+  readonly shares: Shares;
   release(): Promise<void>;
   /** Releases it and leaves nothing behind in the hub's place. */
   remove(): Promise<void>;
+}
+
+/** What only one at a time of the processes does that run a topology. */
+export interface Shares {
+  /** How many processes run the topology now, this one included. Those that have not given a sign for long are put out, and lose what they hold. */
+  members(): Promise<number>;
+  /** Takes a share that nobody has; else answers who has it. */
+  claim(name: string): Promise<true | LeaseHolder>;
+  /** Leaves it to whoever wants it. */
+  yield(name: string): Promise<void>;
 }
 
 export interface LeaseHolder {

@@ -20,6 +20,8 @@ export interface NodeWatchOptions {
   readonly log: Logger;
   readonly timers: Timers;
   readonly names: () => readonly NodeName[];
+  /** Whether this process counts what is captured in the node: one that runs beside others looks at nodes that another counts. */
+  readonly isOurs: (name: NodeName) => boolean;
   /** The node if it is open. */
   readonly node: (name: NodeName) => Node | null;
 }
@@ -79,7 +81,10 @@ export class NodeWatch implements Service {
       if (!patience.signal.aborted) throw new TomboloError(`${node.name} does not answer`, { code: "NODE_SILENT", kind: "connect" });
     });
     try {
-      const looked = pollNode(node, { metrics, lag, now: timers.now, stateAtParent: (node) => this.#stateAtParent(node) });
+      const looked = pollNode(node, {
+        ...{ metrics, lag, now: timers.now, counts: this.#options.isOurs(node.name) },
+        stateAtParent: (name) => this.#stateAtParent(name),
+      });
       const status = await Promise.race([looked, tooLong]);
       if (status !== undefined) this.#last.set(node.name, status);
       if (this.#failures.delete(node.name)) log.info({ node: node.name }, "node answers again");

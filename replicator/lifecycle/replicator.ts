@@ -7,14 +7,19 @@ import type { Logger } from "../observability/log.ts";
 import { declareLabels, directions, type Metrics } from "../observability/metrics.ts";
 import { collectStatus, type Reached, type StatusReport } from "../observability/status-report.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
-import { acquireLease, type LeaseHold, type LeaseStore } from "./lease.ts";
+import { ColumnCarrier } from "./column-carrier.ts";
+import { HistoryKeeper } from "./history-keeper.ts";
+import { acquireLease, type LeaseHold, type LeaseHolder, type LeaseStore } from "./lease.ts";
+import { LogKeeper } from "./log-keeper.ts";
 import { NodePool } from "./node-pool.ts";
 import { NodeWatch } from "./node-watch.ts";
 import type { Parts } from "./parts.ts";
 import { openExamined, preflight } from "./preflight.ts";
+import { reconcileServices } from "./reconcile-services.ts";
 import type { Service, ServiceFailure } from "./service.ts";
+import { HOUSEKEEPING, portionsOf, ShareOut } from "./share-out.ts";
 import { Supervisor, type WantedService } from "./supervisor.ts";
-import { aborted, type Timers } from "./timers.ts";
+import { sleepUnless, type Timers } from "./timers.ts";
 import { hubOf, linkName, nodeOf } from "./tree.ts";
 
 export interface ReplicatorOptions {
@@ -25,25 +30,34 @@ export interface ReplicatorOptions {
   readonly lag: LagBook;
   readonly log: Logger;
   readonly timers: Timers;
-  /** Called with the lease in hand, before the links start; what it throws ends `run`. */
+  /** Called when this process begins to lead, before its links start; what it throws ends `run`. */
   readonly onLeading: () => Promise<void>;
 }
 
+/** Between two looks at who else runs the topology, and at what they leave. */
+const SHARE_MS = 2_000;
+
 /**
- * The long-running replicator: takes the lease of the topology, then runs one service per link and one that watches the nodes, until
- * it is told to stop. What it knows is in the databases; it may die at any line.
+ * The long-running replicator: takes the lease of the topology, then its share of the links, and runs one service for each and one that watches the
+ * nodes, until it is told to stop. What it knows is in the databases; it may die at any line.
  */
 export class Replicator {
   readonly #options: ReplicatorOptions;
   readonly #pool: NodePool;
   readonly #supervisor: Supervisor;
   readonly #watch: NodeWatch;
+  readonly #history: HistoryKeeper;
+  readonly #logs: LogKeeper;
+  readonly #columns: ColumnCarrier;
   readonly #stop = new AbortController();
   #fatal: { readonly error: unknown } | null = null;
   #topology: Topology;
-  #leading = false;
+  #share: ShareOut | null = null;
   #waitingFor: string | null = null;
-  #changing: Promise<void> = Promise.resolve();
+  /** What was last told of it. */
+  #told = "";
+  #leads = false;
+  #settling: Promise<void> = Promise.resolve();
 
   constructor(options: ReplicatorOptions) {
     this.#options = options;
@@ -56,7 +70,27 @@ export class Replicator {
     this.#watch = new NodeWatch({
       ...options,
       node: (name) => this.#pool.current(name),
+      names: () => this.#ends(),
+      isOurs: (name) => this.#isOurs(name),
+    });
+    this.#history = new HistoryKeeper({
+      ...options,
+      node: (name) => this.#pool.current(name),
       names: () => this.#topology.nodes.map(({ name }) => name),
+      keepMs: () => this.#topology.history.keepMs,
+    });
+    this.#logs = new LogKeeper({
+      ...options,
+      node: (name) => this.#pool.current(name),
+      names: () => this.#topology.nodes.map(({ name }) => name),
+      retention: () => ({ keepMs: this.#topology.log.keepMs, maxBytes: this.#topology.log.maxSizeBytes }),
+    });
+    this.#columns = new ColumnCarrier({
+      ...options,
+      topology: () => this.#topology,
+      links: () => this.#links(),
+      onError: (error) => options.metrics.errors.inc({ component: "columns", code: describeError(error).code }),
+      node: (name) => this.#pool.current(name),
     });
     this.#supervisor = new Supervisor(
       { retry: () => this.#topology.retry, timers, onFailure: (failure) => this.#failed(failure) },
@@ -73,9 +107,9 @@ export class Replicator {
     return this.#topology;
   }
 
-  /** Whether this process holds the lease. */
+  /** Whether this process does what is done once for the whole topology. */
   get leading(): boolean {
-    return this.#leading;
+    return this.#share?.held.has(HOUSEKEEPING) ?? false;
   }
 
   /** Returns when the signal has aborted and every link has finished the batch in hand. Throws what must end the process (fatal, newer). */
@@ -83,7 +117,7 @@ export class Replicator {
     const stop = this.#stop.signal;
     if (signal.aborted) return;
     signal.addEventListener("abort", () => this.#stop.abort(), { once: true });
-    const store = this.#options.parts.leaseStore(hubOf(this.#topology), this.#topology.name);
+    const store = await this.#options.parts.leaseStore(hubOf(this.#topology), this.#topology.name);
     try {
       while (!stop.aborted) await this.#lead(store, stop);
     } finally {
@@ -96,20 +130,31 @@ export class Replicator {
   async reload(topology: Topology): Promise<void> {
     this.#topology = topology;
     this.#declare();
-    if (!this.#leading) return;
-    await this.#change();
+    if (this.#share === null) {
+      await this.#pool.keep(topology.nodes);
+      return;
+    }
+    await this.#settle();
     for (const { name } of topology.nodes) this.#examine(this.#pool.current(name));
   }
 
-  /** Why this process cannot be relied upon now; empty when it leads and every node is open. */
+  /** Why this process cannot be relied upon now; empty when it has its share and every node of that is open. */
   notReady(): readonly string[] {
-    if (!this.#leading) return [this.#waitingFor === null ? "starting" : `waiting for the lease, which is held by ${this.#waitingFor}`];
-    return this.#topology.nodes
-      .filter(({ name }) => this.#pool.current(name) === null || this.#watch.isDown(name))
-      .map(({ name }) => {
+    // where all children come by themselves, there is only the hub to be open
+    const isAlone = this.leading && portionsOf(this.#topology).length === 0;
+    const ends = isAlone ? [hubOf(this.#topology).name] : this.#ends();
+    if (ends.length === 0) return [this.#waitingFor === null ? "starting" : `waiting for the lease, which is held by ${this.#waitingFor}`];
+    return ends
+      .filter((name) => this.#pool.current(name) === null || this.#watch.isDown(name))
+      .map((name) => {
         const failure = this.#watch.failure(name) ?? this.#pool.failure(name);
         return failure === undefined ? `node ${name} is not open yet` : `node ${name}: ${describeError(failure).code}`;
       });
+  }
+
+  /** The node, opened unless it is. Throws `NODE_UNKNOWN` (usage), and what opening it throws. Whoever asks does not close it. */
+  async node(name: string): Promise<Node> {
+    return this.#pool.get(nodeOf(this.#topology, name));
   }
 
   status(): Promise<StatusReport> {
@@ -125,29 +170,28 @@ export class Replicator {
   async #lead(store: LeaseStore, stop: AbortSignal): Promise<void> {
     let hold = await this.#acquire(store, stop, false);
     if (hold === null) return;
-    const { log, metrics } = this.#options;
-    log.info({ topology: this.#topology.name, links: this.#topology.links.length }, "replicating");
-    this.#leading = true;
-    this.#waitingFor = null;
-    metrics.leader.set(1);
+    const { log, lag, metrics, timers } = this.#options;
+    this.#share = new ShareOut(hold.shares);
     try {
-      await this.#options.onLeading();
-      await this.#change();
       while (hold !== null && !stop.aborted) {
-        await aborted(stop, hold.lost);
-        if (stop.aborted) break;
-        // While the hub is away nobody can take the lease, so links that do not need the hub go on; whoever gets it first when the hub is back, leads.
+        await this.#settle();
+        await sleepUnless(timers, SHARE_MS, [stop, hold.lost]);
+        if (stop.aborted || !hold.lost.aborted) continue;
+        // While the hub is away nobody can take the lease, so links that do not need the hub go on; whoever gets them first when the hub is back, has them.
         log.warn("the session that holds the lease has ended; trying to take it again");
         await hold.release();
         hold = await this.#acquire(store, stop, true);
+        if (hold !== null) await this.#renew(hold);
       }
     } finally {
-      this.#leading = false;
-      metrics.leader.set(0);
-      await this.#changing.catch(() => {});
+      await this.#settling.catch(() => {});
       await this.#supervisor.stopAll();
+      this.#share = null;
+      this.#told = "";
+      this.#leadFromNowOn(false);
       // whoever leads next knows the lag, this process no longer does
-      this.#options.lag.keep([]);
+      lag.keep([]);
+      metrics.linksReplicated.set(0);
       await hold?.release();
       log.info("links stopped");
     }
@@ -159,10 +203,7 @@ export class Replicator {
       timers,
       stopWhenHeld,
       purpose: "run",
-      onWait: ({ holder }) => {
-        this.#waitingFor = holder;
-        log.warn({ code: "LEASE_HELD", holder }, `another replicator runs this topology: ${holder}; waiting for it to end`);
-      },
+      onWait: (holder) => this.#waits(holder),
       onError: (error, attempt) => {
         metrics.errors.inc({ component: "lease", code: describeError(error).code });
         if (attempt === 1 || attempt % 60 === 0) log.warn({ err: error, attempt }, "the lease cannot be asked for; trying on");
@@ -170,16 +211,95 @@ export class Replicator {
     });
   }
 
-  /** Brings services and nodes in line with the topology, one change at a time. */
-  #change(): Promise<void> {
+  /** One step towards an even share, and everything in line with it; one at a time. */
+  #settle(): Promise<void> {
+    this.#settling = this.#settling.catch(() => {}).then(() => this.#balance());
+    return this.#settling;
+  }
+
+  async #balance(): Promise<void> {
+    const share = this.#share;
+    if (share === null) return;
+    const { log, onLeading } = this.#options;
+    try {
+      await share.balance(portionsOf(this.#topology), () => this.#change());
+    } catch (error) {
+      // the end of the session shows by itself
+      log.debug({ err: error }, "the shares of the topology cannot be asked for");
+    }
+    this.#tell(share);
+    if (this.leading !== this.#leads) {
+      this.#leadFromNowOn(this.leading);
+      if (this.leading) await onLeading();
+    }
+    await this.#change();
+  }
+
+  async #renew({ shares }: LeaseHold): Promise<void> {
+    try {
+      await this.#share?.renew(shares, () => this.#change());
+    } catch (error) {
+      this.#options.log.debug({ err: error }, "the shares of the topology cannot be taken again");
+    }
+  }
+
+  #leadFromNowOn(leads: boolean): void {
+    this.#leads = leads;
+    this.#options.metrics.leader.set(leads ? 1 : 0);
+  }
+
+  /** What this process has got, where that is news. */
+  #tell({ holder }: ShareOut): void {
+    const { log } = this.#options;
+    const links = this.#links().map(linkName);
+    const now = links.length > 0 ? links.join(" ") : `held by ${holder?.holder}`;
+    this.#waitingFor = links.length > 0 ? null : (holder?.holder ?? null);
+    if (now === this.#told) return;
+    this.#told = now;
+    const { name, links: all } = this.#topology;
+    if (links.length > 0) log.info({ topology: name, links: links.length, of: all.length }, "replicating");
+    else if (holder !== null) this.#waits(holder);
+  }
+
+  #waits({ holder }: LeaseHolder): void {
+    this.#waitingFor = holder;
+    this.#options.log.warn({ code: "LEASE_HELD", holder }, `another replicator runs this topology: ${holder}; waiting for it to end`);
+  }
+
+  /** The links of this process's share. */
+  #links(): readonly TopologyLink[] {
+    const held = this.#share?.held ?? new Set();
+    return portionsOf(this.#topology).flatMap(({ name, links }) => (held.has(name) ? links : []));
+  }
+
+  /** The nodes of those. */
+  #ends(): readonly NodeName[] {
+    return [...new Set(this.#links().flatMap(({ parent, child }) => [parent, child]))];
+  }
+
+  /** Whether this process is the one that counts what is captured in a node: it has the link above it, or leads. */
+  #isOurs(name: NodeName): boolean {
+    return name === hubOf(this.#topology).name ? this.leading : this.#links().some(({ child }) => child === name);
+  }
+
+  /** Brings services and nodes in line with the topology and the share. */
+  async #change(): Promise<void> {
     const topology = this.#topology;
-    const wanted: WantedService[] = topology.links.map((link) => ({
-      service: this.#linkService(link),
-      fingerprint: fingerprint(topology, link),
-    }));
+    const links = this.#links();
+    const wanted: WantedService[] = links.map((link) => ({ service: this.#linkService(link), fingerprint: fingerprint(topology, link) }));
     wanted.push({ service: this.#watch, fingerprint: "" });
-    this.#changing = this.#changing.catch(() => {}).then(() => this.#supervisor.change(wanted, () => this.#pool.keep(topology.nodes)));
-    return this.#changing;
+    if (topology.addsColumns) wanted.push({ service: this.#columns, fingerprint: "" });
+    if (this.leading) wanted.push({ service: this.#history, fingerprint: "" }, { service: this.#logs, fingerprint: "" });
+    if (this.leading)
+      wanted.push(
+        ...reconcileServices({ ...this.#options, topology, node: (name) => this.node(name), open: this.#options.parts.openNode }),
+      );
+    const ends = new Set<string>(this.#ends());
+    // a slot is read by one process: it is free for another only when the node is closed
+    const nodes = topology.nodes.filter((node) => node.type === "sqlite" || node.capture === "trigger" || ends.has(node.name));
+    await this.#supervisor.change(wanted, () => this.#pool.keep(nodes));
+    this.#options.lag.keep(directions({ ...topology, links }));
+    this.#options.metrics.linksReplicated.set(links.length);
   }
 
   #linkService(link: TopologyLink): Service {
@@ -192,7 +312,8 @@ export class Replicator {
           this.#pool.get(nodeOf(topology, link.child)),
         ]);
         if (signal.aborted) return;
-        await this.#options.parts.createLink({ parent, child, link, topology, observer: this.#options.observer }).run(signal);
+        const made = await this.#options.parts.createLink({ parent, child, link, topology, observer: this.#options.observer });
+        await made.run(signal);
       },
     };
   }
@@ -207,7 +328,7 @@ export class Replicator {
     if (node === null) return;
     const { log } = this.#options;
     preflight(node, this.#topology, log).catch((error: unknown) => {
-      if (this.#leading) log.warn({ node: node.name, err: error }, "the node could not be examined");
+      if (this.#share !== null) log.warn({ node: node.name, err: error }, "the node could not be examined");
     });
   }
 
@@ -220,14 +341,14 @@ export class Replicator {
 
   #declare(): void {
     declareLabels(this.#options.metrics, this.#topology);
-    this.#options.lag.keep(directions(this.#topology));
+    this.#options.lag.keep(directions({ ...this.#topology, links: this.#links() }));
   }
 }
 
 /** All that the behaviour of a link depends on: when it changes, the link is started anew. */
 function fingerprint(topology: Topology, link: TopologyLink): string {
-  const { batch, retry, log, history } = topology;
+  const { batch, retry, log } = topology;
   const names = new Set(link.channels.map(({ name }) => name));
   const ends = topology.nodes.filter(({ name }) => name === link.parent || name === link.child);
-  return JSON.stringify([link, ends, topology.channels.filter(({ name }) => names.has(name)), batch, retry, log, history]);
+  return JSON.stringify([link, ends, topology.channels.filter(({ name }) => names.has(name)), batch, retry, log]);
 }

@@ -35,3 +35,13 @@ export function aborted(...signals: readonly AbortSignal[]): Promise<void> {
     for (const signal of signals) signal.addEventListener("abort", done, { once: true });
   });
 }
+
+/** Sleeps until one of the signals aborts, and no longer than `ms`; leaves no listener behind. */
+export async function sleepUnless(timers: Timers, ms: number, signals: readonly AbortSignal[]): Promise<void> {
+  const over = new AbortController();
+  const end = () => over.abort();
+  for (const signal of signals) signal.addEventListener("abort", end);
+  if (signals.some(({ aborted }) => aborted)) end();
+  await timers.sleep(ms, over.signal);
+  for (const signal of signals) signal.removeEventListener("abort", end);
+}

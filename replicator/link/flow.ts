@@ -1,8 +1,12 @@
 import type { ChannelName, TableName } from "../change/names.ts";
-import type { Policy } from "../change/verdict.ts";
+import type { Engine } from "../change/shape.ts";
+import { conflictRule } from "../change/verdict.ts";
 import type { Node } from "../node/node.ts";
 import type { PeerRole, TableRule } from "../node/target.ts";
+import { rowFiltersOf } from "../topology/row-filters.ts";
 import type { Direction, Topology, TopologyLink } from "../topology/topology.ts";
+import type { ScopedTable } from "./link-scopes.ts";
+import type { Receiver } from "./receiver.ts";
 
 /** One channel of a link in one direction. */
 export interface FlowChannel {
@@ -15,32 +19,43 @@ export interface FlowChannel {
 /** What travels from one node of a link to the other. */
 export interface Flow {
   readonly source: Node;
-  readonly target: Node;
+  readonly target: Receiver;
   /** What the source is to the target. */
   readonly from: PeerRole;
   /** Channels that travel in one packet, most urgent group first: those of the same priority stay together, so that a transaction across them does. */
   readonly groups: readonly (readonly FlowChannel[])[];
   readonly rules: ReadonlyMap<TableName, TableRule>;
+  /** Tables of which the child is given some rows only: their updates travel as whole rows. */
+  readonly filtered: ReadonlySet<TableName>;
+}
+
+interface LinkPlace {
+  readonly link: TopologyLink;
+  readonly topology: Topology;
 }
 
 /** The two flows of a link: up (child to parent) and down. */
-export function flows(options: { parent: Node; child: Node; link: TopologyLink; topology: Topology }): { up: Flow; down: Flow } {
-  const { parent, child } = options;
-  return {
-    up: flow({ ...options, source: child, target: parent, from: "child", carries: ["both", "up"] }),
-    down: flow({ ...options, source: parent, target: child, from: "parent", carries: ["both", "down"] }),
-  };
+export function flows({ parent, child, ...place }: LinkPlace & { parent: Node; child: Node }): { up: Flow; down: Flow } {
+  return { up: upFlow({ ...place, parent, child }), down: downFlow({ ...place, parent, child }) };
 }
 
-function flow(options: {
-  readonly source: Node;
-  readonly target: Node;
-  readonly from: PeerRole;
-  readonly carries: readonly Direction[];
-  readonly link: TopologyLink;
-  readonly topology: Topology;
-}): Flow {
-  const { source, target, from, carries, link, topology } = options;
+export function upFlow({ parent, child, ...place }: LinkPlace & { readonly parent: Receiver; readonly child: Node }): Flow {
+  return { source: child, target: parent, ...flowTables({ ...place, from: "child", parentEngine: parent.engine }) };
+}
+
+export function downFlow({ parent, child, ...place }: LinkPlace & { readonly parent: Node; readonly child: Receiver }): Flow {
+  return { source: parent, target: child, ...flowTables({ ...place, from: "parent", parentEngine: parent.engine }) };
+}
+
+/** What of a link travels one way, whoever its ends are. */
+export function flowTables({
+  from,
+  parentEngine,
+  link,
+  topology,
+}: LinkPlace & { readonly from: PeerRole; readonly parentEngine: Engine }): Omit<Flow, "source" | "target"> {
+  const carries: readonly Direction[] = ["both", from === "child" ? "up" : "down"];
+  const filtered = new Set(rowFiltersOf(topology, link, parentEngine).keys());
   const groups = new Map<number, FlowChannel[]>();
   const rules = new Map<TableName, TableRule>();
   for (const used of link.channels) {
@@ -52,16 +67,27 @@ function flow(options: {
     group.push({ name: channel.name, tables: channel.tables.map((table) => table.name), bothWays });
     groups.set(channel.priority, group);
     for (const table of channel.tables) {
-      // the topology's check has refused to run with the other policies
       rules.set(table.name, {
         table: table.name,
         channel: channel.name,
-        policy: table.policy as Policy,
-        detect: table.detect,
+        ...conflictRule(table),
         oneWay: !bothWays,
       });
     }
   }
   const ordered = [...groups.entries()].sort(([a], [b]) => a - b).map(([, channels]) => channels);
-  return { source, target, from, groups: ordered, rules };
+  return { from, groups: ordered, rules, filtered };
+}
+
+/** Every table of the link, with the rows of it that the topology wants the child to have. */
+export function scopedTables({ parent, link, topology }: LinkPlace & { readonly parent: Pick<Node, "engine"> }): ScopedTable[] {
+  const filters = rowFiltersOf(topology, link, parent.engine);
+  return link.channels.flatMap(({ name, direction }) => {
+    const tables = topology.channels.find((channel) => channel.name === name)?.tables ?? [];
+    return tables.map((table) => ({
+      name: table.name,
+      wanted: filters.get(table.name) ?? null,
+      down: direction !== "up",
+    }));
+  });
 }

@@ -12,6 +12,8 @@ export interface Link {
   sync(signal: AbortSignal): Promise<LinkCounts>;
   /** Rounds for ever: waits for news, backs off when a database is away, returns when the signal aborts (after the batch in hand). */
   run(signal: AbortSignal): Promise<void>;
+  /** Tries parked changes of both sides now, or only these (by the node that keeps them); answers how many went through. May be called beside `run`. */
+  retryParked(only?: { readonly parent: readonly bigint[]; readonly child: readonly bigint[] }): Promise<number>;
 }
 
 /** What moved, as seen from the child: `sent` went up, `received` came down. Changes that took effect or were judged. */
@@ -61,6 +63,8 @@ export interface AppliedEvent {
   readonly rawBytes: number;
   readonly compressedBytes: number;
   readonly applySeconds: number;
+  /** Changes in a part, at most, from now on. */
+  readonly partChanges: number;
   /** Commit of the oldest change in the packet at the source to commit at the target, corrected by the clocks; null in a fill. */
   readonly lagSeconds: number | null;
 }

@@ -1,11 +1,12 @@
 import type { Change } from "../change/change.ts";
-import { foldGroup, partsOf } from "../change/fold.ts";
 import { earlier, type Position, type TableName } from "../change/names.ts";
 import type { Part } from "../change/packet.ts";
 import { readAhead } from "../change/read-ahead.ts";
+import type { RowFilter } from "../change/row-filter.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { PeerState } from "../node/target.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
+import { foldedParts } from "./folded.ts";
 import type { Bounds } from "./start-tables.ts";
 
 /** Tables that are read from the same position. */
@@ -31,17 +32,20 @@ export function outgoing(options: {
   readonly bounds: Bounds;
   /** Where reading may begin although the target's own position is lower: nothing for it lies between. */
   readonly knownEmptyTo: Position;
+  /** The rows that the target is given, of tables of which it is not given all. */
+  readonly filters?: ReadonlyMap<TableName, RowFilter>;
 }): Outgoing {
-  const { flow, channels, state, tick, bounds, knownEmptyTo } = options;
+  const { flow, channels, state, tick, bounds, knownEmptyTo, filters } = options;
   const stretches = stretchesOf(channels, state, knownEmptyTo).filter((stretch) => stretch.after < tick.position);
   const tables = stretches.flatMap((stretch) => stretch.tables);
   const oneWay = channels.every((channel) => !channel.bothWays);
+  const wholeImages = new Set(tables.flatMap((table, index) => (flow.from === "child" && flow.filtered.has(table) ? [index] : [])));
   async function* parts(): AsyncGenerator<Part> {
     let offset = 0;
     for (const { after, tables: own } of stretches) {
-      const request = { reader: flow.target.name, tables: own, after, upTo: tick.position, ...bounds };
+      const request = { reader: flow.target.name, tables: own, after, upTo: tick.position, ...bounds, ...(filters && { filters }) };
       for await (const group of readAhead(flow.source.log.read(request))) {
-        yield* partsOf(foldGroup(shifted(group, offset), { oneWay }));
+        yield* foldedParts(shifted(group, offset), { oneWay, wholeImages });
       }
       offset += own.length;
     }

@@ -1,15 +1,20 @@
 import { TomboloError } from "../change/error.ts";
 import { type ChannelName, type Epoch, earlier, type NodeName, type Position, START } from "../change/names.ts";
-import type { PacketHeader, Part, Receipt } from "../change/packet.ts";
+import type { Packet, PacketHeader, Part, Receipt } from "../change/packet.ts";
 import type { Codec } from "../change/packet-compression.ts";
-import { type CompressionSample, meteredPacket } from "../change/packet-meter.ts";
+import { CompressionSample, type MeteredPacket, meteredPacket } from "../change/packet-meter.ts";
 import { packet } from "../change/packet-seal.ts";
-import type { TableShape } from "../change/shape.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { ApplyContext, PeerState } from "../node/target.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
 import type { LinkObserver } from "./link.ts";
+import type { LinkScopes } from "./link-scopes.ts";
 import { outgoing } from "./outgoing.ts";
+import { Pace, TARGET_MS } from "./pace.ts";
+import { ParkedRounds } from "./parked-rounds.ts";
+import { nothing, resumed, watched } from "./part-streams.ts";
+import { afterPacket } from "./peer-progress.ts";
+import { rescope } from "./rescope.ts";
 import { type Bounds, fillDown, newTables, nextNumber, seenOf, startUp } from "./start-tables.ts";
 
 export interface TransferOptions {
@@ -18,9 +23,18 @@ export interface TransferOptions {
   readonly child: NodeName;
   readonly bounds: Bounds;
   readonly codec: Codec;
+  /** Missing where the source is a child whose parent is out of reach: it is the parent that keeps them. */
+  readonly scopes?: LinkScopes;
   readonly observer: LinkObserver;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+}
+
+export interface PassOptions {
+  /** It looks at all that is there, and not only at what is at hand. */
+  readonly final: boolean;
+  /** Tells the target, by an empty packet, of ticks that held nothing for it; as a final pass does. */
+  readonly advance?: boolean;
 }
 
 /** What one pass over a flow moved. */
@@ -28,13 +42,16 @@ export interface Transferred {
   readonly changes: number;
   readonly conflicts: number;
   readonly parked: number;
+  /** Rows that the target asked for: they are on their way. */
+  readonly wanted: number;
+  /** The target has changes of the source set aside, from this pass or before. */
+  readonly waiting: boolean;
 }
 
 /** The source's own position is told to it, and the target's state is read anew, at most this often. */
 const HOUSEKEEPING_MS = 1_000;
 /** A position that only other readers' changes moved is written to the target at most this often. */
 const QUIET_ADVANCE_MS = 5_000;
-const RETRY_PARKED_MS = 2_000;
 
 /**
  * Moves one flow of a link: everything that its source holds for its target up to a tick, group by group. Remembers between
@@ -48,16 +65,17 @@ export class Transfer {
   #acknowledgedAt = 0;
   #knownEmptyTo: Position = START;
   #advancedAt = 0;
-  #retriedAt = 0;
   #tick: Position = START;
-  /** `seen` of the last packet sent. */
-  #toldSeen: PacketHeader["seen"] = {};
-  /** What the target wanted with its last packet was asked of the source since this began, or since the last error. */
-  #askedAgain = false;
-  readonly #sample: CompressionSample = { parts: 0, ratio: 1 };
+  /** What was last asked of the source because the target wanted it; after an error it is asked again, as it may have been in vain. */
+  #asked = "";
+  readonly #parked: ParkedRounds;
+  readonly #sample = new CompressionSample();
+  readonly #pace: Pace;
 
   constructor(options: TransferOptions) {
     this.#options = options;
+    this.#pace = new Pace({ largest: options.bounds.maxRows, targetMs: TARGET_MS[options.flow.target.engine] });
+    this.#parked = new ParkedRounds(options);
   }
 
   /** The source's tick that the last pass went up to. */
@@ -69,27 +87,43 @@ export class Transfer {
   reset(): void {
     this.#state = undefined;
     this.#knownEmptyTo = START;
-    this.#toldSeen = {};
-    this.#askedAgain = false;
+    this.#asked = "";
+    this.#options.scopes?.reset();
+  }
+
+  /** Makes sure of the rows that the target is given; before anything moves, in either direction. */
+  async prepareScopes(): Promise<void> {
+    await this.#options.scopes?.prepare(await this.#peerState(), this.#options.flow.target.relayed?.confirmed());
   }
 
   async paused(): Promise<boolean> {
     return (await this.#peerState()).paused;
   }
 
-  async pass(epoch: Epoch, context: ApplyContext, options: { readonly final: boolean }): Promise<Transferred> {
+  async pass(epoch: Epoch, given: ApplyContext, options: PassOptions): Promise<Transferred> {
     const { flow, observer } = this.#options;
-    const total = { changes: 0, conflicts: 0, parked: 0 };
+    const context: ApplyContext = {
+      ...given,
+      onPart: (changes, ms) => {
+        this.#pace.took(changes, ms);
+        given.onPart?.(changes, ms);
+      },
+    };
+    const total = { changes: 0, conflicts: 0, parked: 0, wanted: 0 };
+    // a pass that is to be the last looks at all that is there
+    if (options.final) this.#stateReadAt = Number.NEGATIVE_INFINITY;
     const add = (receipt: Receipt): void => {
       total.changes += Object.values(receipt.applied).reduce((sum, count) => sum + count, 0);
       total.conflicts += receipt.conflicts.reduce((sum, conflict) => sum + conflict.count, 0);
       total.parked += receipt.parked;
+      total.wanted += receipt.wanted.length;
     };
     for (const channels of flow.groups) {
       const receipt = await this.#start(channels, epoch, context);
       if (receipt !== undefined) add(receipt);
+      if (flow.from === "parent") for (const more of await this.#rescope(channels, epoch, context)) add(more);
     }
-    const tick = await flow.source.log.tick();
+    const tick = await flow.source.log.tick({ lagging: !options.final, after: furthest(await this.#peerState(), this.#tick) });
     this.#tick = tick.position;
     for (const channels of flow.groups) {
       const receipt = await this.#send(channels, tick, epoch, context);
@@ -98,36 +132,53 @@ export class Transfer {
     if (total.changes === 0 && total.parked === 0) {
       observer.caughtUp({ source: flow.source.name, target: flow.target.name, at: this.#options.now() });
     }
-    total.changes += await this.#retryParked(context, options.final || total.changes > 0);
+    const through = (await this.#peerState()).hasParked ? await this.#parked.retry(context, { all: options.final }) : 0;
+    if (through > 0) this.#state = undefined;
+    total.changes += through;
     if (total.changes === 0) this.#knownEmptyTo = tick.position;
-    await this.#advance(tick, epoch, context, options.final);
+    await this.#advance(tick, epoch, context, options.advance ?? options.final);
     await this.#acknowledge(tick, options.final || total.changes === 0);
-    return total;
+    const { hasParked } = await this.#peerState();
+    await this.#parked.tell({ hasParked, moved: total.parked + through > 0 });
+    return { ...total, waiting: hasParked };
+  }
+
+  /** Tries parked changes now, all or only these; answers how many went through. */
+  async retryParked(context: ApplyContext, only?: readonly bigint[]): Promise<number> {
+    const through = await this.#parked.retry(context, { all: true, ...(only !== undefined && { only }) });
+    this.#state = undefined;
+    const { hasParked } = await this.#peerState();
+    await this.#parked.tell({ hasParked, moved: true });
+    return through;
   }
 
   async #peerState(): Promise<PeerState> {
     const { flow, now } = this.#options;
     if (this.#state === undefined || now() - this.#stateReadAt > HOUSEKEEPING_MS) {
       const state = await flow.target.target.peer(flow.source.name);
-      // asked for before a crash, perhaps in vain; asking twice does no harm
-      if (this.#state === undefined && !this.#askedAgain && state.wanted.length > 0)
-        await flow.source.log.refresh(flow.target.name, state.wanted);
-      this.#askedAgain = true;
+      // by a packet before a crash, by a retry, or by a person; asking twice does no harm
+      if (idOf(state.wanted) !== this.#asked) await this.#ask(state.wanted);
       this.#state = state;
       this.#stateReadAt = now();
     }
     return this.#state;
   }
 
+  async #ask(wanted: Receipt["wanted"]): Promise<void> {
+    if (wanted.length === 0) return;
+    await this.#options.flow.source.log.refresh(this.#options.flow.target.name, wanted);
+    this.#asked = idOf(wanted);
+  }
+
   /** Brings tables under way that the target does not receive yet. */
   async #start(channels: readonly FlowChannel[], epoch: Epoch, context: ApplyContext): Promise<Receipt | undefined> {
-    const { flow, bounds, observer } = this.#options;
+    const { flow, bounds, observer, scopes } = this.#options;
     const state = await this.#peerState();
     const tables = newTables(channels, state);
     if (tables.length === 0) return undefined;
     const notice = { level: "info", source: flow.source.name, target: flow.target.name } as const;
     this.#state = undefined;
-    if (flow.from === "child") {
+    if (flow.from === "child" || scopes === undefined) {
       await startUp(flow, channels, state);
       return undefined;
     }
@@ -139,6 +190,8 @@ export class Transfer {
       epoch,
       context,
       bounds,
+      pace: this.#pace,
+      scopes,
       deletesUnknown: () =>
         observer.notice({
           ...notice,
@@ -150,17 +203,52 @@ export class Transfer {
     observer.applied(
       this.#event("fill", receipt, { rawBytes: 0, compressedBytes: 0, seconds: (this.#options.now() - started) / 1000, lagSeconds: null }),
     );
-    if (receipt.wanted.length > 0) await flow.source.log.refresh(flow.target.name, receipt.wanted);
+    await this.#ask(receipt.wanted);
     observer.notice({ ...notice, code: "FILL_FINISHED", message: `filled ${tables.length} table(s) with ${receipt.applied.insert} rows` });
     return receipt;
   }
 
+  /** Takes tables over to other rows where the topology wants the target to have others. */
+  async #rescope(channels: readonly FlowChannel[], epoch: Epoch, context: ApplyContext): Promise<readonly Receipt[]> {
+    const { flow, bounds, observer, scopes } = this.#options;
+    if (scopes === undefined) return [];
+    await this.prepareScopes();
+    const steps = scopes.due(channels.flatMap(({ tables }) => tables));
+    if (steps.length === 0) return [];
+    const receipts: Receipt[] = [];
+    const started = this.#options.now();
+    const filled = await rescope(flow, {
+      steps,
+      scopes,
+      epoch,
+      context,
+      bounds,
+      catchUp: async (tick) => {
+        const receipt = await this.#send(channels, tick, epoch, context);
+        if (receipt !== undefined) receipts.push(receipt);
+      },
+      state: () => this.#peerState(),
+    });
+    this.#state = undefined;
+    await this.prepareScopes();
+    const seconds = (this.#options.now() - started) / 1000;
+    observer.applied(this.#event("fill", filled, { rawBytes: 0, compressedBytes: 0, seconds, lagSeconds: null }));
+    const { applied } = filled;
+    const names = steps.map(({ table }) => table).join(", ");
+    const message = `${flow.target.name} is given other rows of ${names}: ${applied.insert} came, ${applied.delete} went`;
+    observer.notice({ level: "info", source: flow.source.name, target: flow.target.name, code: "SCOPE_CHANGED", message });
+    return [...receipts, filled];
+  }
+
   /** One packet with what the group has up to the tick; nothing when it has nothing. */
   async #send(channels: readonly FlowChannel[], tick: Tick, epoch: Epoch, context: ApplyContext): Promise<Receipt | undefined> {
-    const { flow, bounds } = this.#options;
+    const { flow, bounds, scopes } = this.#options;
     const state = await this.#peerState();
     this.#mustNotBeAhead(state, tick);
-    const { tables, after, parts } = outgoing({ flow, channels, state, tick, bounds, knownEmptyTo: this.#knownEmptyTo });
+    const { tables, after, parts } = outgoing({
+      ...{ flow, channels, state, tick, bounds, knownEmptyTo: this.#knownEmptyTo },
+      ...(flow.from === "parent" && scopes !== undefined && { filters: scopes.current() }),
+    });
     if (tables.length === 0) return undefined;
     const iterator = parts[Symbol.asyncIterator]();
     const first = await iterator.next();
@@ -198,7 +286,7 @@ export class Transfer {
     readonly tables: readonly PacketHeader["tables"][number]["table"][];
     readonly parts: AsyncIterable<Part>;
   }): Promise<Receipt> {
-    const { flow, codec, now } = this.#options;
+    const { flow, now } = this.#options;
     const state = await this.#peerState();
     const header: PacketHeader = {
       protocol: 1,
@@ -215,19 +303,27 @@ export class Transfer {
       seen: seenOf(send.tick.seen[flow.target.name], send.channels),
     };
     const oldest = { changedAt: Number.POSITIVE_INFINITY };
-    const metered = meteredPacket(packet({ header, parts: watched(send.parts, oldest) }), codec, this.#sample);
+    const metered = this.#metered(packet({ header, parts: watched(this.#pace.cut(send.parts), oldest) }));
     const started = now();
     // whatever happens, what is remembered of the target may be out of date now
     this.#state = undefined;
     const receipt = await flow.target.target.apply(metered.packet, send.context);
-    this.#toldSeen = { ...this.#toldSeen, ...header.seen };
     const { raw, compressed } = await metered.sizes();
     const seconds = (now() - started) / 1000;
     const lagSeconds = Number.isFinite(oldest.changedAt) ? (now() - oldest.changedAt / 1000) / 1000 : null;
     this.#options.observer.applied(this.#event("changes", receipt, { rawBytes: raw, compressedBytes: compressed, seconds, lagSeconds }));
-    if (!receipt.duplicate) this.#state = advancedState(state, header, receipt);
-    if (receipt.wanted.length > 0) await flow.source.log.refresh(flow.target.name, receipt.wanted);
+    if (!receipt.duplicate) {
+      this.#state = { ...afterPacket(state, header, receipt.digest), hasParked: state.hasParked || receipt.parked > 0 };
+    }
+    await this.#ask(receipt.wanted);
     return receipt;
+  }
+
+  /** What a packet comes to: a relay sends it, and knows; for a database it is measured. */
+  #metered(made: Packet): MeteredPacket {
+    const { flow, codec } = this.#options;
+    const { relayed } = flow.target;
+    return relayed === undefined ? meteredPacket(made, codec, this.#sample) : { packet: made, sizes: () => relayed.sizes() };
   }
 
   #event(
@@ -246,39 +342,9 @@ export class Transfer {
       rawBytes: measured.rawBytes,
       compressedBytes: measured.compressedBytes,
       applySeconds: measured.seconds,
+      partChanges: this.#pace.rows,
       lagSeconds: measured.lagSeconds,
     };
-  }
-
-  async #retryParked(context: ApplyContext, soon: boolean): Promise<number> {
-    const { flow, now, observer } = this.#options;
-    const state = await this.#peerState();
-    if (!state.hasParked || (!soon && now() - this.#retriedAt < RETRY_PARKED_MS)) return 0;
-    this.#retriedAt = now();
-    const through = await flow.target.target.retryParked(flow.source.name, context, await this.#shapesNow());
-    if (through > 0) {
-      this.#state = undefined;
-      this.#askedAgain = false;
-      observer.notice({
-        level: "info",
-        code: "PARKED_APPLIED",
-        message: `${through} parked change(s) went through`,
-        source: flow.source.name,
-        target: flow.target.name,
-      });
-    }
-    return through;
-  }
-
-  async #shapesNow(): Promise<readonly TableShape[]> {
-    const { source, groups } = this.#options.flow;
-    try {
-      return await source.log.shapes(groups.flatMap((channels) => channels.flatMap(({ tables }) => tables)));
-    } catch (error) {
-      // what waits is then read by the shapes that it came with
-      if (error instanceof TomboloError && error.code === "TABLE_NOT_CAPTURED") return [];
-      throw error;
-    }
   }
 
   /**
@@ -286,14 +352,16 @@ export class Transfer {
    * both logs can be purged. An empty packet, rarely.
    */
   async #advance(tick: Tick, epoch: Epoch, context: ApplyContext, now: boolean): Promise<void> {
-    if (!now && this.#options.now() - this.#advancedAt < QUIET_ADVANCE_MS) return;
-    this.#advancedAt = this.#options.now();
     const { flow } = this.#options;
-    const { channels: progress } = await this.#peerState();
+    // to a node out of reach, when its side asks for it: each such packet is an answer that it has waited for
+    const soon = flow.target.relayed !== undefined || this.#options.now() - this.#advancedAt < QUIET_ADVANCE_MS;
+    if (!now && soon) return;
+    this.#advancedAt = this.#options.now();
+    const { channels: progress, seen } = await this.#peerState();
     for (const channels of flow.groups) {
       const names = channels.map(({ name }) => name).filter((name) => progress.has(name));
       const after = names.reduce<Position>((lowest, name) => earlier(lowest, progress.get(name)?.position ?? lowest), tick.position);
-      const nothingNew = after === tick.position && sameSeen(seenOf(tick.seen[flow.target.name], names), this.#toldSeen);
+      const nothingNew = after === tick.position && sameSeen(seenOf(tick.seen[flow.target.name], names), seen);
       if (names.length === 0 || nothingNew || this.#knownEmptyTo < tick.position) continue;
       await this.#apply({ tick, epoch, context, after, channels: names, tables: [], parts: nothing() });
     }
@@ -302,11 +370,13 @@ export class Transfer {
   async #acknowledge(tick: Tick, idle: boolean): Promise<void> {
     const { flow, now } = this.#options;
     if (!idle && now() - this.#acknowledgedAt < HOUSEKEEPING_MS) return;
-    const state = await this.#peerState();
+    const state = flow.target.relayed?.confirmed() ?? (await this.#peerState());
     const names = flow.groups.flatMap((channels) => channels.map(({ name }) => name));
     // a node whose neighbour reads nothing from it still has its log purged
     const durable = names.reduce<Position>((lowest, name) => earlier(lowest, state.channels.get(name)?.position ?? START), tick.position);
-    if (durable === this.#acknowledged.position && state.number === this.#acknowledged.number) return;
+    // where tables begin to be read from counts, too, though nothing was sent yet: a node out of reach may stay so for long
+    const begins = flow.target.relayed !== undefined && this.#acknowledgedAt === 0 && names.every((name) => state.channels.has(name));
+    if (durable === this.#acknowledged.position && state.number === this.#acknowledged.number && !begins) return;
     this.#acknowledgedAt = now();
     this.#acknowledged = { position: durable, number: state.number };
     await flow.source.log.acknowledge(flow.target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number);
@@ -316,45 +386,12 @@ export class Transfer {
 /** Stands for "no channel at all" in what a peer has acknowledged. */
 const NOTHING_READ = "-" as ChannelName;
 
-/** What the target's state is after it applied the packet, without asking. */
-function advancedState(state: PeerState, header: PacketHeader, receipt: Receipt): PeerState {
-  const channels = new Map(state.channels);
-  for (const name of header.channels) {
-    const ahead = new Map([...(channels.get(name)?.ahead ?? [])].filter(([, at]) => at > header.upTo));
-    channels.set(name, { position: header.upTo, ahead });
-  }
-  return {
-    ...state,
-    epoch: header.epoch,
-    number: header.number,
-    digest: receipt.digest,
-    channels,
-    hasParked: state.hasParked || receipt.parked > 0,
-  };
-}
+const idOf = (wanted: Receipt["wanted"]): string => wanted.map(({ table, key }) => `${table}\0${key}`).join("\0");
+
+/** The furthest that the target, or the last pass, has got in the source's log. */
+const furthest = ({ channels }: PeerState, tick: Position): Position =>
+  [...channels.values()].reduce((far, { position }) => (position > far ? position : far), tick);
 
 /** Whether all of `now` was told. */
 const sameSeen = (now: PacketHeader["seen"], told: PacketHeader["seen"]): boolean =>
   Object.entries(now).every(([channel, at]) => told[channel] === at);
-
-async function* resumed(first: Part, rest: AsyncIterator<Part>): AsyncGenerator<Part> {
-  try {
-    yield first;
-    for (;;) {
-      const next = await rest.next();
-      if (next.done === true) return;
-      yield next.value;
-    }
-  } finally {
-    await rest.return?.();
-  }
-}
-
-async function* nothing(): AsyncGenerator<Part> {}
-
-async function* watched(parts: AsyncIterable<Part>, oldest: { changedAt: number }): AsyncGenerator<Part> {
-  for await (const part of parts) {
-    for (const change of part) if (change.changedAt < oldest.changedAt) oldest.changedAt = change.changedAt;
-    yield part;
-  }
-}

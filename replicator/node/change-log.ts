@@ -1,7 +1,9 @@
 import type { Change } from "../change/change.ts";
 import type { ChannelName, NodeName, PacketNumber, Position, TableName } from "../change/names.ts";
+import type { RowFilter } from "../change/row-filter.ts";
 import type { TableShape } from "../change/shape.ts";
 import type { RowText } from "../change/value.ts";
+import type { LeftBehind, Retention } from "./retention.ts";
 
 /** A sealed cut of a change log. Everything up to it survives a crash of the database. */
 export interface Tick {
@@ -10,14 +12,29 @@ export interface Tick {
   readonly seen: { readonly [peer: string]: { readonly [channel: string]: Position } };
 }
 
+export interface TickOptions {
+  /**
+   * Where commits come into the log a little later (`capture: slot`), the tick need not wait for them. It is a cut all the same, at an
+   * earlier moment, with the `seen` of that moment.
+   */
+  readonly lagging?: boolean;
+  /**
+   * With `lagging`: the position that the caller has read up to. A tick beyond it that another reader made a few milliseconds ago will do, so that
+   * many readers stand at the same positions and can share what is read between them.
+   */
+  readonly after?: Position;
+}
+
 export interface ReadRequest {
   /**
    * Who reads: what came from this peer is left out (no echo), refreshes meant for it are put in.
    *
    * A reader's own changes never come back, although another's change that its own has since replaced may then be the last that it
    * hears: a child recognises that case and asks for the row (see `Target.apply`; `test/unit/judge-simulation.test.ts` shows the need and the cure).
+   *
+   * Null is nobody in particular: whatever changed here, whoever it came from.
    */
-  readonly reader: NodeName;
+  readonly reader: NodeName | null;
   readonly tables: readonly TableName[];
   /** Exclusive. */
   readonly after: Position;
@@ -26,16 +43,26 @@ export interface ReadRequest {
   /** A group never holds more than this. */
   readonly maxRows: number;
   readonly maxBytes: number;
+  /** The rows that the reader is given of a table, where that is not all: see `scopedOp` for what it hears of the others. */
+  readonly filters?: ReadonlyMap<TableName, RowFilter>;
+}
+
+/** Readings of a log since its node was opened: those that were made, and those that a reader was spared because another had made them. */
+export interface ReadCounts {
+  readonly made: number;
+  readonly spared: number;
 }
 
 /** The change log of one node, as its readers see it. */
 export interface ChangeLog {
+  readonly reads: ReadCounts;
+
   /**
    * Seals what has been committed and answers the newest tick; a new one only when something was captured since the last.
    * Whoever committed before the call is inside. Durable before it returns. Concurrent calls may share one tick. `seen` is always as
    * of now: without a new capture, the newest tick and now hold the same changes.
    */
-  tick(): Promise<Tick>;
+  tick(options?: TickOptions): Promise<Tick>;
 
   /**
    * Resolves when something may be in the log after `after` (a tick that another reader made counts), or the signal aborts.
@@ -55,6 +82,15 @@ export interface ChangeLog {
 
   /** The peer has durably applied everything up to `position` of these channels: the log below may go, once all peers are past it. */
   acknowledge(peer: NodeName, channels: readonly ChannelName[], position: Position, packet: PacketNumber): Promise<void>;
+
+  /** Removes at once what no reader needs any more; else that happens by itself, little by little. */
+  purge(): Promise<void>;
+
+  /**
+   * Holds the log to its limits: children that are further behind are marked `must_resync`, and then what only they needed may go. Their own unsent changes are in
+   * their logs, and are not touched. Answers who was marked.
+   */
+  retain(limits: Retention): Promise<readonly LeftBehind[]>;
 
   /** Puts the rows as they are now (or their absence) into the log as refreshes for one reader; keys as this node's changes gave them. */
   refresh(reader: NodeName, rows: readonly { readonly table: TableName; readonly key: RowText }[]): Promise<void>;

@@ -1,6 +1,8 @@
 import type { ChannelName, NodeName, TableName } from "../change/names.ts";
+import type { FilterForm } from "../change/row-filter.ts";
 import type { TableShape } from "../change/shape.ts";
-import type { Detection } from "../change/verdict.ts";
+import type { ConflictRule } from "../change/verdict.ts";
+import type { FullSyncRun } from "./full-sync-runs.ts";
 import type { NodeIdentity } from "./identity.ts";
 
 /** A table that the topology wants captured on this node. */
@@ -9,7 +11,20 @@ export interface WantedTable {
   readonly channel: ChannelName;
   /** Where it is here: `schema.table` in Postgres, `table` in SQLite. */
   readonly local: string;
-  readonly detect: Detection;
+  /** Updates are logged with the whole row before and after (`detect: row`, column groups, filters), not only with what changed. */
+  readonly wholeImages: boolean;
+  /** How this node, as a parent, decides conflicts of the table. */
+  readonly conflict: ConflictRule;
+  /** Columns that do not travel: not captured, and left alone where rows come in. A node may lack them. */
+  readonly exclude: readonly string[];
+  /** Rows come in here from a neighbour. */
+  readonly receives: boolean;
+  /** Rows that are made here meet rows that are made elsewhere, so that their keys must not be the same. */
+  readonly sharesKeys: boolean;
+  /** Conditions in SQL by which this node, as a parent, chooses a child's rows; with `:params` and, for checking them, values for those that are known. */
+  readonly filters: readonly FilterForm[];
+  /** This node's new ids are to be `stride` apart and leave the remainder `slot`; null where they are as they are. */
+  readonly idStride: { readonly stride: number; readonly slot: number } | null;
 }
 
 /** One thing that `apply` would do to a database. */
@@ -26,6 +41,8 @@ export interface Finding {
   readonly severity: "error" | "warning" | "ok";
   readonly code: string;
   readonly table?: TableName;
+  /** Where it is about one column. */
+  readonly column?: string;
   readonly message: string;
   readonly hint?: string;
 }
@@ -51,6 +68,38 @@ export interface NodeStatus {
   readonly parkedChanges: number;
   readonly peers: readonly PeerStatus[];
   readonly tables: readonly { readonly table: TableName; readonly state: string; readonly reason: string | null }[];
+  /** The newest full syncs that the node was part of, newest first; missing where nobody looked. */
+  readonly fullSyncs?: readonly FullSyncRun[];
+  /** The replication slot that the node captures from; null, or missing, where it does not. */
+  readonly slot?: SlotStatus | null;
+}
+
+export interface SlotStatus {
+  readonly name: string;
+  /** `lost`: changes may be missing from the log. */
+  readonly state: "live" | "lost";
+  /** Somebody reads it now. */
+  readonly active: boolean;
+  /** As in pg_replication_slots; null where the slot is gone. */
+  readonly walStatus: string | null;
+  /** What the server keeps of its write-ahead log because of it. */
+  readonly retainedBytes: number;
+}
+
+/** Parked changes that one rule refuses. */
+export interface WaitingChanges {
+  readonly code: string;
+  readonly changes: number;
+  readonly oldest: {
+    /** Of the parked change; null where it is another node that keeps it. */
+    readonly id: bigint | null;
+    readonly table: TableName;
+    /** As in `Change.op`. */
+    readonly op: string;
+    readonly reason: string;
+    /** RFC 3339, UTC. */
+    readonly parkedAt: string;
+  };
 }
 
 export interface PeerStatus {
@@ -65,6 +114,12 @@ export interface PeerStatus {
   readonly pendingChanges: number;
   readonly oldestPendingAt: number | null;
   readonly parkedChanges: number;
+  /** What of the peer's waits here, most first. */
+  readonly parked: readonly WaitingChanges[];
+  /** Changes of this node that wait at the peer, its parent, as the parent last told; 0 for a child. */
+  readonly refusedChanges: number;
+  /** The same by what refuses them, as far as they were told in full. */
+  readonly refused: readonly WaitingChanges[];
   /** Conflicts about changes of this child that wait for a person; 0 for a parent, which keeps them itself. */
   readonly openConflicts: number;
   readonly clockOffsetMs: number | null;

@@ -15,6 +15,10 @@ export function progressMap(stored: StoredProgress): Map<ChannelName, ChannelPro
   );
 }
 
+/** `PacketHeader.seen` as both engines store it: `{"sales": "123"}`. */
+export const storedSeen = (text: string): { readonly [channel: string]: Position } =>
+  Object.fromEntries(Object.entries(JSON.parse(text) as { [channel: string]: string }).map(([channel, at]) => [channel, position(at)]));
+
 /** Progress after everything of `channels` up to `upTo` was applied. */
 export function advanced(stored: StoredProgress, channels: readonly ChannelName[], upTo: Position): StoredProgress {
   const next: StoredProgress = { ...stored };
@@ -24,6 +28,12 @@ export function advanced(stored: StoredProgress, channels: readonly ChannelName[
   }
   return next;
 }
+
+/** Progress after all tables of a channel were taken over as they are at `at`. */
+export const startedAnew = (stored: StoredProgress, channel: ChannelName, at: Position): StoredProgress => ({
+  ...stored,
+  [channel]: { position: at.toString() },
+});
 
 /** Progress after `tables` of a channel were taken over as they are at `at`: a new channel begins there; in an older one they are ahead. */
 export function started(stored: StoredProgress, channel: ChannelName, tables: readonly TableName[], at: Position): StoredProgress {

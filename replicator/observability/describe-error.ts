@@ -38,3 +38,15 @@ export function errorLine(error: unknown): string {
   const { code, message, hint } = describeError(error);
   return `${message} (${code})${hint === undefined ? "" : `. ${hint}`}`;
 }
+
+/** The same as JSON answers carry it. */
+export interface ErrorReport {
+  readonly code: string;
+  readonly message: string;
+  readonly hint: string | null;
+}
+
+export function errorReport(error: unknown): ErrorReport {
+  const { code, message, hint } = describeError(error);
+  return { code, message, hint: hint ?? null };
+}

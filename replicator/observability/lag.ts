@@ -1,4 +1,4 @@
-/** A link that has nothing to do says so about once a second; one that has been silent for this long is stuck. */
+/** A link that has nothing to do says so every twelve seconds at least (see create-link.ts); one that has been silent for this long is stuck. */
 const SILENCE_MS = 15_000;
 
 /**
@@ -52,6 +52,8 @@ export class Lag {
 export class LagBook {
   readonly #entries = new Map<string, { readonly source: string; readonly target: string; readonly lag: Lag }>();
   readonly #offsets = new Map<string, number>();
+  /** Null: all. */
+  #kept: ReadonlySet<string> | null = null;
 
   /** The node's clock minus this process's, milliseconds; null before it was measured. */
   clockOffsetMs(node: string): number | null {
@@ -65,7 +67,8 @@ export class LagBook {
   of(source: string, target: string): Lag {
     const key = JSON.stringify([source, target]);
     const entry = this.#entries.get(key) ?? { source, target, lag: new Lag() };
-    this.#entries.set(key, entry);
+    // what is not kept is another process's to tell
+    if (this.#kept?.has(key) ?? true) this.#entries.set(key, entry);
     return entry.lag;
   }
 
@@ -76,9 +79,10 @@ export class LagBook {
     });
   }
 
-  /** Forgets the directions that the topology no longer has. */
+  /** Tells of these directions only, from now on. */
   keep(directions: readonly { readonly source: string; readonly target: string }[]): void {
     const wanted = new Set(directions.map(({ source, target }) => JSON.stringify([source, target])));
+    this.#kept = wanted;
     for (const key of this.#entries.keys()) if (!wanted.has(key)) this.#entries.delete(key);
   }
 }

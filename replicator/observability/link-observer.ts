@@ -58,6 +58,7 @@ function count(metrics: Metrics, event: AppliedEvent, at: number): void {
   metrics.lastApplied.set({ source, target }, at / 1000);
   if (receipt.duplicate) return;
   metrics.applyDuration.observe({ source, target }, event.applySeconds);
+  metrics.partChanges.set({ source, target }, event.partChanges);
   metrics.batchBytes.observe({ state: "raw" }, event.rawBytes);
   metrics.batchBytes.observe({ state: "compressed" }, event.compressedBytes);
   if (event.lagSeconds !== null) metrics.delay.observe({ source, target }, Math.max(0, event.lagSeconds));

@@ -1,15 +1,12 @@
 import { type DestinationStream, destination, type Level, type Logger, pino, stdTimeFunctions } from "pino";
-import { default as pretty } from "pino-pretty";
 import { describeError } from "./describe-error.ts";
+import type { LogFormat, LogLevel } from "./log-options.ts";
 
 export type { Logger } from "pino";
 
-export const LOG_LEVELS = ["trace", "debug", "info", "warn", "error", "fatal", "silent"] as const;
-export const LOG_FORMATS = ["text", "json"] as const;
-
 export interface LogOptions {
-  readonly level: (typeof LOG_LEVELS)[number];
-  readonly format: (typeof LOG_FORMATS)[number];
+  readonly level: LogLevel;
+  readonly format: LogFormat;
   /** Standard error by default. */
   readonly stream?: DestinationStream;
 }
@@ -18,7 +15,7 @@ export interface LogOptions {
 const SECRETS = ["url", "password", "token", "connectionString"].flatMap((name) => [name, `*.${name}`]);
 
 /** Log lines go out at once (`sync`), so that the last one before the end of the process is there. Errors under `err` are described, see `describeError`. */
-export function createLogger(options: LogOptions): Logger {
+export async function createLogger(options: LogOptions): Promise<Logger> {
   const settings = {
     level: options.level as Level,
     base: null,
@@ -29,6 +26,7 @@ export function createLogger(options: LogOptions): Logger {
   };
   const stream = options.stream ?? destination({ dest: 2, sync: true });
   if (options.format === "json") return pino(settings, stream);
+  const { default: pretty } = await import("pino-pretty");
   return pino(
     settings,
     pretty({ destination: options.stream ?? 2, sync: true, singleLine: true, colorize: colors(options), translateTime: "SYS:HH:MM:ss.l" }),

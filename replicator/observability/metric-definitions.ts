@@ -28,7 +28,13 @@ export const METRICS = {
   leader: {
     name: "tombolo_leader",
     type: "gauge",
-    help: "1 while this process is the one that replicates the topology, 0 while it waits for another one to end.",
+    help: "1 while this process does what is done once for the whole topology, 0 while another one does.",
+    labels: [],
+  },
+  linksReplicated: {
+    name: "tombolo_links_replicated",
+    type: "gauge",
+    help: "Links that this process replicates: all of them, its share where several processes run the topology, 0 while it waits.",
     labels: [],
   },
   nodeStatus: {
@@ -94,6 +100,12 @@ export const METRICS = {
     labels: ["state"],
     buckets: BYTES,
   },
+  partChanges: {
+    name: "tombolo_batch_part_changes",
+    type: "gauge",
+    help: "Changes that the target is given at once, at most: from batch.max_rows down by halves where applying them takes too long; 0 before the first packet.",
+    labels: ["source", "target"],
+  },
   conflicts: {
     name: "tombolo_conflicts_total",
     type: "counter",
@@ -110,6 +122,12 @@ export const METRICS = {
     name: "tombolo_parked_changes",
     type: "gauge",
     help: "Changes that the node could not apply and has set aside.",
+    labels: ["node"],
+  },
+  refused: {
+    name: "tombolo_refused_changes",
+    type: "gauge",
+    help: "Changes of the node that its parent could not apply and has set aside, as the parent last told it.",
     labels: ["node"],
   },
   drifted: {
@@ -130,16 +148,83 @@ export const METRICS = {
     help: "Size of the change log with its indexes.",
     labels: ["node"],
   },
+  fullSyncRows: {
+    name: "tombolo_full_sync_rows_total",
+    type: "counter",
+    help: "Rows that full syncs have copied to the node, by direction, since this process began to look. Brought up to date every few seconds.",
+    labels: ["node", "direction"],
+  },
+  logKeep: {
+    name: "tombolo_log_keep_seconds",
+    type: "gauge",
+    help: "How long a change log is kept for a child that is away (`log.keep`).",
+    labels: [],
+  },
+  logMaxSize: {
+    name: "tombolo_log_max_bytes",
+    type: "gauge",
+    help: "How large a change log may become because a child is away (`log.max_size`).",
+    labels: [],
+  },
+  logReads: {
+    name: "tombolo_log_reads_total",
+    type: "counter",
+    help: "Readings of the node's change log, by outcome: made, or spared because another child stood at the same position and the two shared one. Brought up to date every few seconds.",
+    labels: ["node", "outcome"],
+  },
+  slotRetained: {
+    name: "tombolo_slot_retained_wal_bytes",
+    type: "gauge",
+    help: "Write-ahead log that the server keeps for the node's replication slot. Only where `capture` is `slot`.",
+    labels: ["node"],
+  },
   clockOffset: {
     name: "tombolo_clock_offset_seconds",
     type: "gauge",
     help: "The node's clock minus the clock of this process.",
     labels: ["node"],
   },
+  reconcileRuns: {
+    name: "tombolo_reconcile_runs_total",
+    type: "counter",
+    help: "Scheduled reconciles by the name of the schedule and what they came to: clean, repaired, drift (differences are left), stopped (a repair would delete too much), failed.",
+    labels: ["name", "outcome"],
+  },
+  reconcileCompared: {
+    name: "tombolo_reconcile_rows_compared_total",
+    type: "counter",
+    help: "Rows that scheduled reconciles compared.",
+    labels: ["child", "table"],
+  },
+  reconcileRepaired: {
+    name: "tombolo_reconcile_rows_repaired_total",
+    type: "counter",
+    help: "Rows that scheduled reconciles found different and made equal.",
+    labels: ["child", "table"],
+  },
+  reconcileDiffering: {
+    name: "tombolo_reconcile_rows_differing",
+    type: "gauge",
+    help: "Rows that the last scheduled reconcile left different.",
+    labels: ["child", "table"],
+  },
+  reconcileLastSuccess: {
+    name: "tombolo_reconcile_last_success_timestamp_seconds",
+    type: "gauge",
+    help: "When the schedule last came to its end with all rows equal, seconds since 1970; 0 before this process saw it.",
+    labels: ["name"],
+  },
+  hubRequests: {
+    name: "tombolo_hub_request_duration_seconds",
+    type: "histogram",
+    help: "Requests to the hub's HTTP service, by the pattern of the route (`none` for a path that is no route). A request that waits for news lasts as long as it waits.",
+    labels: ["route", "method", "status"],
+    buckets: SECONDS,
+  },
   errors: {
     name: "tombolo_errors_total",
     type: "counter",
-    help: "Failures by component (link, node, lease, http, reload) and by the code that docs/errors.md explains.",
+    help: "Failures by component (link, node, lease, http, reload, columns) and by the code that docs/errors.md explains.",
     labels: ["component", "code"],
   },
   reloads: {

@@ -1,4 +1,5 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
+import { RECONCILE_OUTCOMES } from "../node/reconcile-desk.ts";
 import type { Topology, TopologyTable } from "../topology/topology.ts";
 import type { LagBook } from "./lag.ts";
 import { METRICS, type MetricDefinition, NODE_STATUSES, type NodeStatusName } from "./metric-definitions.ts";
@@ -44,21 +45,42 @@ export function declareLabels(metrics: Metrics, topology: Topology): void {
   const nodes = new Set<string>(topology.nodes.map((node) => node.name));
   forget(metrics, nodes);
   for (const outcome of ["applied", "refused"]) metrics.reloads.inc({ outcome }, 0);
+  metrics.logKeep.set(topology.log.keepMs / 1000);
+  metrics.logMaxSize.set(topology.log.maxSizeBytes);
   for (const node of nodes) {
     for (const status of NODE_STATUSES) metrics.nodeStatus.inc({ node, status }, 0);
+    for (const outcome of ["made", "spared"]) metrics.logReads.inc({ node, outcome }, 0);
     for (const op of CAPTURED_OPS) metrics.changesCaptured.inc({ node, op }, 0);
-    for (const gauge of [metrics.conflictsOpen, metrics.parked, metrics.drifted, metrics.logRows, metrics.logBytes]) gauge.inc({ node }, 0);
+    for (const direction of ["pull", "push"]) metrics.fullSyncRows.inc({ node, direction }, 0);
+    for (const gauge of [metrics.conflictsOpen, metrics.parked, metrics.refused, metrics.drifted, metrics.logRows, metrics.logBytes])
+      gauge.inc({ node }, 0);
   }
   for (const state of ["raw", "compressed"]) metrics.batchBytes.zero({ state });
   for (const { source, target } of directions(topology)) {
     metrics.lastApplied.inc({ source, target }, 0);
     metrics.lagChanges.inc({ source, target }, 0);
+    metrics.partChanges.inc({ source, target }, 0);
     metrics.delay.zero({ source, target });
     metrics.applyDuration.zero({ source, target });
     for (const op of OPS) metrics.changesApplied.inc({ source, target, op }, 0);
     for (const outcome of ["applied", "duplicate"]) metrics.batches.inc({ source, target, outcome }, 0);
   }
   declareConflicts(metrics, topology);
+  declareReconciles(metrics, topology);
+}
+
+function declareReconciles(metrics: Metrics, { reconcile, links, channels }: Topology): void {
+  for (const { name } of reconcile) {
+    metrics.reconcileLastSuccess.inc({ name }, 0);
+    for (const outcome of RECONCILE_OUTCOMES) metrics.reconcileRuns.inc({ name, outcome }, 0);
+  }
+  for (const { child, channels: used } of reconcile.length === 0 ? [] : links) {
+    const tables = channels.filter(({ name }) => used.some((use) => use.name === name)).flatMap((channel) => channel.tables);
+    for (const { name: table } of tables) {
+      for (const metric of [metrics.reconcileCompared, metrics.reconcileRepaired, metrics.reconcileDiffering])
+        metric.inc({ child, table }, 0);
+    }
+  }
 }
 
 /** Which way anything travels at all, over all links. */
@@ -91,10 +113,12 @@ function declareConflicts(metrics: Metrics, topology: Topology): void {
   }
 }
 
-function resolutions(table: TopologyTable): readonly string[] {
-  if (table.policy === "parent_wins") return ["parent"];
-  if (table.policy === "child_wins") return ["child"];
-  return table.policy === "merge" ? ["parent", "child", "merged"] : ["parent", "child"];
+function resolutions({ policy, otherwise }: TopologyTable): readonly string[] {
+  if (policy === "parent_wins") return ["parent"];
+  if (policy === "child_wins") return ["child"];
+  if (policy === "manual") return ["open"];
+  const open = policy !== "newest_wins" && otherwise === "manual" ? ["open"] : [];
+  return policy === "newest_wins" ? ["parent", "child"] : ["parent", "child", "merged", ...open];
 }
 
 function forget(metrics: Metrics, nodes: ReadonlySet<string>): void {

@@ -1,3 +1,4 @@
+import type { ReadCounts } from "../node/change-log.ts";
 import type { CapturedCounts, Installation, NodeStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { LagBook } from "./lag.ts";
@@ -10,6 +11,8 @@ export interface NodePollOptions {
   readonly metrics: Metrics;
   readonly lag: LagBook;
   readonly now: () => number;
+  /** Whether what was captured is told. */
+  readonly counts: boolean;
   /** The node's own state as its parent keeps it; null for the hub. */
   readonly stateAtParent: (node: string) => string | null;
 }
@@ -18,15 +21,22 @@ export interface NodePollOptions {
 export async function pollNode(node: Node, options: NodePollOptions): Promise<NodeStatus> {
   const status = await node.installation.status();
   options.lag.measured(node.name, status.identity.clockOffsetMs);
-  countCaptured(node, await node.installation.captured(), options.metrics);
+  if (options.counts) countCaptured(node, await node.installation.captured(), options.metrics);
+  countReads(node, options.metrics);
+  countCopied(node, status, options.metrics);
   const drifted = await driftedTables(node.installation, status);
   const { metrics } = options;
   const label = { node: node.name };
   setNodeStatus(metrics, node.name, options.stateAtParent(node.name) ?? "live");
   metrics.logRows.set(label, status.logRows);
   metrics.logBytes.set(label, status.logBytes);
+  if (status.slot) metrics.slotRetained.set(label, status.slot.retainedBytes);
   metrics.conflictsOpen.set(label, status.openConflicts);
   metrics.parked.set(label, status.parkedChanges);
+  metrics.refused.set(
+    label,
+    status.peers.reduce((sum, { refusedChanges }) => sum + refusedChanges, 0),
+  );
   metrics.drifted.set(label, drifted);
   metrics.clockOffset.set(label, status.identity.clockOffsetMs / 1000);
   for (const peer of status.peers) {
@@ -49,6 +59,31 @@ function countCaptured(node: Node, counts: CapturedCounts, metrics: Metrics): vo
   for (const op of ["insert", "update", "delete", "truncate"] as const) {
     metrics.changesCaptured.inc({ node: node.name, op }, counts[op] - (before?.[op] ?? 0));
   }
+}
+
+const toldReads = new WeakMap<Node, ReadCounts>();
+
+function countReads(node: Node, metrics: Metrics): void {
+  const { reads } = node.log;
+  const before = toldReads.get(node);
+  toldReads.set(node, reads);
+  for (const outcome of ["made", "spared"] as const) {
+    metrics.logReads.inc({ node: node.name, outcome }, reads[outcome] - (before?.[outcome] ?? 0));
+  }
+}
+
+const toldRows = new WeakMap<Node, Map<bigint, number>>();
+
+/** What was copied before this process looked for the first time is not counted. */
+function countCopied(node: Node, { fullSyncs = [] }: NodeStatus, metrics: Metrics): void {
+  const before = toldRows.get(node);
+  const now = new Map<bigint, number>();
+  for (const { id, side, direction, rows } of fullSyncs) {
+    if (side !== "target") continue;
+    now.set(id, rows);
+    if (before !== undefined) metrics.fullSyncRows.inc({ node: node.name, direction }, Math.max(0, rows - (before.get(id) ?? 0)));
+  }
+  toldRows.set(node, now);
 }
 
 const noting = new WeakSet<Node>();

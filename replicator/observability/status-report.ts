@@ -1,8 +1,10 @@
 import type { NodeName } from "../change/names.ts";
-import type { NodeStatus, PeerStatus } from "../node/installation.ts";
+import type { FullSyncRun } from "../node/full-sync-runs.ts";
+import type { NodeStatus, PeerStatus, WaitingChanges } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology } from "../topology/topology.ts";
 import { describeError } from "./describe-error.ts";
+import { type EdgeReport, edgeReports } from "./edge-report.ts";
 
 /** What `status --json` prints and `/status` serves. Snake case, units in names, RFC 3339, packet numbers as strings. */
 export interface StatusReport {
@@ -10,6 +12,8 @@ export interface StatusReport {
   readonly at: string;
   readonly nodes: readonly NodeReport[];
   readonly links: readonly LinkReport[];
+  /** Edges that reach their parent over HTTP, and have. */
+  readonly edges: readonly EdgeReport[];
 }
 
 export interface NodeReport {
@@ -28,6 +32,23 @@ export interface NodeReport {
   readonly parked_changes: number | null;
   /** Captured tables that are not `live`. */
   readonly drift: readonly { readonly table: string; readonly state: string; readonly reason: string | null }[];
+  /** The newest full sync that the node was the target of; null where there was none. */
+  readonly full_sync: FullSyncReport | null;
+}
+
+export interface FullSyncReport {
+  readonly source: string;
+  readonly direction: "pull" | "push";
+  /** `running`, `done`, `failed`, `cancelled` or `interrupted`; `running` of a process that has ended is found out by the next run. */
+  readonly state: string;
+  readonly phase: string;
+  readonly rows: number;
+  readonly estimated_rows: number;
+  readonly bytes: number;
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly holder: string;
+  readonly error: string | null;
 }
 
 export interface LinkReport {
@@ -44,6 +65,26 @@ export interface LinkReport {
   /** Conflicts about the child's changes that wait for a person, in the parent. */
   readonly conflicts_open: number | null;
   readonly parked_changes: number | null;
+  /** What waits at each end, by what refuses it. */
+  readonly parked_at_parent: readonly WaitingReport[];
+  readonly parked_at_child: readonly WaitingReport[];
+  /** What the child has been told of its own changes that wait at the parent. */
+  readonly refused_changes: number | null;
+  readonly refused: readonly WaitingReport[];
+}
+
+/** Parked changes that one rule refuses, and the oldest of them. */
+export interface WaitingReport {
+  readonly code: string;
+  readonly changes: number;
+  readonly oldest: {
+    /** Of the parked change; null where another node keeps it. */
+    readonly id: string | null;
+    readonly table: string;
+    readonly op: string;
+    readonly reason: string;
+    readonly parked_at: string;
+  };
 }
 
 /** Null where the database that knows it cannot be reached. */
@@ -82,6 +123,7 @@ export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeN
     topology: topology.name,
     at: new Date(at).toISOString(),
     nodes: topology.nodes.map(({ name, type }) => nodeReport(name, type, looked.get(name))),
+    edges: topology.nodes.flatMap(({ name }) => edgeReports(topology, name, statusOf(looked.get(name))?.peers ?? [])),
     links: topology.links.map(({ parent, child }) => {
       const [above, below] = [peer(parent, child), peer(child, parent)];
       const down = [parent, child].some((end) => stateOf(looked.get(end)) === "down");
@@ -96,10 +138,31 @@ export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeN
         down: direction(above, below, at),
         conflicts_open: above?.openConflicts ?? null,
         parked_changes: above === null && below === null ? null : (above?.parkedChanges ?? 0) + (below?.parkedChanges ?? 0),
+        parked_at_parent: (above?.parked ?? []).map(waitingReport),
+        parked_at_child: (below?.parked ?? []).map(waitingReport),
+        refused_changes: below?.refusedChanges ?? null,
+        refused: (below?.refused ?? []).map(waitingReport),
       };
     }),
   };
 }
+
+const OPERATIONS: { readonly [op: string]: string } = { I: "insert", U: "update", D: "delete", T: "truncate", R: "refresh" };
+
+/** `Change.op` as a person says it. */
+export const operationName = (op: string): string => OPERATIONS[op] ?? op;
+
+const waitingReport = ({ code, changes, oldest }: WaitingChanges): WaitingReport => ({
+  code,
+  changes,
+  oldest: {
+    id: oldest.id?.toString() ?? null,
+    table: oldest.table,
+    op: operationName(oldest.op),
+    reason: oldest.reason,
+    parked_at: oldest.parkedAt,
+  },
+});
 
 type SeenPeer = PeerStatus & { readonly offsetMs: number };
 
@@ -128,8 +191,24 @@ function nodeReport(name: string, engine: "postgres" | "sqlite", looked: Looked 
     conflicts_open: status?.openConflicts ?? null,
     parked_changes: status?.parkedChanges ?? null,
     drift: (status?.tables ?? []).filter(({ state }) => state !== "live"),
+    full_sync: fullSyncReport(status?.fullSyncs?.find(({ side }) => side === "target")),
   };
 }
+
+const fullSyncReport = (run: FullSyncRun | undefined): FullSyncReport | null =>
+  run === undefined
+    ? null
+    : {
+        ...{
+          source: run.peer,
+          direction: run.direction,
+          state: run.state,
+          phase: run.phase,
+          rows: run.rows,
+          estimated_rows: run.estimatedRows,
+        },
+        ...{ bytes: run.bytes, started_at: run.startedAt, finished_at: run.finishedAt, holder: run.holder, error: run.error },
+      };
 
 function failureReport(error: unknown): { code: string; message: string; hint: string | null } {
   if (error === undefined) return { code: "NOT_OPENED", message: "has not been opened yet", hint: null };

@@ -1,13 +1,14 @@
 import * as zlib from "node:zlib";
 import { called, type Draft } from "./draft.ts";
 import { absolute, databaseIdentity, hasPassword } from "./location.ts";
+import { isLoopback } from "./loopback.ts";
 import { valueAt } from "./plain-value.ts";
 import type { Fault, Source } from "./source.ts";
 import { durationMs, listenAddress } from "./units.ts";
 
 /** What nodes and services connect to and listen on, and settings that contradict each other. */
 export function checkAddresses(draft: Draft, source: Source, folder: string): Fault[] {
-  return [...sameDatabases(draft, source, folder), ...passwords(draft), ...sameListen(source), ...settings(source)];
+  return [...sameDatabases(draft, source, folder), ...passwords(draft), ...sameListen(source), ...plainHttp(source), ...settings(source)];
 }
 
 function sameDatabases(draft: Draft, source: Source, folder: string): Fault[] {
@@ -56,6 +57,17 @@ function sameListen(source: Source): Fault[] {
   if (hub.host !== metrics.host && !everywhere(hub.host) && !everywhere(metrics.host)) return [];
   const message = "`metrics` and `hub` listen on the same address.";
   return [{ ...source.place(["hub", "listen"]), code: "LISTEN_TWICE", message, hint: "Give one of them another port." }];
+}
+
+/** Tokens that travel in the clear are lost. */
+function plainHttp(source: Source): Fault[] {
+  const listen = valueAt(source.value, ["hub", "listen"]);
+  const address = typeof listen === "string" ? listenAddress(listen) : null;
+  const isSet = (key: string): boolean => valueAt(source.value, ["hub", key]) !== undefined;
+  if (address === null || isLoopback(address.host) || isSet("tls") || isSet("trust_proxy")) return [];
+  const message = "The hub would serve plain HTTP on an address that others reach.";
+  const hint = "Give `tls`, listen on 127.0.0.1, or name the proxy that adds TLS in `trust_proxy`.";
+  return [{ ...source.place(["hub", "listen"]), code: "HUB_PLAIN_HTTP", message, hint }];
 }
 
 function settings(source: Source): Fault[] {

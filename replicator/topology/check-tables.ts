@@ -1,9 +1,8 @@
-import { called, type Draft, type DraftGroup, type DraftLink, type DraftTable } from "./draft.ts";
-import { filterParams } from "./filter-params.ts";
+import { called, type Draft, type DraftTable } from "./draft.ts";
 import { valueAt } from "./plain-value.ts";
 import type { Fault, Path, Place, Source } from "./source.ts";
 
-/** Tables: each in one channel, no two of one name in a SQLite file, conflict settings that say something, filters that get their parameters. */
+/** Tables: each in one channel, no two of one name in a SQLite file, conflict settings that say something. */
 export function checkTables(draft: Draft, source: Source): Fault[] {
   const tables = draft.channels.flatMap((channel) => channel.tables);
   return [
@@ -11,7 +10,6 @@ export function checkTables(draft: Draft, source: Source): Fault[] {
     ...sqliteCollisions(draft),
     ...tables.flatMap((table) => conflictSettings(table, source)),
     ...policiesWithoutEffect(draft),
-    ...[...draft.links, ...draft.groups].flatMap((user) => missingParams(draft, user)),
   ];
 }
 
@@ -70,11 +68,10 @@ function conflictSettings(table: DraftTable, source: Source): Fault[] {
   const has = (key: string): boolean => valueAt(table.conflict, [key]) !== undefined;
   for (const [key, owner] of [
     ["columns", "merge"],
-    ["groups", "merge"],
     ["otherwise", "merge"],
     ["module", "module"],
   ] as const) {
-    if (!has(key) || policy === owner) continue;
+    if (!has(key) || policy === owner || (key === "otherwise" && policy === "module")) continue;
     const hint = `Remove it, or set \`policy: ${owner}\`.`;
     fault(
       source.keyPlace([...path, key]),
@@ -91,10 +88,10 @@ function conflictSettings(table: DraftTable, source: Source): Fault[] {
       table.policy.place,
       "MERGE_WITHOUT_COLUMNS",
       "The policy `merge` does not say what to merge.",
-      "Add `columns` (column: text, json, set or counter) or `groups`.",
+      "Add `columns` (column: text, json, set, counter, max or min) or `groups`.",
     );
   }
-  if (policy === "merge") faults.push(...mergeColumns(table, path, source));
+  faults.push(...mergeColumns(table, path, source));
   return faults;
 }
 
@@ -141,26 +138,4 @@ function policiesWithoutEffect(draft: Draft): Fault[] {
       ];
     });
   });
-}
-
-/** A link that gives no parameters at all takes every row; one that gives some must give all that its filters use. */
-function missingParams(draft: Draft, user: DraftLink | DraftGroup): Fault[] {
-  if ("child" in user && user.params?.size === 0) return [];
-  const faults: Fault[] = [];
-  const said = new Set<string>();
-  for (const use of user.channels) {
-    const channel = draft.channels.find((candidate) => candidate.name !== undefined && candidate.name.text === use.channel?.text);
-    for (const table of channel?.tables ?? []) {
-      for (const param of filterParams(table.filter?.text ?? "")) {
-        if (user.params === undefined || user.params.has(param) || said.has(param) || !use.channel) continue;
-        said.add(param);
-        // the parameter's name is a part of a filter that a variable may have brought
-        const shown = table.filter?.literal ? `\`:${param}\`` : "a parameter";
-        const message = `The filter of ${called(table)} uses ${shown}, which is not given here.`;
-        const hint = "child" in user ? "Add it to the link's `params`." : "Add it to the group's `params`.";
-        faults.push({ ...use.channel.place, code: "FILTER_PARAM_MISSING", message, hint });
-      }
-    }
-  }
-  return faults;
 }

@@ -34,6 +34,8 @@ export interface DraftNode {
   readonly url: Word | undefined;
   readonly password: Word | undefined;
   readonly file: Word | undefined;
+  /** Undefined where it is missing; null when it is no number. */
+  readonly idSlot: number | null | undefined;
 }
 
 export interface DraftTable {
@@ -47,6 +49,8 @@ export interface DraftTable {
   readonly conflict: { readonly [key: string]: unknown } | undefined;
   readonly exclude: readonly string[];
   readonly filter: Word | undefined;
+  /** Of `ids`. */
+  readonly stride: number | null | undefined;
 }
 
 export interface DraftChannel {
@@ -96,6 +100,13 @@ export function readDraft(source: Source): Draft {
     const list = at(path);
     return Array.isArray(list) ? list.map((_, index) => [...path, index]) : [];
   };
+  const number = (path: Path): number | null | undefined => {
+    const value = at(path);
+    if (value === undefined) return undefined;
+    // what came from a variable is text
+    const read = typeof value === "string" && /^\d{1,7}$/.test(value) ? Number(value) : value;
+    return typeof read === "number" && Number.isInteger(read) ? read : null;
+  };
   const texts = (path: Path): string[] => items(path).flatMap((item) => word(item)?.text ?? []);
 
   const table = (path: Path): DraftTable => {
@@ -112,6 +123,7 @@ export function readDraft(source: Source): Draft {
       conflict: isMap(conflict) ? conflict : undefined,
       exclude: texts([...path, "exclude"]),
       filter: word([...path, "filter"]),
+      stride: number([...path, "ids", "stride"]),
     };
   };
   const use = (path: Path): DraftUse => {
@@ -137,6 +149,7 @@ export function readDraft(source: Source): Draft {
       url: word([...path, "url"]),
       password: word([...path, "password"]),
       file: word([...path, "path"]),
+      idSlot: number([...path, "id_slot"]),
     })),
     channels: items(["channels"]).map((path) => ({ path, name: word([...path, "name"]), tables: items([...path, "tables"]).map(table) })),
     links: items(["links"]).map((path) => ({

@@ -2,6 +2,7 @@ import { posix } from "node:path";
 import { z } from "zod";
 import { isKnownTimeZone, isReachableCron } from "./cron.ts";
 import { readPostgresUrl } from "./location.ts";
+import { isNetwork } from "./loopback.ts";
 import { isReservedSchema, isReservedSqliteTable, parseTableName, TABLE_NAME } from "./table-name.ts";
 import { DURATION, durationMs, LISTEN, listenAddress, SIZE, sizeBytes } from "./units.ts";
 
@@ -190,6 +191,17 @@ export const listen = (about: About) =>
       hint: "Write host:port, e.g. 127.0.0.1:9187, [::1]:9187, or 0.0.0.0:9187 for all interfaces.",
       test: (text) => listenAddress(text) !== null,
       pattern: LISTEN,
+    },
+    about,
+  );
+
+export const network = (about: About) =>
+  ruled(
+    {
+      code: "BAD_NETWORK",
+      message: "is not an address or a network",
+      hint: "Write an IP address, or a network with its number of bits: 10.0.0.7, 10.1.0.0/16, fd00::/8.",
+      test: isNetwork,
     },
     about,
   );

@@ -7,6 +7,7 @@ import {
   linkName,
   listen,
   name,
+  network,
   postgresUrl,
   secret,
   size,
@@ -21,6 +22,17 @@ import {
  * editors and the reference in docs/topology.md. Values stay as they are written (durations are text); `resolve.ts` turns
  * them into what the product works with.
  */
+
+const idSlot = z
+  .int()
+  .min(0)
+  .max(999_999)
+  .optional()
+  .meta({
+    description:
+      "Which numbers are this node's where a table says `ids: { stride }`: those that leave this remainder. Its place in `nodes`, the first being 0, where the file is silent; write it down where nodes come and go.",
+    examples: [3],
+  });
 
 const postgresNode = z.strictObject({
   name: name({
@@ -41,12 +53,14 @@ const postgresNode = z.strictObject({
   capture: z.enum(["trigger", "slot"]).default("trigger").meta({
     description: "How changes are captured: by triggers on the tables, or from a logical replication slot, which costs writers nothing.",
   }),
+  id_slot: idSlot,
 });
 
 const sqliteNode = z.strictObject({
   name: name({ description: "The node's name: in links, commands, metrics and the conflict history.", examples: ["store-1"] }),
   type: z.literal("sqlite").meta({ description: "The database is a SQLite file that applications write with SQLite 3.38 or newer." }),
   path: filePath({ description: "The database file; a relative path starts at the topology's folder.", examples: ["./data/store-1.db"] }),
+  id_slot: idSlot,
 });
 
 const policy = z.enum(["parent_wins", "child_wins", "newest_wins", "merge", "manual", "module"]);
@@ -54,21 +68,24 @@ const policy = z.enum(["parent_wins", "child_wins", "newest_wins", "merge", "man
 const conflict = z.strictObject({
   policy: policy.meta({ description: "How conflicts are decided: see `conflict`." }),
   columns: z
-    .record(words({ description: "A column of the table." }), z.enum(["text", "json", "set", "counter"]))
+    .record(words({ description: "A column of the table." }), z.enum(["text", "json", "set", "counter", "max", "min"]))
     .optional()
     .meta({
       description:
-        "For `merge`: how each column is merged: `text` by line and word, `json` by object key and array edit, `set` as a set, `counter` by adding both sides' differences.",
+        "For `merge`: how each column is merged: `text` by line and word, `json` by object key and array edit, `set` as a set, `counter` by adding both sides' differences, `max` and `min` by taking the greater or the smaller.",
       examples: [{ note: "text", qty: "counter" }],
     }),
   groups: z
     .array(z.array(words({ description: "A column of the table." })).min(2))
     .optional()
-    .meta({ description: "For `merge`: columns that belong together and are taken from one side.", examples: [[["city", "zip"]]] }),
+    .meta({
+      description: "Columns that belong together: an edit of one is an edit of all, and they are taken from one side.",
+      examples: [[["city", "zip"]]],
+    }),
   otherwise: z
     .enum(["parent_wins", "child_wins", "newest_wins", "manual"])
     .optional()
-    .meta({ description: "For `merge`: what decides where both sides changed the same thing. `parent_wins` where the file is silent." }),
+    .meta({ description: "For `merge` and `module`: what decides where they cannot. `parent_wins` where the file is silent." }),
   module: filePath({
     description: "For `module`: an ES module that decides; a relative path starts at the topology's folder.",
     examples: ["./decide-orders.js"],
@@ -100,7 +117,11 @@ const table = z.strictObject({
   exclude: z
     .array(words({ description: "A column of the table." }))
     .default([])
-    .meta({ description: "Columns that do not travel.", examples: [["internal_note"]] }),
+    .meta({
+      description:
+        "Columns that stay at home: each node keeps its own values, rows that come in leave them alone, new ones get their default. A node may lack them. Not columns of the key, and where rows come in, only ones with a default or that take NULL.",
+      examples: [["internal_note"]],
+    }),
   filter: words({
     description: "Which rows travel: a condition in SQL. A `:name` in it is a parameter that each link gives in `params`.",
     examples: ["region = :region"],
@@ -111,10 +132,16 @@ const table = z.strictObject({
         .int()
         .min(2)
         .max(1_000_000)
-        .meta({ description: "How far apart two ids of one node are: at least the number of nodes that insert.", examples: [100] }),
+        .meta({
+          description: "How far apart two ids of one node are: at least the number of nodes, with room for those to come.",
+          examples: [100],
+        }),
     })
     .optional()
-    .meta({ description: "Gives each node numbers of its own for new rows, so that two nodes never use the same id." }),
+    .meta({
+      description:
+        "Gives each Postgres node numbers of its own for new rows, so that two nodes never use the same id: `apply` alters the sequence behind the key. Rowids of SQLite cannot be set apart.",
+    }),
 });
 
 const channel = z.strictObject({
@@ -164,6 +191,10 @@ const link = z.strictObject({
       examples: [{ region: "north" }],
     }),
   channels: linkChannels,
+  transport: z.enum(["direct", "file"]).default("direct").meta({
+    description:
+      "`direct`: the replicator reaches both databases. `file`: changes travel on files, by `tombolo export` and `tombolo import`; `run` and `sync` leave the link alone.",
+  }),
 });
 
 const group = z.strictObject({
@@ -248,9 +279,41 @@ const hub = z.strictObject({
     .strictObject({
       cert: filePath({ description: "The certificate chain, PEM.", examples: ["./tls/hub.crt"] }),
       key: filePath({ description: "Its private key, PEM.", examples: ["./tls/hub.key"] }),
+      client_ca: filePath({
+        description: "Takes only clients with a certificate of this authority (PEM), besides their token: mutual TLS.",
+        examples: ["./tls/clients.crt"],
+      }).optional(),
     })
     .optional()
-    .meta({ description: "Serves HTTPS. Without it the hub serves HTTP, which belongs behind a proxy that adds TLS." }),
+    .meta({
+      description: "Serves HTTPS. Without it the hub serves plain HTTP, and only on this machine or to the proxies of `trust_proxy`.",
+    }),
+  trust_proxy: z
+    .array(network({ description: "An address, or a network.", examples: ["10.0.0.7", "10.1.0.0/16"] }))
+    .min(1)
+    .optional()
+    .meta({
+      description:
+        "Proxies in front of the hub, by address or network: their `X-Forwarded-For` is believed, and where the hub has no `tls`, they and this machine are the only ones that it talks to. The proxy adds TLS.",
+      examples: [["10.0.0.7"]],
+    }),
+  max_requests: z.int().min(1).max(10_000_000).default(6000).meta({
+    description: "Requests a minute that one token (or, without one, one address) may make of one process; more are answered with 429.",
+  }),
+});
+
+const medium = z.strictObject({
+  key: filePath({
+    description: "The Ed25519 private key (PEM) that signs what is exported here; `tombolo keys create` makes one.",
+    examples: ["./store-1.key"],
+  }).optional(),
+  trust: z
+    .record(
+      name({ description: "A node.", examples: ["hub"] }),
+      filePath({ description: "Its public key, PEM.", examples: ["./hub.key.pub"] }),
+    )
+    .default({})
+    .meta({ description: "Whose files are imported here: nodes and their public keys.", examples: [{ hub: "./hub.key.pub" }] }),
 });
 
 export const topologyFile = z
@@ -276,6 +339,7 @@ export const topologyFile = z
       .union([metrics, z.literal(false), z.literal("off")])
       .prefault({})
       .meta({ description: "Where metrics and health are served; `off` serves none." }),
+    medium: medium.optional().meta({ description: "Keys for links that travel on files." }),
     hub: hub.optional().meta({ description: "Serves the hub's HTTP interface to edges and operators." }),
     ddl: z
       .enum(["add_columns"])

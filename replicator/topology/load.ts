@@ -2,6 +2,8 @@ import { readFileSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { dirname, resolve } from "node:path";
 import { checkAddresses } from "./check-addresses.ts";
+import { checkFilters } from "./check-filters.ts";
+import { checkIds } from "./check-ids.ts";
 import { checkTables } from "./check-tables.ts";
 import { checkTree } from "./check-tree.ts";
 import { readDraft } from "./draft.ts";
@@ -50,10 +52,12 @@ export function parseTopology(
     ...shape.faults,
     ...checkTree(draft),
     ...checkTables(draft, source),
+    ...checkIds(draft, source),
+    ...checkFilters(draft),
     ...checkAddresses(draft, source, folder),
   ];
   if (faults.length > 0 || shape.file === null) return { problems: inOrder(faults, options.file) };
-  return { topology: resolveTopology(shape.file, options.file, notYet(shape.file, source)) };
+  return { topology: resolveTopology(shape.file, options.file, notYet()) };
 }
 
 function inOrder(faults: readonly Fault[], file: string): Problem[] {

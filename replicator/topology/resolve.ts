@@ -19,6 +19,7 @@ export function resolveTopology(raw: TopologyFile, file: string, notYet: readonl
       child: nodeName(link.child),
       params: link.params,
       channels: link.channels.map(resolveUse),
+      ...(link.transport === "file" && { transport: link.transport }),
     })),
     groups: raw.groups.map((group) => ({
       name: group.name,
@@ -42,15 +43,17 @@ export function resolveTopology(raw: TopologyFile, file: string, notYet: readonl
     history: { keepMs: checked(durationMs(raw.history.keep)) },
     reconcile: raw.reconcile.map((schedule) => ({ ...schedule, links: schedule.links === "all" ? "all" : schedule.links.map(linkEnds) })),
     metrics: typeof raw.metrics === "object" ? checked(listenAddress(raw.metrics.listen)) : null,
-    hub: raw.hub === undefined ? null : { ...checked(listenAddress(raw.hub.listen)), tls: tlsFiles(raw.hub.tls, folder) },
+    ...(raw.medium !== undefined && { medium: resolveMedium(raw.medium, folder) }),
+    hub: raw.hub === undefined ? null : resolveHub(raw.hub, folder),
+    addsColumns: raw.ddl === "add_columns",
     notYet,
   };
 }
 
 function resolveNode(node: TopologyFile["nodes"][number], folder: string): TopologyNode {
-  const name = nodeName(node.name);
-  if (node.type === "sqlite") return { name, type: "sqlite", path: absolute(folder, node.path) };
-  return { name, type: "postgres", url: connectionUrl(folder, node.url, node.password), capture: node.capture };
+  const common = { name: nodeName(node.name), ...(node.id_slot !== undefined && { idSlot: node.id_slot }) };
+  if (node.type === "sqlite") return { ...common, type: "sqlite", path: absolute(folder, node.path) };
+  return { ...common, type: "postgres", url: connectionUrl(folder, node.url, node.password), capture: node.capture };
 }
 
 function resolveChannel(channel: TopologyFile["channels"][number], folder: string): TopologyChannel {
@@ -80,6 +83,7 @@ function resolveTable(raw: RawTable, folder: string): TopologyTable {
     detect: table.detect,
     exclude: table.exclude,
     filter: table.filter ?? null,
+    idStride: table.ids?.stride ?? null,
   };
 }
 
@@ -94,8 +98,21 @@ function linkEnds(link: string): { parent: ReturnType<typeof nodeName>; child: R
   return { parent: nodeName(parent), child: nodeName(child) };
 }
 
-function tlsFiles(tls: { cert: string; key: string } | undefined, folder: string): { cert: string; key: string } | null {
-  return tls === undefined ? null : { cert: absolute(folder, tls.cert), key: absolute(folder, tls.key) };
+function resolveMedium({ key, trust }: NonNullable<TopologyFile["medium"]>, folder: string): NonNullable<Topology["medium"]> {
+  return {
+    key: key === undefined ? null : absolute(folder, key),
+    trust: Object.fromEntries(Object.entries(trust).map(([node, file]) => [node, absolute(folder, file)])),
+  };
+}
+
+function resolveHub(hub: NonNullable<TopologyFile["hub"]>, folder: string): Topology["hub"] {
+  const { tls, trust_proxy: trustProxy = [], max_requests: maxRequests } = hub;
+  const files = tls && {
+    cert: absolute(folder, tls.cert),
+    key: absolute(folder, tls.key),
+    clientCa: tls.client_ca === undefined ? null : absolute(folder, tls.client_ca),
+  };
+  return { ...checked(listenAddress(hub.listen)), tls: files ?? null, trustProxy, maxRequests };
 }
 
 /** The schema let the text through, so it can be read; anything else is a mistake in the schema. */

@@ -1,4 +1,5 @@
 import type { ChannelName, NodeName, TableName } from "../change/names.ts";
+import type { ConflictRule } from "../change/verdict.ts";
 
 /**
  * A topology after reading, interpolating, checking and filling in the defaults: what the rest of the product works with.
@@ -24,11 +25,20 @@ export interface Topology {
   readonly history: { readonly keepMs: number };
   readonly reconcile: readonly TopologyReconcile[];
   readonly metrics: { readonly host: string; readonly port: number } | null;
+  /** Absolute paths of PEM files; missing where the file is silent. */
+  readonly medium?: { readonly key: string | null; readonly trust: { readonly [node: string]: string } };
   readonly hub: {
     readonly host: string;
     readonly port: number;
-    readonly tls: { readonly cert: string; readonly key: string } | null;
+    /** Absolute paths of PEM files. */
+    readonly tls: { readonly cert: string; readonly key: string; readonly clientCa: string | null } | null;
+    /** Addresses and networks (CIDR). */
+    readonly trustProxy: readonly string[];
+    /** A minute, of one caller. */
+    readonly maxRequests: number;
   } | null;
+  /** Columns that a parent's table gets are added to its children's. */
+  readonly addsColumns: boolean;
   /** What the file asks for that this version accepts but does not run yet, each with its place; `run` and `sync` refuse while there is any. */
   readonly notYet: readonly NotYet[];
 }
@@ -49,6 +59,8 @@ export interface PostgresNodeConfig {
   /** A connection URL with its secrets, or `embedded:/absolute/dir`. Never print it: use `redact`. */
   readonly url: string;
   readonly capture: "trigger" | "slot";
+  /** `id_slot`; its place among the nodes where it is missing. */
+  readonly idSlot?: number;
 }
 
 export interface SqliteNodeConfig {
@@ -56,25 +68,19 @@ export interface SqliteNodeConfig {
   readonly type: "sqlite";
   /** Absolute. */
   readonly path: string;
+  /** `id_slot`; its place among the nodes where it is missing. */
+  readonly idSlot?: number;
 }
 
-export type PolicyName = "parent_wins" | "child_wins" | "newest_wins" | "merge" | "manual" | "module";
-
-export interface TopologyTable {
+export interface TopologyTable extends ConflictRule {
   /** As written, e.g. `shop.orders`; without a schema it is `public` in Postgres. */
   readonly name: TableName;
   readonly postgres: { readonly schema: string; readonly table: string };
   readonly sqlite: string;
-  readonly policy: PolicyName;
-  /** For `merge`: per-column strategies; otherwise empty. */
-  readonly mergeColumns: { readonly [column: string]: string };
-  readonly groups: readonly (readonly string[])[];
-  readonly otherwise: PolicyName;
-  /** For `module`: the path of the ES module. */
-  readonly module: string | null;
-  readonly detect: "column" | "row";
   readonly exclude: readonly string[];
   readonly filter: string | null;
+  /** `ids: { stride }`; null where each node makes its ids as it likes. */
+  readonly idStride: number | null;
 }
 
 export interface TopologyChannel {
@@ -91,6 +97,8 @@ export interface TopologyLink {
   readonly child: NodeName;
   readonly params: { readonly [name: string]: string };
   readonly channels: readonly { readonly name: ChannelName; readonly direction: Direction }[];
+  /** Missing where the replicator reaches both ends. */
+  readonly transport?: "file";
 }
 
 export interface TopologyGroup {

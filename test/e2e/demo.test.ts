@@ -14,5 +14,7 @@ test("`npm run demo -- --once` tells its story, finds all nodes equal and exits 
 
   expect(output).toContain("All checks passed");
   expect(output).toMatch(/parent +Paris\n +child +Lyon/);
+  // a drift is found, mended, and gone
+  expect(output).toMatch(/compared, 2 differ\n[\s\S]+exit code 3[\s\S]+compared, 2 differ, 2 repaired\n[\s\S]+compared, 0 differ\n/);
   expect(exitCode, output).toBe(0);
 });

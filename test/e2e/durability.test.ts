@@ -4,7 +4,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { startEmbedded } from "../../replicator/node/postgres/embedded.ts";
-import { until } from "../helpers/command.ts";
+import { type Started, until } from "../helpers/command.ts";
 import { durableServer } from "../helpers/postgres.ts";
 import { openWorld, rowsOf } from "./world.ts";
 
@@ -21,12 +21,13 @@ test("commits that a crash of the hub takes back were never sent: nothing that a
     sqlite: "create table note (id integer primary key, body text)",
     hubUrl: server.url,
   });
+  let replicator: Started | undefined;
   try {
     // as long as it goes: what is not flushed for some other reason stays unflushed
     await world.hub.query("alter system set wal_writer_delay = '10s'");
     await world.hub.query("select pg_reload_conf()");
     await world.apply();
-    world.run();
+    replicator = world.run();
     let id = 0;
     let vanished = 0;
     for (let crash = 0; crash < CRASHES; crash++) {
@@ -67,6 +68,9 @@ test("commits that a crash of the hub takes back were never sent: nothing that a
       },
       40_000,
     );
+  } catch (error) {
+    console.log(replicator?.stderr().split("\n").slice(-40).join("\n"));
+    throw error;
   } finally {
     await world.close().catch(() => undefined);
     await server.remove();

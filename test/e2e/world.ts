@@ -33,6 +33,10 @@ export interface WorldOptions {
   readonly bareRole?: boolean;
   readonly storePath?: string;
   readonly conflict?: string;
+  /** Further lines of the topology. */
+  readonly more?: readonly string[];
+  /** How the Postgres nodes capture; by triggers unless it is said. */
+  readonly capture?: "trigger" | "slot";
   /** Other databases than fresh ones of the shared server. */
   readonly hubUrl?: string;
   readonly replicaUrl?: string;
@@ -115,14 +119,21 @@ export async function equal(nodes: readonly (Client | Database.Database)[], sql:
   );
 }
 
-function topology({ tables, storePath, conflict, schema }: WorldOptions & { storePath: string; schema: string }): string {
+function topology({
+  tables,
+  storePath,
+  conflict,
+  schema,
+  capture = "trigger",
+  more = [],
+}: WorldOptions & { storePath: string; schema: string }): string {
   const policy = conflict ?? "parent_wins";
   return [
     "version: 1",
     "name: world",
     "nodes:",
-    `  - { name: hub, type: postgres, url: "\${HUB_URL}" }`,
-    `  - { name: replica, type: postgres, url: "\${REPLICA_URL}" }`,
+    `  - { name: hub, type: postgres, url: "\${HUB_URL}", capture: ${capture} }`,
+    `  - { name: replica, type: postgres, url: "\${REPLICA_URL}", capture: ${capture} }`,
     `  - { name: store, type: sqlite, path: ${storePath} }`,
     "channels:",
     "  - name: all",
@@ -131,6 +142,7 @@ function topology({ tables, storePath, conflict, schema }: WorldOptions & { stor
     "links:",
     ...["replica", "store"].map((child) => `  - { parent: hub, child: ${child}, channels: [ { name: all, direction: both } ] }`),
     "retry: { initial: 100ms, max: 1s }",
+    ...more,
     `metrics: { listen: "127.0.0.1:\${METRICS_PORT}" }`,
     "",
   ].join("\n");

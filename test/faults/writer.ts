@@ -16,23 +16,86 @@ interface WriterOptions {
   readonly pauseMs: number;
 }
 
-type Write = { readonly kind: "insert" | "update" | "delete"; readonly token: string };
+/**
+ * What the writers write to. `note` and `badge` hold values that are one of a kind; a badge's code is unique, and taken from few. `tally` counts, and
+ * `added`, which stays at its node, is written in the same transaction: it says what a counter ought to be, whatever was cut off.
+ */
+export const SCHEMA = `
+  create table note (id varchar(40) primary key not null, body text not null);
+  create table badge (id varchar(40) primary key not null, body text not null, code integer unique);
+  create table tally (id varchar(40) primary key not null, n integer not null, body text);
+  create table added (id varchar(40) not null, n integer not null);`;
+export const COUNTERS = ["x", "y"];
+const CODES = 12;
+
+interface Write {
+  readonly table: "note" | "badge" | "tally";
+  readonly kind: "insert" | "update" | "delete";
+  readonly token: string;
+  /** A code, or what is added. */
+  readonly number: number;
+}
 
 function* writes({ node, random }: WriterOptions): Generator<Write> {
   for (let number = 1; ; number++) {
-    const dice = random();
-    yield { kind: dice < 0.5 ? "insert" : dice < 0.93 ? "update" : "delete", token: `${node}:${number}` };
+    const [which, dice, value] = [random(), random(), random()];
+    const table = which < 0.5 ? "note" : which < 0.75 ? "badge" : "tally";
+    const kind = dice < 0.5 ? "insert" : dice < 0.93 ? "update" : "delete";
+    yield { table, kind, token: `${node}:${number}`, number: Math.floor(value * CODES) - (table === "tally" ? 4 : 0) };
   }
 }
 
+/** A row that a write is about: some row of the table, as the writer sees it. */
+interface Found {
+  readonly id: string;
+  readonly body: string;
+}
+
+/** The statements of a write, with `?` for values; none where it has nothing to write to. */
+function statements({ table, kind, token, number }: Write, row: Found | undefined): readonly (readonly [string, ...(string | number)[]])[] {
+  if (table === "tally") {
+    const id = COUNTERS[Math.abs(number) % COUNTERS.length] as string;
+    return [
+      ["insert into added (id, n) select id, ? from tally where id = ?", number, id],
+      ["update tally set n = n + ? where id = ?", number, id],
+    ];
+  }
+  const code = table === "badge" && number > 0;
+  if (kind === "insert") {
+    return code
+      ? [["insert into badge (id, body, code) values (?, ?, ?)", token, token, number]]
+      : [[`insert into ${table} (id, body) values (?, ?)`, token, token]];
+  }
+  if (row === undefined) return [];
+  if (kind === "delete") return [[`delete from ${table} where id = ?`, row.id]];
+  return code
+    ? [["update badge set body = ?, code = ? where id = ?", token, number, row.id]]
+    : [[`update ${table} set body = ? where id = ?`, token, row.id]];
+}
+
+/** Tells the oracle what was committed, or may have been. */
+function tell(oracle: Oracle, { table, kind, token }: Write, row: Found | undefined, certain: boolean): void {
+  if (table === "tally") return;
+  const over = kind === "insert" ? null : (row?.body ?? null);
+  if (kind !== "insert" && over === null) return;
+  // a deletion writes nothing: what it deleted was seen
+  const written = kind === "delete" ? (over as string) : token;
+  if (certain) oracle.committed(written, over);
+  else oracle.uncertain(written, over);
+}
+
+const asPostgres = (sql: string): string => {
+  let at = 0;
+  return sql.replaceAll("?", () => `$${++at}`).replaceAll("select id, $1", "select id, $1::integer");
+};
+
 export function postgresWriter(url: string, options: WriterOptions): Writer {
   let stopped = false;
-  const { oracle } = options;
   const work = async (): Promise<void> => {
     let client: pg.Client | undefined;
-    for (const { kind, token } of writes(options)) {
+    for (const write of writes(options)) {
       if (stopped) break;
-      let over: string | null = null;
+      let row: Found | undefined;
       let sent = false;
       try {
         if (client === undefined) {
@@ -41,23 +104,16 @@ export function postgresWriter(url: string, options: WriterOptions): Writer {
           await client.connect();
         }
         await client.query("begin");
-        if (kind === "insert") {
-          await client.query("insert into public.note (id, body) values ($1, $1)", [token]);
-        } else {
-          const { rows } = await client.query("select id, body from public.note order by random() limit 1 for update skip locked");
-          const row = rows[0] as { id: string; body: string } | undefined;
-          if (row !== undefined) {
-            over = row.body;
-            if (kind === "update") await client.query("update public.note set body = $2 where id = $1", [row.id, token]);
-            else await client.query("delete from public.note where id = $1", [row.id]);
-          }
+        if (write.kind !== "insert" && write.table !== "tally") {
+          const { rows } = await client.query(`select id, body from ${write.table} order by random() limit 1 for update skip locked`);
+          row = rows[0] as Found | undefined;
         }
+        for (const [sql, ...values] of statements(write, row)) await client.query(asPostgres(sql), values);
         sent = true;
         await client.query("commit");
-        if (kind === "insert" || (kind === "update" && over !== null)) oracle.committed(token, over);
-        else if (over !== null) oracle.committed(over, over);
+        tell(options.oracle, write, row, true);
       } catch {
-        if (sent) oracle.uncertain(token, over);
+        if (sent) tell(options.oracle, write, row, false);
         await client?.end().catch(() => undefined);
         client = undefined;
         await delay(50);
@@ -77,29 +133,24 @@ export function postgresWriter(url: string, options: WriterOptions): Writer {
 
 export function sqliteWriter(path: string, options: WriterOptions): Writer {
   let stopped = false;
-  const { oracle } = options;
   const work = async (): Promise<void> => {
     const database = new Database(path, { timeout: 10_000 });
-    for (const { kind, token } of writes(options)) {
+    for (const write of writes(options)) {
       if (stopped) break;
-      let over: string | null = null;
-      database
-        .transaction(() => {
-          if (kind === "insert") {
-            database.prepare("insert into note (id, body) values (?, ?)").run(token, token);
-            return;
-          }
-          const row = database.prepare("select id, body from note order by random() limit 1").get() as
-            | { id: string; body: string }
-            | undefined;
-          if (row === undefined) return;
-          over = row.body;
-          if (kind === "update") database.prepare("update note set body = ? where id = ?").run(token, row.id);
-          else database.prepare("delete from note where id = ?").run(row.id);
-        })
-        .immediate();
-      if (kind === "insert" || (kind === "update" && over !== null)) oracle.committed(token, over);
-      else if (over !== null) oracle.committed(over, over);
+      let row: Found | undefined;
+      try {
+        database
+          .transaction(() => {
+            if (write.kind !== "insert" && write.table !== "tally")
+              row = database.prepare(`select id, body from ${write.table} order by random() limit 1`).get() as Found | undefined;
+            for (const [sql, ...values] of statements(write, row)) database.prepare(sql).run(...values);
+          })
+          .immediate();
+        tell(options.oracle, write, row, true);
+      } catch (error) {
+        // the code is taken here
+        if (!(error instanceof Database.SqliteError) || error.code !== "SQLITE_CONSTRAINT_UNIQUE") throw error;
+      }
       await delay(options.pauseMs * options.random());
     }
     database.close();

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { channelName, tableName } from "../../replicator/change/names.ts";
+import { PLAIN_RULE } from "../../replicator/change/verdict.ts";
 import type { Installation, WantedTable } from "../../replicator/node/installation.ts";
 import { createPool } from "../../replicator/node/postgres/connection.ts";
 import { createPostgresInstallation } from "../../replicator/node/postgres/install.ts";
@@ -30,7 +31,13 @@ export const wantedTable = (local: string, detect: "column" | "row" = "column"):
   table: tableName(local),
   channel: channelName("sales"),
   local,
-  detect,
+  wholeImages: detect === "row",
+  conflict: PLAIN_RULE,
+  exclude: [],
+  receives: true,
+  sharesKeys: false,
+  filters: [],
+  idStride: null,
 });
 
 export async function capturedDatabase(ddl: string, wanted: readonly (string | WantedTable)[]): Promise<CapturedDatabase> {

@@ -1,7 +1,9 @@
+import { spawnSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { stopEmbedded } from "../../replicator/node/postgres/embedded.ts";
@@ -21,6 +23,7 @@ const PREFIX = "tombolo-test-";
  * does not pay for it. TEST_POSTGRES=postgres://… uses that server (as a superuser), TEST_POSTGRES=testcontainers[:image] starts a container.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  buildIfStale();
   await sweep();
   const directory = mkdtempSync(join(tmpdir(), PREFIX), { encoding: "utf8" });
   writeFileSync(join(directory, "run.pid"), String(process.pid));
@@ -37,12 +40,30 @@ export default async function setup(project: TestProject): Promise<() => Promise
   };
 }
 
+/** Tests of the command run dist/: what they say must be about the sources as they are. */
+function buildIfStale(): void {
+  const { status } = spawnSync(process.execPath, [fileURLToPath(new URL("../tools/build.mjs", import.meta.url))], { stdio: "inherit" });
+  if (status !== 0) throw new Error("dist/ cannot be built: see above");
+}
+
 async function startContainer(image: string): Promise<{ url: string; stop(): Promise<unknown> }> {
   const { GenericContainer } = await import("testcontainers");
   const password = "tombolo";
   const container = await new GenericContainer(image === "" ? "postgres:17" : image)
     .withEnvironment({ POSTGRES_PASSWORD: password, POSTGRES_USER: "postgres" })
-    .withCommand(["postgres", "-c", "fsync=off", "-c", "max_connections=300", "-c", "wal_level=logical"])
+    .withCommand([
+      "postgres",
+      "-c",
+      "fsync=off",
+      "-c",
+      "max_connections=300",
+      "-c",
+      "wal_level=logical",
+      "-c",
+      "max_replication_slots=100",
+      "-c",
+      "max_wal_senders=100",
+    ])
     .withExposedPorts(5432)
     .start();
   const url = `postgres://postgres:${password}@${container.getHost()}:${container.getMappedPort(5432)}/postgres`;

@@ -15,11 +15,14 @@ export interface FreshDatabase {
   drop(): Promise<void>;
 }
 
+/** So that nodes may capture from slots. */
+const LOGICAL = { wal_level: "logical", max_replication_slots: "100", max_wal_senders: "100" };
+
 /** The server of this run, as a superuser. */
 export async function serverUrl(): Promise<string> {
   const given = inject("postgresUrl");
   if (given !== "") return given;
-  const settings = { fsync: "off", full_page_writes: "off", max_connections: "300", wal_level: "logical" };
+  const settings = { fsync: "off", full_page_writes: "off", max_connections: "300", ...LOGICAL };
   const server = await startEmbedded({ directory: join(inject("postgresDirectory"), "server"), settings });
   return server.url;
 }
@@ -70,7 +73,15 @@ export async function withClient<T>(url: string, work: (client: pg.Client) => Pr
 }
 
 async function dropDatabase(server: string, name: string): Promise<void> {
-  await withClient(server, (client) => client.query(`drop database if exists ${name} with (force)`));
+  await withClient(server, async (client) => {
+    // a slot keeps its database from being dropped, and its walsender ends a moment after the connection
+    await client.query(
+      `select pg_terminate_backend(active_pid, 5000) from pg_replication_slots where database = $1 and active_pid is not null`,
+      [name],
+    );
+    await client.query(`select pg_drop_replication_slot(slot_name) from pg_replication_slots where database = $1`, [name]);
+    await client.query(`drop database if exists ${name} with (force)`);
+  });
 }
 
 function at(url: string, change: { database?: string; user?: string; password?: string }): string {

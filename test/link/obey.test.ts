@@ -3,8 +3,10 @@ import type { Change } from "../../replicator/change/change.ts";
 import { channelName, epoch, nodeName, type Position, packetNumber, START, tableName } from "../../replicator/change/names.ts";
 import type { Packet, Receipt } from "../../replicator/change/packet.ts";
 import { packet } from "../../replicator/change/packet-seal.ts";
-import { judge } from "../../replicator/conflict/judge.ts";
-import { postgresNode, sqliteNode, type TestNode } from "../helpers/nodes.ts";
+import { PLAIN_RULE } from "../../replicator/change/verdict.ts";
+import { createJudge } from "../../replicator/conflict/judge.ts";
+import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
+import { postgresNode, sqliteNode, type TestNode, wanted } from "../helpers/nodes.ts";
 
 const HUB = nodeName("hub");
 const ITEM = tableName("item");
@@ -25,8 +27,14 @@ async function child(engine: "postgres" | "sqlite") {
   const { target, log } = node.node;
   await target.meet([{ name: HUB, role: "parent" }]);
   await target.start(HUB, ALL, [ITEM], START);
-  const rule = { table: ITEM, channel: ALL, policy: "parent_wins", detect: "column" } as const;
-  const context = { from: "parent", rules: new Map([[ITEM, rule]]), judge, clockOffsetMs: 0, nowMs: Date.now() } as const;
+  const rule = { table: ITEM, channel: ALL, ...PLAIN_RULE } as const;
+  const context = {
+    from: "parent",
+    rules: new Map([[ITEM, rule]]),
+    judge: createJudge(createModuleRunner()),
+    clockOffsetMs: 0,
+    nowMs: Date.now(),
+  } as const;
   const columns = [
     { name: "id", type: "bigint", base: "int8", notNull: true },
     { name: "a", type: "text", base: "text", notNull: false },
@@ -82,6 +90,20 @@ for (const engine of ["postgres", "sqlite"] as const) {
       expect(await rows()).toEqual([["1", "x", "z"]]);
     });
 
+    test("a row that it has made and the parent has not judged is not taken for the one that the parent deleted, though they are alike", async () => {
+      const { node, name, position, tell, rows } = await child(engine);
+      await node.write(`insert into ${name} values (9, 'other', 'row')`);
+      const seen = await position();
+      await tell(seen, []);
+      await node.write(`insert into ${name} values (1, 'x', 'y')`);
+      await tell(seen, [{ op: "D", old: '{"id": "1", "a": "x", "b": "y"}' }]);
+      expect(await rows()).toContainEqual(["1", "x", "y"]);
+      // once it is judged, the parent's word counts
+      await tell(await position(), []);
+      await tell(await position(), [{ op: "D", old: '{"id": "1", "a": "x", "b": "y"}' }]);
+      expect(await rows()).toEqual([["9", "other", "row"]]);
+    });
+
     test("columns that it has changed since wait for the verdict, the others follow at once", async () => {
       const { node, name, position, tell, rows } = await child(engine);
       await node.write(`insert into ${name} values (1, 'x', 'y')`);
@@ -104,6 +126,27 @@ for (const engine of ["postgres", "sqlite"] as const) {
       expect((await node.node.target.peer(HUB)).wanted).toEqual(receipt.wanted);
       await tell(judged, [{ op: "R", new: '{"id": "1", "a": "verdict", "b": "y"}' }]);
       expect(await rows()).toEqual([["1", "verdict", "y"]]);
+    });
+
+    test("its own changes count although they were logged before its list of columns that stay at home changed", async () => {
+      const { node, name, position, tell, rows } = await child(engine);
+      await node.write(`insert into ${name} values (1, 'x', 'y'), (2, 'x', 'y')`);
+      const seen = await position();
+      await tell(seen, []);
+      await node.write(`update ${name} set a = 'mine', b = 'home' where id = 1; delete from ${name} where id = 2`);
+      await node.node.installation.apply(wanted([{ name: "item", exclude: ["b"] }], engine));
+      const second = { key: '{"id": "2"}' };
+      await tell(seen, [
+        { op: "U", old: '{"a": "x", "b": "y"}', new: '{"a": "theirs", "b": "theirs"}' },
+        { ...second, op: "I", new: '{"id": "2", "a": "theirs", "b": "theirs"}' },
+      ]);
+      expect(await rows()).toEqual([["1", "mine", "home"]]);
+      const receipt = await tell(await position(), [
+        { op: "U", old: '{"a": "x"}', new: '{"a": "older"}' },
+        { ...second, op: "I", new: '{"id": "2", "a": "older", "b": "theirs"}' },
+      ]);
+      expect(receipt.wanted).toHaveLength(2);
+      expect(await rows()).toEqual([["1", "mine", "home"]]);
     });
 
     test("an update of a row that is not there is asked for whole", async () => {

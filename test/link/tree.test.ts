@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type { PolicyName } from "../../replicator/topology/topology.ts";
+import type { Policy } from "../../replicator/change/verdict.ts";
 import { postgresNode, sqliteNode, type TestNode, testLink } from "../helpers/nodes.ts";
 
 const PG = "create table public.item (id bigint primary key, a text, b text)";
@@ -53,7 +53,7 @@ const step: fc.Arbitrary<Step> = fc.oneof(
 
 for (const [name, nodes] of Object.entries(TREES)) {
   test(`${name}: whatever is written where, all nodes end equal, and then nothing moves any more`, { timeout: 120_000 }, async () => {
-    for (const policy of ["parent_wins", "child_wins", "newest_wins"] as PolicyName[]) {
+    for (const policy of ["parent_wins", "child_wins", "newest_wins"] as Policy[]) {
       const tables = [{ name: "item", policy }];
       const open: TestNode[] = [];
       try {

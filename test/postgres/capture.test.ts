@@ -301,14 +301,14 @@ describe("who may do what", () => {
   });
 
   test("a sleeping replicator is woken by the first change of a transaction", async () => {
-    await db.query("update tombolo.log_state set listening = true");
+    await db.query("select setval('tombolo.log_listening', 1)");
     await withClient(db.url, async (client) => {
       const woken = new Promise((resolve) => client.once("notification", resolve));
       await client.query("listen tombolo");
       await db.query("insert into shop.item (id) values (90), (91)");
       expect(await woken).toMatchObject({ channel: "tombolo" });
     });
-    await db.query("update tombolo.log_state set listening = false");
+    await db.query("select setval('tombolo.log_listening', 0)");
     await db.taken();
   });
 });

@@ -152,7 +152,7 @@ test("a table that a native subscription writes to is captured by row, and what 
   const connection = `host=127.0.0.1 port=${port} user=${username} password='${password}' dbname=${pathname.slice(1)}`;
   await withClient(sink.superUrl, (client) =>
     client.query(
-      `create subscription s connection ${pg.escapeLiteral(connection)} publication p with (create_slot = false, slot_name = '${slot}')`,
+      `create subscription s connection ${pg.escapeLiteral(connection)} publication p with (create_slot = false, slot_name = '${slot}', copy_data = false)`,
     ),
   );
   try {

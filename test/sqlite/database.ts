@@ -6,7 +6,7 @@ import type { Change } from "../../replicator/change/change.ts";
 import { channelName, type Epoch, nodeName, type Position, packetNumber, START, tableName } from "../../replicator/change/names.ts";
 import type { Packet, PacketHeader } from "../../replicator/change/packet.ts";
 import type { TableShape } from "../../replicator/change/shape.ts";
-import type { Clash, Policy, Verdict } from "../../replicator/change/verdict.ts";
+import { type Clash, PLAIN_RULE, type Policy, type Verdict } from "../../replicator/change/verdict.ts";
 import type { WantedTable } from "../../replicator/node/installation.ts";
 import type { Node } from "../../replicator/node/node.ts";
 import { openSqliteNode } from "../../replicator/node/sqlite/open.ts";
@@ -24,7 +24,18 @@ export interface TestDatabase {
 }
 
 export const wanted = (tables: readonly string[], detect: "column" | "row" = "column"): WantedTable[] =>
-  tables.map((table) => ({ table: tableName(table), channel: CHANNEL, local: table, detect }));
+  tables.map((table) => ({
+    table: tableName(table),
+    channel: CHANNEL,
+    local: table,
+    wholeImages: detect === "row",
+    conflict: PLAIN_RULE,
+    exclude: [],
+    receives: true,
+    sharesKeys: false,
+    filters: [],
+    idStride: null,
+  }));
 
 export async function database(schema: string, tables: readonly string[] = [], name = "store"): Promise<TestDatabase> {
   const folder = mkdtempSync(join(tmpdir(), "tombolo-sqlite-"));
@@ -148,6 +159,6 @@ export function context(
   options: Partial<ApplyContext> & { readonly policy?: Policy } = {},
 ): ApplyContext {
   const { policy = "parent_wins", ...rest } = options;
-  const rules = tables.map((table) => [tableName(table), { table: tableName(table), channel: CHANNEL, policy, detect: "column" }] as const);
+  const rules = tables.map((table) => [tableName(table), { table: tableName(table), channel: CHANNEL, ...PLAIN_RULE, policy }] as const);
   return { from, rules: new Map(rules), judge: judgeFor("parent"), clockOffsetMs: 0, nowMs: Date.now(), ...rest };
 }

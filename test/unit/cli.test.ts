@@ -6,7 +6,6 @@ import { type ErrorKind, TomboloError } from "../../replicator/change/error.ts";
 import { nodeName } from "../../replicator/change/names.ts";
 import { EXIT, exitCodeOf, worst } from "../../replicator/cli/exit-codes.ts";
 import { draftTopology, type Found } from "../../replicator/cli/init-draft.ts";
-import { laterVerbs } from "../../replicator/cli/later.ts";
 import { bytes, duration, plural, table } from "../../replicator/cli/output.ts";
 import { runCommandLine } from "../../replicator/cli/program.ts";
 import { countsText } from "../../replicator/cli/sync.ts";
@@ -47,11 +46,12 @@ async function tombolo(...argv: string[]): Promise<{ code: number; stdout: strin
   };
   const code = await runCommandLine(argv, {
     verbs,
-    hidden: laterVerbs,
     parts: {
       openNode: async () => away("connect")(),
-      createLink: away("fatal"),
-      leaseStore: () => ({ take: async () => away("connect")() }),
+      createLink: async () => away("fatal")(),
+      fullSync: async () => away("fatal")(),
+      judge: async () => away("fatal")(),
+      leaseStore: async () => ({ take: async () => away("connect")() }),
     },
     version: "1.2.3",
     env: {},
@@ -79,8 +79,7 @@ describe("exit codes", () => {
     ["an unknown verb", ["bogus"], 2],
     ["no verb", [], 2],
     ["an unknown option", ["status", "--frobnicate"], 2],
-    ["a verb of a later version", ["reconcile", "--link", "a/b"], 2],
-    ["a verb of a later version in a group", ["nodes", "resync", "store-1"], 2],
+    ["an argument that is missing", ["export", "--from", "a", "--to", "b"], 2],
     ["a missing file", ["-c", "/nowhere/topology.yaml", "validate", "--offline"], 2],
     ["help", ["--help"], 0],
     ["version", ["--version"], 0],
@@ -122,13 +121,6 @@ describe("the command line", () => {
     },
   );
 
-  test.each(["run", "sync"])("%s refuses what this version does not run yet, naming the place", async (verb) => {
-    const path = file("later.yaml", VALID.replace("conflict: newest_wins", 'filter: "id > 1"'));
-    const { code, stderr } = await tombolo("-c", path, verb);
-    expect(code).toBe(2);
-    expect(stderr).toMatch(new RegExp(`${path}:7:\\d+: NOT_YET: channels\\[0\\]`));
-  });
-
   test.each(["plan", "validate", "status", "doctor", "apply --yes"])(
     "%s says that a database cannot be reached, and ends with 4",
     async (verb) => {
@@ -160,6 +152,40 @@ describe("the command line", () => {
     expect((await tombolo("-c", path, "nodes", "pause", "hub")).code).toBe(2);
   });
 
+  test.each([
+    ["conflicts list --since yesterday", "--since is no moment"],
+    ["conflicts list --limit 0", "--limit is no number"],
+    ["conflicts list --kind odd", "--kind cannot be odd"],
+    ["conflicts list --node store-7", "no node store-7"],
+    ["conflicts list --before hub/x", "no number of a record"],
+    ["conflicts show seven", "seven is no number of a record"],
+    ["conflicts show store-7/1", "no node store-7"],
+    ["conflicts show hub/1 --node store-1", "hub/1 is not at store-1"],
+    ["conflicts resolve 7", "nothing is decided"],
+    ["conflicts resolve 7 --take mine", "--take cannot be mine"],
+    ["conflicts resolve 7 --take child --set a=1", "--take and --set do not go together"],
+    ["conflicts resolve 7 --set a=1 --set-null a", "--set-null gives a more than once"],
+    ["conflicts resolve 7 --set a", "--set names a column and its value"],
+    ["conflicts resolve --take child", "missing required argument"],
+  ])("%s is refused before anything is opened", async (line, message) => {
+    const { code, stdout, stderr } = await tombolo("-c", file("valid.yaml", VALID), ...line.split(" "));
+    expect([code, stdout, stderr]).toEqual([2, "", expect.stringContaining(message)]);
+  });
+
+  test("conflicts that cannot be asked for are told with the node, and with 4", async () => {
+    const path = file("valid.yaml", VALID);
+    const text = await tombolo("-c", path, "conflicts", "list", "--open");
+    expect(text).toEqual({ code: 4, stdout: "no conflicts\n", stderr: "hub: hub cannot be reached (CANNOT_CONNECT)\n" });
+    const json = JSON.parse((await tombolo("-c", path, "conflicts", "list", "--json")).stdout);
+    expect(json).toMatchObject({
+      conflicts: [],
+      next: null,
+      not_asked: [{ node: "hub", error: { code: "CANNOT_CONNECT" } }, { node: "store-1" }],
+    });
+    for (const verb of ["show 7", "resolve 7 --take child"])
+      expect((await tombolo("-c", path, "conflicts", ...verb.split(" "))).code).toBe(4);
+  });
+
   test("an error is JSON on standard output when JSON was asked for", async () => {
     const { code, stdout } = await tombolo("-c", file("valid.yaml", VALID), "nodes", "pause", "store-1", "--json");
     expect([code, JSON.parse(stdout)]).toEqual([4, { error: { code: "CANNOT_CONNECT", message: "hub cannot be reached", hint: null } }]);
@@ -182,6 +208,9 @@ describe("the command line", () => {
 test("counts are told in words that fit the number", () => {
   expect(countsText({ sent: 15, received: 8, conflicts: 1, parked: 0 })).toBe("15 sent, 8 received, 1 conflict resolved");
   expect(countsText({ sent: 0, received: 0, conflicts: 2, parked: 3 })).toBe("0 sent, 0 received, 2 conflicts resolved, 3 parked");
+  expect(countsText({ sent: 3, received: 0, conflicts: 3, parked: 1 }, 2)).toBe(
+    "3 sent, 0 received, 1 conflict resolved, 2 left open, 1 parked",
+  );
   expect([plural(1, "step"), plural(0, "step")]).toEqual(["1 step", "0 steps"]);
   expect([bytes(0), bytes(1023), bytes(1536), bytes(5 * 1024 ** 3)]).toEqual(["0 B", "1023 B", "1.5 KiB", "5.0 GiB"]);
   expect([duration(0), duration(1.25), duration(100), duration(600), duration(86_400 * 3)]).toEqual([
@@ -207,10 +236,11 @@ describe("a tree of links", () => {
       observer: {} as never,
       signal: new AbortController().signal,
       parts: {
-        createLink: ({ link }) => ({
+        createLink: async ({ link }) => ({
           parent: link.parent,
           child: link.child,
           run: async () => {},
+          retryParked: async () => 0,
           sync: async (): Promise<LinkCounts> => {
             const name = linkName(link);
             order.push(name);
@@ -238,10 +268,11 @@ describe("a tree of links", () => {
       observer: {} as never,
       signal: new AbortController().signal,
       parts: {
-        createLink: ({ link }) => ({
+        createLink: async ({ link }) => ({
           parent: link.parent,
           child: link.child,
           run: async () => {},
+          retryParked: async () => 0,
           sync: async () => ({ sent: 0, received: 0, conflicts: 0, parked: 0 }),
         }),
       },
@@ -253,6 +284,24 @@ describe("a tree of links", () => {
     expect(leavesFirst(topology).map(linkName)).toEqual(["region/till", "hub/region"]);
     const locals = topology.nodes.map((node) => wantedTables(topology, node).map(({ local }) => local));
     expect(locals).toEqual([["shop.orders", "shop.prices"], ["orders", "prices"], ["orders"]]);
+  });
+
+  test("knows where rows come in, where keys meet, and which ids are a node's", () => {
+    const text = `{ version: 1, name: t, nodes: [
+        { name: hub, type: postgres, url: postgres://db/t }, { name: a, type: sqlite, path: a.db, id_slot: 7 },
+        { name: b, type: sqlite, path: b.db }, { name: c, type: sqlite, path: c.db } ],
+      channels: [ { name: all, tables: [ { name: item, ids: { stride: 10 } } ] } ],
+      links: [ { parent: hub, child: a, channels: [{ name: all, direction: up }] }, { parent: hub, child: b, channels: [{ name: all, direction: down }] },
+        { parent: b, child: c, channels: [{ name: all, direction: down }] } ] }`;
+    const loaded = parseTopology(text, { file: "/t/topology.yaml", env: {}, readFile: () => "" });
+    if ("problems" in loaded) throw new Error(JSON.stringify(loaded.problems));
+    const wanted = loaded.topology.nodes.flatMap((node) => wantedTables(loaded.topology, node));
+    expect(wanted.map(({ receives, sharesKeys, idStride }) => [receives, sharesKeys, idStride?.slot])).toEqual([
+      [true, true, 0],
+      [false, true, 7],
+      [true, false, 2],
+      [true, false, 3],
+    ]);
   });
 });
 

@@ -2,15 +2,14 @@ import type { Change } from "../../replicator/change/change.ts";
 import { type FoldOptions, foldGroup } from "../../replicator/change/fold.ts";
 import { type NodeName, nodeName, tableName } from "../../replicator/change/names.ts";
 import { parseRow, type Row, rowText, sameValue } from "../../replicator/change/value.ts";
-import type { Clash, Detection, Judge, Policy } from "../../replicator/change/verdict.ts";
+import type { Clash, ConflictRule, Judge } from "../../replicator/change/verdict.ts";
 
 /**
  * A tree of nodes in memory that keeps the rules of `ChangeLog.read` and `Target.apply` to the letter, with one table of columns a and b.
  * It exists to try the protocol (echoes, held-back changes, verdicts, refreshes) in thousands of orders of events.
  */
 export interface Rules {
-  readonly policy: Policy;
-  readonly detect: Detection;
+  readonly rule: ConflictRule;
   readonly judge: Judge;
   /**
    * What keeps a reader from hearing another's change of a row last, after its own has replaced it: it gets its own changes that follow
@@ -21,6 +20,12 @@ export interface Rules {
   /** Whether a child holds back what its parent says about columns that it has changed itself and the parent has not judged. */
   readonly holdBack: boolean;
   readonly fold: FoldOptions;
+  /**
+   * Where changes come into the log later than they are committed (`capture: slot`): who waits until it holds what is committed. A packet, so that
+   * what it tells is as old as its `seen`; who judges by the log; and who puts a refresh into it, which must stand behind what it includes.
+   * Undefined: changes are in the log at once.
+   */
+  readonly waits?: readonly ("packet" | "judge" | "refresh")[];
 }
 
 interface Entry {
@@ -58,6 +63,10 @@ export class ModelNode {
   readonly history: HistoryRecord[] = [];
   readonly #rules: Rules;
   readonly #log: Entry[] = [];
+  /** Committed, and not in the log yet. */
+  readonly #unlogged: Entry[] = [];
+  /** What the packet that is being applied has changed: committed when it is done. */
+  #applying: Entry[] | null = null;
   /** Position in the neighbour's log up to which it has been applied here. */
   readonly #received = new Map<NodeName, number>();
   /** `Packet.seen` of the last packet from the parent. */
@@ -76,6 +85,34 @@ export class ModelNode {
     return this.#received.get(peer) ?? 0;
   }
 
+  /** The oldest commit that is not in the log comes into it. */
+  logOne(): void {
+    const [entry] = this.#unlogged.splice(0, 1);
+    if (entry !== undefined) this.#log.push(entry);
+  }
+
+  /** Whether everything that is committed is in the log. */
+  get complete(): boolean {
+    return this.#unlogged.length === 0;
+  }
+
+  #wait(who: "packet" | "judge" | "refresh"): void {
+    if (this.#rules.waits?.includes(who)) while (!this.complete) this.logOne();
+  }
+
+  #commit(entry: Entry): void {
+    if (this.#rules.waits === undefined) this.#log.push(entry);
+    else (this.#applying ?? this.#unlogged).push(entry);
+  }
+
+  /** One transaction. */
+  #apply(work: () => void): void {
+    this.#applying = [];
+    work();
+    this.#unlogged.push(...this.#applying);
+    this.#applying = null;
+  }
+
   /** A person's write. */
   write(key: string, after: Row | null, changedAt: number): void {
     this.#set(key, after, { origin: null, changedAt });
@@ -86,6 +123,7 @@ export class ModelNode {
     const others = new Set<string>();
     const changes: Change[] = [];
     const after = reader.received(this.name);
+    this.#wait("packet");
     for (const entry of this.#log.slice(after)) {
       const { op, key, old, new: now, changedAt } = entry;
       if (entry.target !== null && entry.target !== reader.name) continue;
@@ -99,10 +137,19 @@ export class ModelNode {
   }
 
   applyFromChild(packet: Packet, childOffset = 0): void {
+    this.#apply(() => this.#judge(packet, childOffset));
+  }
+
+  #judge(packet: Packet, childOffset: number): void {
     const child = packet.source.name;
     for (const { op, key, old, new: now, changedAt } of packet.changes) {
       if (op === "R" || op === "T") continue;
       const parent = this.rows.get(key) ?? null;
+      if (this.#fits(parent, { op, old, new: now })) {
+        this.#set(key, op === "D" ? null : { ...parent, ...parseRow(now ?? "{}") }, { origin: child, changedAt: changedAt - childOffset });
+        continue;
+      }
+      this.#wait("judge");
       const entries = this.#since(packet.seen, key, child);
       const before = old === null ? null : parseRow(old);
       let known: Row | null = parent;
@@ -111,6 +158,7 @@ export class ModelNode {
       const image = op === "D" ? null : { ...base, ...(now === null ? null : parseRow(now)) };
       const clash: Clash = {
         table: tableName("t"),
+        key: ["id"],
         op,
         base,
         child: image,
@@ -121,8 +169,7 @@ export class ModelNode {
         childChangedAt: changedAt - childOffset,
         parentNode: this.name,
         childNode: child,
-        policy: this.#rules.policy,
-        detect: this.#rules.detect,
+        ...this.#rules.rule,
       };
       const verdict = this.#rules.judge(clash);
       this.#set(key, verdict.result, { origin: child, changedAt: changedAt - childOffset });
@@ -134,10 +181,16 @@ export class ModelNode {
   }
 
   applyFromParent(packet: Packet): void {
-    const parent = packet.source.name;
     const wanted: string[] = [];
+    this.#apply(() => this.#obey(packet, wanted));
+    for (const key of wanted) packet.source.refresh(this.name, key);
+  }
+
+  #obey(packet: Packet, wanted: string[]): void {
+    const parent = packet.source.name;
     for (const { op, key, new: now, changedAt } of packet.changes) {
       const current = this.rows.get(key) ?? null;
+      this.#wait("judge");
       const pending = this.#rules.holdBack ? this.#since(packet.seen, key, parent) : [];
       const after = now === null ? null : parseRow(now);
       const judged = this.#since(this.#judgedUpTo, key, parent).slice(this.#since(packet.seen, key, parent).length);
@@ -160,11 +213,20 @@ export class ModelNode {
     }
     this.#received.set(parent, packet.upTo);
     this.#judgedUpTo = Math.max(this.#judgedUpTo, packet.seen);
-    for (const key of wanted) packet.source.refresh(this.name, key);
   }
 
+  /** The row as it is, with the time of its last change. */
   refresh(target: NodeName, key: string): void {
-    this.#log.push({ op: "R", key, old: null, new: this.rows.get(key) ?? null, origin: null, target, changedAt: 0 });
+    this.#wait("refresh");
+    const last = this.#log.findLast((entry) => entry.key === key && entry.target === null);
+    this.#log.push({ op: "R", key, old: null, new: this.rows.get(key) ?? null, origin: null, target, changedAt: last?.changedAt ?? 0 });
+  }
+
+  /** Whether a child's change applies without a look at the log, as most do. */
+  #fits(row: Row | null, { op, old, new: now }: Pick<Change, "op" | "old" | "new">): boolean {
+    if (this.#rules.waits === undefined || op === "R" || op === "T") return false;
+    if (op === "I") return row === null && now !== null;
+    return row !== null && old !== null && Object.entries(parseRow(old)).every(([column, value]) => sameValue(row[column], value));
   }
 
   /** Newest first. */
@@ -181,12 +243,14 @@ export class ModelNode {
     else this.rows.set(key, after);
     const entry = { key, target: null, ...by };
     if (before === null || after === null) {
-      this.#log.push({ ...entry, op: before === null ? "I" : "D", old: before, new: after });
+      this.#commit({ ...entry, op: before === null ? "I" : "D", old: before, new: after });
       return;
     }
-    const columns = Object.keys(after).filter((column) => this.#rules.detect === "row" || !sameValue(before[column], after[column]));
+    const { detect, groups } = this.#rules.rule;
+    const whole = detect === "row" || groups.length > 0;
+    const columns = Object.keys(after).filter((column) => whole || !sameValue(before[column], after[column]));
     const pick = (row: Row): Row => Object.fromEntries(columns.map((column) => [column, row[column] ?? null]));
-    this.#log.push({ ...entry, op: "U", old: pick(before), new: pick(after) });
+    this.#commit({ ...entry, op: "U", old: pick(before), new: pick(after) });
   }
 }
 
@@ -205,6 +269,10 @@ export function settle(links: readonly ModelLink[], groupSize: number): void {
       const down = parent.packet(child, { groupSize, down: true });
       child.applyFromParent(down);
       moved += up.changes.length + down.changes.length;
+      for (const node of [parent, child]) {
+        if (!node.complete) moved += 1;
+        while (!node.complete) node.logOne();
+      }
     }
     if (moved === 0) return;
   }

@@ -4,8 +4,11 @@ import { describe, expect, test } from "vitest";
 import { CLOCK_LIMITS, correctedTime, usableOffset } from "../../replicator/change/clock.ts";
 import { nodeName, tableName } from "../../replicator/change/names.ts";
 import { type Row, sameValue } from "../../replicator/change/value.ts";
-import type { Clash, Detection, Policy, Verdict } from "../../replicator/change/verdict.ts";
-import { judge } from "../../replicator/conflict/judge.ts";
+import { type Clash, type Detection, PLAIN_RULE, type Policy, type Verdict } from "../../replicator/change/verdict.ts";
+import { createJudge } from "../../replicator/conflict/judge.ts";
+import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
+
+const judge = createJudge(createModuleRunner());
 
 const row = (a: string, b = "1"): Row => ({ id: "7", a, b });
 const BASE = row("1");
@@ -13,6 +16,7 @@ const ALL = ["id", "a", "b"];
 
 const clash = (over: Partial<Clash>): Clash => ({
   table: tableName("t"),
+  key: ["id"],
   op: "U",
   base: BASE,
   child: BASE,
@@ -23,8 +27,7 @@ const clash = (over: Partial<Clash>): Clash => ({
   childChangedAt: 2_000_000,
   parentNode: nodeName("hub"),
   childNode: nodeName("store-1"),
-  policy: "parent_wins",
-  detect: "column",
+  ...PLAIN_RULE,
   ...over,
 });
 
@@ -36,6 +39,9 @@ type Outcome =
   | "both edits"
   | "the parent's a, the child's b"
   | "the child's a, the parent's b"
+  | "a merged"
+  | "a merged, the child's b"
+  | "a merged, the parent's b"
   | "no row";
 
 interface Case {
@@ -47,6 +53,10 @@ interface Case {
   readonly kind: string | null;
   readonly parentWins: Outcome;
   readonly childWins: Outcome;
+  /** With `columns: { a: counter }, otherwise: parent_wins`, where it is not what `parent_wins` makes of it. */
+  readonly merge?: Outcome;
+  /** Where it is a conflict only for `merge`. */
+  readonly mergeKind?: string;
 }
 
 const BOTH: readonly Detection[] = ["column", "row"];
@@ -62,15 +72,21 @@ const CASES: readonly Case[] = [
     detect: BOTH,
     clash: { parent: row("2"), child: row("2") },
     ...no("the same row"),
+    ...{ merge: "a merged", mergeKind: "update_update" },
   },
   { parent: "changes b", child: "changes a", detect: ["column"], clash: { parent: row("1", "2"), child: row("2") }, ...no("both edits") },
   {
     ...{ parent: "changes b", child: "changes a", detect: ["row"], clash: { parent: row("1", "2"), child: row("2") } },
+    ...{ kind: "update_update", parentWins: "the parent's row", childWins: "the child's row", merge: "both edits" },
+  },
+  {
+    ...{ parent: "changes b, which belongs to a", child: "changes a", detect: ["column"] },
+    clash: { parent: row("1", "2"), child: row("2"), groups: [["a", "b"]] },
     ...{ kind: "update_update", parentWins: "the parent's row", childWins: "the child's row" },
   },
   {
     ...{ parent: "changes a", child: "changes a", detect: BOTH, clash: { parent: row("2"), child: row("3") } },
-    ...{ kind: "update_update", parentWins: "the parent's row", childWins: "the child's row" },
+    ...{ kind: "update_update", parentWins: "the parent's row", childWins: "the child's row", merge: "a merged" },
   },
   {
     ...{
@@ -79,11 +95,21 @@ const CASES: readonly Case[] = [
       detect: ["column"],
       clash: { parent: row("2"), child: row("3", "3"), changed: ["a", "b"] },
     },
-    ...{ kind: "update_update", parentWins: "the parent's a, the child's b", childWins: "the child's row" },
+    ...{
+      kind: "update_update",
+      parentWins: "the parent's a, the child's b",
+      childWins: "the child's row",
+      merge: "a merged, the child's b",
+    },
   },
   {
     ...{ parent: "changes a and b", child: "changes a", detect: ["column"], clash: { parent: row("2", "2"), child: row("3") } },
-    ...{ kind: "update_update", parentWins: "the parent's row", childWins: "the child's a, the parent's b" },
+    ...{
+      kind: "update_update",
+      parentWins: "the parent's row",
+      childWins: "the child's a, the parent's b",
+      merge: "a merged, the parent's b",
+    },
   },
   { parent: "changes a", child: "changes a and back", detect: BOTH, clash: { parent: row("2"), child: BASE }, ...no("the parent's row") },
   {
@@ -116,8 +142,13 @@ const CASES: readonly Case[] = [
   },
 ];
 
-function outcome({ result }: Verdict, { parent, child }: Clash): Outcome {
+function outcome({ result }: Verdict, { parent, child, base }: Clash): Outcome {
   if (result === null) return "no row";
+  const sum = Number(parent?.a) + Number(child?.a) - Number(base?.a);
+  if (result.a === String(sum) && ![parent?.a, child?.a].includes(result.a)) {
+    if (sameValue(parent?.b, child?.b)) return "a merged";
+    return sameValue(result.b, child?.b) ? "a merged, the child's b" : "a merged, the parent's b";
+  }
   const like = (other: Row | null): boolean => other !== null && ALL.every((column) => sameValue(result[column], other[column]));
   if (like(parent) && like(child)) return "the same row";
   if (like(parent)) return "the parent's row";
@@ -131,7 +162,7 @@ describe("the decision table", () => {
   for (const entry of CASES) {
     for (const detect of entry.detect) {
       const by = (policy: Policy, over: Partial<Clash> = {}) => clash({ ...entry.clash, detect, policy, ...over });
-      const tries: readonly (readonly [string, Clash, Outcome, "parent" | "child"])[] = [
+      const tries: readonly (readonly [string, Clash, Outcome, "parent" | "child" | "open"])[] = [
         ["parent_wins", by("parent_wins"), entry.parentWins, "parent"],
         ["child_wins", by("child_wins"), entry.childWins, "child"],
         ["newest_wins, the child is newer", by("newest_wins"), entry.childWins, "child"],
@@ -145,12 +176,22 @@ describe("the decision table", () => {
         ],
         ["newest_wins, the child's time unknown", by("newest_wins", { childChangedAt: null }), entry.parentWins, "parent"],
         ["newest_wins, the parent's time unknown", by("newest_wins", { parentChangedAt: null }), entry.parentWins, "parent"],
+        ["manual", by("manual"), entry.parentWins, "open"],
       ];
       test.each(tries)(`the parent ${entry.parent}, the child ${entry.child}, by ${detect}: %s`, (_, given, expected, winner) => {
         const verdict = judge(given);
         expect(outcome(verdict, given)).toBe(expected);
         expect(verdict.conflict?.kind ?? null).toBe(entry.kind);
-        if (verdict.conflict) expect(verdict.conflict.resolution).toBe(entry.parentWins === entry.childWins ? "parent" : winner);
+        const both = winner !== "open" && entry.parentWins === entry.childWins;
+        if (verdict.conflict) expect(verdict.conflict.resolution).toBe(both ? "parent" : winner);
+      });
+
+      test(`the parent ${entry.parent}, the child ${entry.child}, by ${detect}: merge`, () => {
+        const given = by("merge", { mergeColumns: { a: "counter" } });
+        const verdict = judge(given);
+        expect(outcome(verdict, given)).toBe(entry.merge ?? entry.parentWins);
+        expect(verdict.conflict?.kind ?? null).toBe(entry.mergeKind ?? entry.kind);
+        if (entry.merge !== undefined) expect(verdict.conflict?.resolution).toBe("merged");
       });
     }
   }
@@ -159,14 +200,14 @@ describe("the decision table", () => {
     const file = new URL("../../docs/conflicts.md", import.meta.url);
     const page = await readFile(file, "utf8");
     const lines = [
-      "| the parent | the child | `detect` | `parent_wins` | `child_wins` | in the history as |",
-      "|---|---|---|---|---|---|",
-      ...CASES.map(({ parent, child, detect, parentWins, childWins, kind }) => {
+      "| the parent | the child | `detect` | `parent_wins`, `manual` | `child_wins` | `merge` | in the history as |",
+      "|---|---|---|---|---|---|---|",
+      ...CASES.map(({ parent, child, detect, parentWins, childWins, merge, kind, mergeKind }) => {
         const how = detect.map((word) => `\`${word}\``).join(", ");
-        return `| ${parent} | ${child} | ${how} | ${parentWins} | ${childWins} | ${kind ? `\`${kind}\`` : "–"} |`;
+        return `| ${parent} | ${child} | ${how} | ${parentWins} | ${childWins} | ${merge ?? parentWins} | ${kind ? `\`${kind}\`` : mergeKind ? `– (\`merge\`: \`${mergeKind}\`)` : "–"} |`;
       }),
     ];
-    const wanted = page.replace(/(<!-- decisions: .*-->)[\s\S]*(<!-- end -->)/, (_, open: string, close: string) =>
+    const wanted = page.replace(/(<!-- decisions: .*-->)[\s\S]*?(<!-- end -->)/, (_, open: string, close: string) =>
       [open, ...lines, close].join("\n"),
     );
     if (process.env.UPDATE_DOCS === "1") await writeFile(file, wanted);
@@ -184,7 +225,8 @@ const anyClash: fc.Arbitrary<Clash> = fc
     base: image,
     child: image,
     parent: fc.option(image),
-    policy: fc.constantFrom<Policy>("parent_wins", "child_wins", "newest_wins"),
+    policy: fc.constantFrom<Policy>("parent_wins", "child_wins", "newest_wins", "manual"),
+    groups: fc.constantFrom<Clash["groups"]>([], [], [["a", "b"]], [["c", "a"]]),
     detect: fc.constantFrom<Detection>("column", "row"),
     parentChangedAt: fc.option(fc.nat(3)),
     childChangedAt: fc.option(fc.nat(3)),
@@ -194,11 +236,11 @@ const anyClash: fc.Arbitrary<Clash> = fc
   .map(({ op, base, child, touched, known, ...rest }): Clash => {
     if (op === "I") return clash({ ...rest, op, base: null, child, changed: COLUMNS });
     if (op === "D") return clash({ ...rest, op, base, child: null, changed: COLUMNS });
-    const changed = rest.detect === "row" ? COLUMNS : touched;
+    const changed = rest.detect === "row" || rest.groups.length > 0 ? COLUMNS : touched;
     const only = (source: Row): Row =>
       Object.fromEntries(Object.entries(source).filter(([column]) => column === "id" || changed.includes(column)));
     const before = known ? base : only(base);
-    return clash({ ...rest, op, base: before, child: { ...before, ...only(child) }, wholeChild: known || rest.detect === "row", changed });
+    return clash({ ...rest, op, base: before, child: { ...before, ...only(child) }, wholeChild: known || changed === COLUMNS, changed });
   });
 
 const freeze = (value: Clash): Clash => {
@@ -230,6 +272,7 @@ test("the names of the columns decide nothing", () => {
         child: there(given.child),
         parent: there(given.parent),
         changed: given.changed.map((column) => renamed[column] ?? ""),
+        groups: given.groups.map((group) => group.map((column) => renamed[column] ?? "")),
       });
       expect(Object.entries(other.result ?? {}).sort()).toEqual(Object.entries(there(plain.result) ?? {}).sort());
       expect([other.refresh, other.conflict?.kind, other.conflict?.resolution]).toEqual([
@@ -254,7 +297,7 @@ test("every value of the result is one side's; what the child did not change sta
           expect(value).toEqual(parent[column]);
       }
       if (conflict) return;
-      for (const policy of ["parent_wins", "child_wins", "newest_wins"] as const)
+      for (const policy of ["parent_wins", "child_wins", "newest_wins", "manual"] as const)
         expect(judge({ ...given, policy }).result).toEqual(result);
       // neither side's edit is lost
       for (const column of parent && child && base && given.op === "U" ? given.changed : []) {
@@ -301,6 +344,7 @@ test("reasons and kinds name columns and times, never values", () => {
     kind: "update_update",
     resolution: "child",
     reason: "The child's change is newer by 1.000000 s. (a)",
+    columns: ["a"],
   });
 });
 

@@ -25,7 +25,15 @@ function topology(children: readonly string[] = ["store-1"]): Topology {
     params: {},
     channels: [{ name: channelName("sales"), direction: "both" as const }],
   }));
-  return { name: "t", nodes, links, channels: [{ name: channelName("sales"), priority: 1, tables: [table] }] } as unknown as Topology;
+  const reconcile = [{ name: "nightly" }];
+  return {
+    name: "t",
+    nodes,
+    links,
+    log: { keepMs: 604_800_000, maxSizeBytes: 10_737_418_240 },
+    reconcile,
+    channels: [{ name: channelName("sales"), priority: 1, tables: [table] }],
+  } as unknown as Topology;
 }
 
 function applied(over: Partial<AppliedEvent["receipt"]> = {}): AppliedEvent {
@@ -39,14 +47,14 @@ function applied(over: Partial<AppliedEvent["receipt"]> = {}): AppliedEvent {
     wanted: [],
     ...over,
   };
-  const sizes = { rawBytes: 1000, compressedBytes: 100, applySeconds: 0.02, lagSeconds: 0.03 };
+  const sizes = { rawBytes: 1000, compressedBytes: 100, applySeconds: 0.02, partChanges: 5000, lagSeconds: 0.03 };
   return { source: store, target: hub, parent: hub, child: store, kind: "changes", receipt, ...sizes };
 }
 
-function watched() {
+async function watched() {
   const lag = new LagBook();
   const lines: string[] = [];
-  const log = createLogger({ level: "debug", format: "json", stream: { write: (line: string) => lines.push(line) } });
+  const log = await createLogger({ level: "debug", format: "json", stream: { write: (line: string) => lines.push(line) } });
   const metrics = createMetrics({ version: "1.2.3", lag, now: () => NOW });
   declareLabels(metrics, topology());
   const observer = createLinkObserver({ metrics, lag, log, now: () => NOW });
@@ -70,7 +78,7 @@ describe("metrics", () => {
   });
 
   test("show what the topology makes possible at 0 from the start, and no lag before it is known", async () => {
-    const page = await watched().page();
+    const page = await (await watched()).page();
     expect(page).toContain('tombolo_changes_applied_total{source="hub",target="store-1",op="insert"} 0');
     expect(page).toContain('tombolo_batches_total{source="store-1",target="hub",outcome="applied"} 0');
     expect(page).toContain('tombolo_conflicts_total{child="store-1",table="shop.orders",kind="update_delete",resolution="child"} 0');
@@ -81,7 +89,7 @@ describe("metrics", () => {
   });
 
   test("count an applied packet once, however often it is answered", async () => {
-    const { observer, page } = watched();
+    const { observer, page } = await watched();
     observer.applied(applied());
     observer.applied(applied({ duplicate: true }));
     const text = await page();
@@ -93,8 +101,8 @@ describe("metrics", () => {
     expect(text).toContain(`tombolo_last_applied_timestamp_seconds{source="store-1",target="hub"} ${NOW / 1000}`);
   });
 
-  test("lag is by one clock: what the source's is ahead or behind is taken into account", () => {
-    const { observer, lag } = watched();
+  test("lag is by one clock: what the source's is ahead or behind is taken into account", async () => {
+    const { observer, lag } = await watched();
     const seconds = (lagSeconds: number): number | undefined => {
       observer.applied({ ...applied(), lagSeconds });
       return lag.of("store-1", "hub").seconds(NOW);
@@ -109,7 +117,7 @@ describe("metrics", () => {
   });
 
   test("a failing link counts its errors by code and its lag grows in both directions", async () => {
-    const { observer, lag, page } = watched();
+    const { observer, lag, page } = await watched();
     observer.caughtUp({ source: hub, target: store, at: NOW - 60_000 });
     observer.failed({
       parent: hub,
@@ -123,7 +131,7 @@ describe("metrics", () => {
   });
 
   test("a node has one status at a time", async () => {
-    const { metrics, page } = watched();
+    const { metrics, page } = await watched();
     setNodeStatus(metrics, "store-1", "live");
     setNodeStatus(metrics, "store-1", "down");
     const ones = (await page()).split("\n").filter((line) => /^tombolo_node_status\{node="store-1".* 1$/.test(line));
@@ -131,7 +139,7 @@ describe("metrics", () => {
   });
 
   test("nodes that left the topology leave the page", async () => {
-    const { metrics, page } = watched();
+    const { metrics, page } = await watched();
     declareLabels(metrics, topology(["store-2"]));
     const text = await page();
     expect(text).not.toContain('"store-1"');
@@ -141,13 +149,13 @@ describe("metrics", () => {
 });
 
 describe("log lines", () => {
-  test("never hold the text of a foreign error, which may quote rows, nor secrets", () => {
-    const { observer, lines } = watched();
+  test("never hold the text of a foreign error, which may quote rows, nor secrets", async () => {
+    const { observer, lines } = await watched();
     const canary = "canary-4711";
     for (const error of [new Error(`invalid input syntax: "${canary}"`), new SyntaxError(canary), canary, new RangeError(canary)]) {
       observer.failed({ parent: hub, child: store, error, retryInMs: null, attempt: 1 });
     }
-    const log = createLogger({ level: "info", format: "json", stream: { write: (line: string) => lines.push(line) } });
+    const log = await createLogger({ level: "info", format: "json", stream: { write: (line: string) => lines.push(line) } });
     log.info({ url: canary, node: { password: canary } }, "opened");
     expect(lines.length).toBe(5);
     expect(lines.join("")).not.toContain(canary);
@@ -156,7 +164,7 @@ describe("log lines", () => {
 
 describe("HTTP", () => {
   test("serves metrics, health, readiness with reasons and status; nothing else, and only for reading", async () => {
-    const { metrics } = watched();
+    const { metrics } = await watched();
     let reasons: string[] = ["waiting for the lease"];
     const server = await startHttp({
       host: "127.0.0.1",
@@ -195,7 +203,7 @@ describe("HTTP", () => {
   });
 
   test("a status that fails is an answer 500 and is reported, not a crash", async () => {
-    const { metrics } = watched();
+    const { metrics } = await watched();
     const errors: unknown[] = [];
     const failing = async () => {
       throw new Error("boom");

@@ -3,13 +3,13 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { Change } from "../../replicator/change/change.ts";
 import { TomboloError } from "../../replicator/change/error.ts";
-import { channelName, epoch, nodeName, packetNumber, position, tableName } from "../../replicator/change/names.ts";
+import { channelName, epoch, nodeName, packetNumber, position, scopeNumber, tableName } from "../../replicator/change/names.ts";
 import type { Packet, PacketHeader, Part } from "../../replicator/change/packet.ts";
 import { decodePacket, encodePacket } from "../../replicator/change/packet-codec.ts";
 import { type Codec, compress, usableCodec } from "../../replicator/change/packet-compression.ts";
 import { frameBytes, PREAMBLE } from "../../replicator/change/packet-frame.ts";
 import { PACKET_LIMITS } from "../../replicator/change/packet-limits.ts";
-import { meteredPacket } from "../../replicator/change/packet-meter.ts";
+import { CompressionSample, meteredPacket } from "../../replicator/change/packet-meter.ts";
 import { packet } from "../../replicator/change/packet-seal.ts";
 import { headerText, partBytes, partSize } from "../../replicator/change/packet-text.ts";
 
@@ -114,13 +114,15 @@ test("what is encoded is decoded: header, parts and digest, with every codec, in
       anyParts,
       fc.constantFrom<Codec>("none", "gzip", "zstd"),
       fc.integer({ min: 1, max: 700 }),
-      async (parts, codec, size) => {
-        const bytes = await encoded(parts, codec);
+      fc.option(fc.array(fc.option(fc.bigInt({ min: 0n, max: 2n ** 63n - 1n }).map(scopeNumber)), { maxLength: 3 })),
+      async (parts, codec, size, scopes) => {
+        const head = header(scopes === null ? {} : { kind: "fill", scopes });
+        const bytes = await encoded(parts, codec, head);
         const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, n) => bytes.subarray(n * size, (n + 1) * size));
         const decoded = await decodePacket(each(pieces));
-        expect(decoded.header).toEqual(header());
+        expect(decoded.header).toEqual(head);
         expect(await partsIn(decoded)).toEqual(parts);
-        const sent = packet({ header: header(), parts: each(parts) });
+        const sent = packet({ header: head, parts: each(parts) });
         await partsIn(sent);
         expect(decoded.digest()).toBe(sent.digest());
       },
@@ -207,6 +209,9 @@ test("another protocol, another codec and a header that is not one are refused b
     { number: null },
     { seen: { sales: 3 } },
     { kind: "other" },
+    { scopes: [3] },
+    { scopes: null },
+    { scopes: ["01"] },
     { tables: [{}] },
     { previous: "x" },
     { extra: 1 },
@@ -303,6 +308,9 @@ test("the digest stands for the header and every part, with its place, and is kn
     await digest([[a, b]], { previous: "cd".repeat(32) }),
     await digest([[a, b]], { seen: {} }),
     await digest([[a, b]], { epoch: epoch("other") }),
+    await digest([[a, b]], { scopes: [null] }),
+    await digest([[a, b]], { scopes: [scopeNumber(1)] }),
+    await digest([[a, b]], { scopes: [scopeNumber(2)] }),
   ];
   expect(new Set(all).size).toBe(all.length);
   expect(await digest([[a, b], []])).toBe(all[0]);
@@ -328,6 +336,29 @@ test("a metered packet is handed on unchanged, one part in flight, and says what
   const stopped = meteredPacket(packet({ header: header(), parts: each(parts) }), "gzip");
   for await (const _ of stopped.packet.parts) break;
   expect((await stopped.sizes()).raw).toBe(partBytes(parts[0]!).length);
+});
+
+test("after many tiny packets, which do not compress, large ones are not taken for incompressible", async () => {
+  const row = (id: number): Change => ({
+    table: 0,
+    op: "I",
+    key: `{"id":"${id}"}`,
+    old: null,
+    new: `{"id":"${id}","note":"a note like any other"}`,
+    changedAt: 1,
+  });
+  const sample = new CompressionSample();
+  const sizesOf = async (part: Part) => {
+    const metered = meteredPacket(packet({ header: header(), parts: each([part]) }), "gzip", sample);
+    await partsIn(metered.packet);
+    return metered.sizes();
+  };
+  for (let id = 0; id < 9; id++) await sizesOf([row(id)]);
+  const large = Array.from({ length: 1000 }, (_, id) => row(id));
+  for (let turn = 0; turn < 9; turn++) {
+    const { raw, compressed } = await sizesOf(large);
+    expect(compressed).toBeLessThan(raw / 4);
+  }
 });
 
 test("a reader that stops early lets go of the bytes", async () => {

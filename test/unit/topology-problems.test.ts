@@ -335,10 +335,53 @@ describe("tables", () => {
   test("a conflict without a policy", () => expectProblems(table("conflict: «MISSING_KEY»{ columns: { a: text } }")));
 });
 
+describe("strides of ids", () => {
+  const strided = (stride: string, ...edits: readonly (readonly [string, string])[]): string =>
+    base(["- name: shop.orders", `- { name: shop.orders, ids: { stride: ${stride} } }`], ...edits);
+  const slots = (hub: string, store: string): (readonly [string, string])[] => [
+    ["url: postgres://tombolo@db/shop", `url: postgres://tombolo@db/shop\n    id_slot: ${hub}`],
+    ["path: ./store-1.db", `path: ./store-1.db\n    id_slot: ${store}`],
+  ];
+  const store2 = "  - name: store-2\n    type: sqlite\n    path: ./store-2.db\n";
+
+  test.each<[string, string]>([
+    ["with room for every node by its place", strided("2")],
+    ["with slots that are written down", strided("9", ...slots("8", "3"))],
+    ["of one only", strided("«OUT_OF_RANGE»1")],
+    [
+      "smaller than the number of nodes",
+      `${strided("«ID_STRIDE_TOO_SMALL»2", ["channels:\n  - name", `${store2}channels:\n  - name`])}  - { parent: hub, child: store-2, channels: [sales] }\n`,
+    ],
+    [
+      "that a node has no part in, since the table does not come there",
+      `${strided("2", ["channels:\n  - name", `${store2}channels:\n  - { name: other, tables: [b] }\n  - name`])}  - { parent: hub, child: store-2, channels: [other] }\n`,
+    ],
+    ["with a slot beyond it", strided("«ID_STRIDE_TOO_SMALL»5", ...slots("0", "5"))],
+    ["with one slot twice", strided("5", ...slots("4", "«ID_SLOT_TWICE»4"))],
+    [
+      "with a slot that is another's place",
+      strided("5", ["url: postgres://tombolo@db/shop", "url: postgres://tombolo@db/shop\n    id_slot: «ID_SLOT_TWICE»1"]),
+    ],
+    ["with a slot that is none", strided("5", ...slots("«OUT_OF_RANGE»-1", "«WRONG_TYPE»two"))],
+    ["and one slot twice where nothing is strided", base(...slots("4", "4"))],
+  ])("%s", (_what, marked) => expectProblems(marked));
+
+  test("and slots may come from variables", () => {
+    expectProblems(strided('"${STRIDE}"', ...slots("${HUB}", "«ID_SLOT_TWICE»${STORE}")), { STRIDE: "5", HUB: "3", STORE: "3" });
+    expectProblems(strided('«ID_STRIDE_TOO_SMALL»"${STRIDE}"', ...slots("${HUB}", "1")), { STRIDE: "5", HUB: "7" });
+  });
+});
+
 describe("services and settings", () => {
   test.each<[string, string]>([
     ["TLS without its key", "hub: { tls: «MISSING_KEY»{ cert: a.crt } }"],
-    ["one address for two services", "metrics: { listen: 127.0.0.1:9000 }\nhub: { listen: «LISTEN_TWICE»0.0.0.0:9000 }"],
+    [
+      "one address for two services",
+      "metrics: { listen: 127.0.0.1:9000 }\nhub: { listen: «LISTEN_TWICE»0.0.0.0:9000, trust_proxy: [10.0.0.7] }",
+    ],
+    ["tokens in the clear", "hub: { listen: «HUB_PLAIN_HTTP»0.0.0.0:9000 }"],
+    ["a proxy that is no address", "hub: { trust_proxy: [«BAD_NETWORK»proxy.example.com] }"],
+    ["a network of too many bits", "hub: { trust_proxy: [«BAD_NETWORK»10.0.0.0/33] }"],
     ["the address that metrics have by default", 'hub: { listen: «LISTEN_TWICE»"127.0.0.1:9187" }'],
     ["the same address with metrics off", 'metrics: off\nhub: { listen: "127.0.0.1:9187" }'],
     ["a first wait beyond the longest", "retry: { initial: «RETRY_ORDER»1m }"],
@@ -362,7 +405,7 @@ test("a message says where, what and what to do", () => {
       column: 5,
       code: "UNKNOWN_KEY",
       message: "`nodes[1].sie` is no key of a topology.",
-      hint: "Known here: name, type, path.",
+      hint: "Known here: name, type, path, id_slot.",
     },
   ]);
 });

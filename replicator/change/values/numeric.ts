@@ -38,7 +38,11 @@ const SPECIAL: { readonly [text: string]: string } = {
 };
 
 /** `NaN`, `Infinity`, `-Infinity` from the spellings that Postgres reads; undefined for any other text. */
-export const specialNumber = (text: string): string | undefined => SPECIAL[text.toLowerCase()];
+export function specialNumber(text: string): string | undefined {
+  // nearly every number ends with a digit, and needs no look
+  const last = text.charCodeAt(text.length - 1);
+  return last >= 0x30 && last <= 0x39 ? undefined : SPECIAL[text.toLowerCase()];
+}
 
 /**
  * Compiles the reading of a decimal text (SQLite TEXT, or the digits of an INTEGER) into numeric text of the type; undefined

@@ -1,10 +1,13 @@
 import type pg from "pg";
-import type { TableName } from "../../change/names.ts";
+import type { Position, TableName } from "../../change/names.ts";
 import type { ConflictCount, PacketHeader } from "../../change/packet.ts";
 import type { RowText } from "../../change/value.ts";
+import type { Clash, Verdict } from "../../change/verdict.ts";
+import type { ReferredRows } from "../references.ts";
 import type { ApplyContext } from "../target.ts";
+import type { ApplyGate } from "./apply-gate.ts";
 import type { CapturedTable } from "./captured-tables.ts";
-import type { IncomingChange } from "./incoming.ts";
+import type { IncomingChange, TextRow } from "./incoming.ts";
 
 /** The peer whose changes are being applied, as locked by the applying transaction. */
 export interface ApplyingPeer {
@@ -23,9 +26,18 @@ export interface ApplySession {
   /** Quoted schema of the hstore extension. */
   readonly hstore: string;
   readonly outcome: Outcome;
+  /** To be asked before the log is. */
+  readonly gate: ApplyGate;
+  /** Under the replica's role: triggers of applications and foreign keys do nothing. */
+  readonly quiet: boolean;
   /** `table\0key` of every change of this peer that is parked. */
   readonly blocked: Set<string>;
+  /** Rows that are not here because the child's insert is parked (as in `blocked`): what refers to them waits, too. */
+  readonly waiting: ReferredRows<string>;
+  /** Changes that were parked before, with what their sender knew of this node's log when it made them. */
+  readonly late: Map<IncomingChange, Position>;
   readonly judgedMeanwhile: JudgedMeanwhile;
+  readonly scope: RowScope;
   /** `PacketHeader.seen` of the packet before. */
   readonly lastSeen: PacketHeader["seen"];
 }
@@ -38,6 +50,16 @@ export interface ApplySession {
 export interface JudgedMeanwhile {
   /** Splits changes into those that may be applied and those whose row must be asked for. */
   split(changes: readonly IncomingChange[]): Promise<{ clear: readonly IncomingChange[]; unclear: readonly IncomingChange[] }>;
+}
+
+/** The rows that the peer, a child, may write: those that it is given (see `Scopes`). */
+export interface RowScope {
+  /** Splits changes into those whose images show that the row is the child's, before and after, and those whose row must be looked at. */
+  split(changes: readonly IncomingChange[]): Promise<{ inside: readonly IncomingChange[]; others: readonly IncomingChange[] }>;
+  /** What the child can have known of a row: null where it was not the child's. */
+  known(table: CapturedTable, row: TextRow | null): Promise<TextRow | null>;
+  /** Judges, where the parent's row and what would become of it are the child's; refuses the change otherwise. */
+  judge(table: CapturedTable, clash: Clash, judge: (clash: Clash) => Verdict | Promise<Verdict>): Promise<Verdict>;
 }
 
 export class Outcome {
@@ -64,6 +86,21 @@ export class Outcome {
     else if (op === "D") this.applied.delete += changes;
     else if (op === "R") this.applied.refresh += changes;
     else this.applied.truncate += changes;
+  }
+
+  /** For work that may be undone: puts everything back to how it is now. */
+  checkpoint(): () => void {
+    const applied = { ...this.applied };
+    const { parked } = this;
+    const wanted = this.wanted.length;
+    const conflicts = new Map(this.#conflicts);
+    return () => {
+      Object.assign(this.applied, applied);
+      this.parked = parked;
+      this.wanted.length = wanted;
+      this.#conflicts.clear();
+      for (const [id, count] of conflicts) this.#conflicts.set(id, count);
+    };
   }
 }
 

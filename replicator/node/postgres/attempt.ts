@@ -1,48 +1,72 @@
 import { TomboloError } from "../../change/error.ts";
-import type { ApplySession } from "./apply-session.ts";
+import type { Reference } from "../../change/shape.ts";
+import { writtenRow } from "../references.ts";
+import { type ApplySession, blockedBy } from "./apply-session.ts";
 import { resolveFromChild } from "./from-child.ts";
 import { obeyParent } from "./from-parent.ts";
-import type { IncomingChange } from "./incoming.ts";
+import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { isRowError } from "./row-error.ts";
+
+/** A change that the database refused. */
+export interface Refused {
+  readonly incoming: IncomingChange;
+  readonly error: unknown;
+}
 
 /** One change, by looking at its row. */
 export async function applyRow(session: ApplySession, incoming: IncomingChange): Promise<void> {
-  if (session.context.from === "child") await resolveFromChild(session, incoming);
-  else await obeyParent(session, incoming);
+  const waits = waitsForParked(session, incoming);
+  if (waits !== null) throw waits;
+  const seen = session.late.get(incoming);
+  // a change that was parked is judged by what its sender knew then
+  const own = seen === undefined ? session : { ...session, lastSeen: { ...session.lastSeen, [incoming.table.rule.channel]: seen } };
+  if (session.context.from === "child") await resolveFromChild(own, incoming);
+  else await obeyParent(own, incoming);
+}
+
+/** The refusal of a row that refers, by a foreign key of its sender's, to one whose insert is parked; null for others. */
+export function waitsForParked(session: ApplySession, { change, table }: Pick<IncomingChange, "change" | "table">): TomboloError | null {
+  const { references = [] } = table.shape;
+  if (session.waiting.isEmpty || references.length === 0 || change.new === null) return null;
+  const own = blockedBy(table.table.name, change.key);
+  const [found] = session.waiting
+    .referredBy({ table: table.table.name, row: writtenRow(change), references })
+    .filter(({ items }) => items.size > 1 || !items.has(own));
+  if (found === undefined) return null;
+  return refersToParked(table, found.reference);
+}
+
+export function refersToParked({ table }: IncomingTable, reference?: Reference): TomboloError {
+  const which = reference === undefined ? "" : ` (${reference.columns.join(", ")}) to ${reference.table}`;
+  return new TomboloError(`foreign key${which} of ${table.name}: the row that it refers to is not there, but parked`, {
+    code: "FOREIGN_KEY_VIOLATION",
+    kind: "operator",
+  });
 }
 
 /** Null when it went through; the error, and nothing done, when the database refused it. Other errors are thrown. */
 export async function inSavepoint(session: ApplySession, work: () => Promise<void>): Promise<unknown> {
+  const restore = session.outcome.checkpoint();
   await session.client.query("savepoint attempt");
   try {
     await work();
   } catch (error) {
     if (!isRowError(error)) throw error;
     await session.client.query("rollback to savepoint attempt; release savepoint attempt");
+    restore();
     return error;
   }
   await session.client.query("release savepoint attempt");
   return null;
 }
 
-/** Code and reason for a person: which rule refused it, never the values. */
-export function describe(error: unknown): { code: string; reason: string } {
-  if (error instanceof TomboloError) return { code: error.code, reason: error.message };
-  const {
-    code = "UNKNOWN",
-    constraint,
-    column,
-    table,
-    message = "",
-  } = error as {
-    code?: string;
-    constraint?: string;
-    column?: string;
-    table?: string;
-    message?: string;
-  };
-  const where = [table && `table ${table}`, constraint && `constraint ${constraint}`, column && `column ${column}`]
-    .filter(Boolean)
-    .join(", ");
-  return { code: `SQLSTATE_${code}`, reason: where === "" ? message : `${where}: ${message}` };
+/** Tries each by itself; answers those that were refused. */
+export async function attemptEach(session: ApplySession, changes: readonly IncomingChange[]): Promise<Refused[]> {
+  const refused: Refused[] = [];
+  if (session.gate.lags) await inSavepoint(session, () => session.gate.lockFirst(session, changes));
+  for (const incoming of changes) {
+    const error = await inSavepoint(session, () => applyRow(session, incoming));
+    if (error !== null) refused.push({ incoming, error });
+  }
+  return refused;
 }

@@ -18,6 +18,8 @@ interface Captured {
   readonly id: number;
   /** Updates log whole rows. */
   readonly whole: boolean;
+  /** Columns that stay at home; one that the table gets later stays at home from its first value on. */
+  readonly excluded: readonly string[];
 }
 
 const ROW = 1;
@@ -35,7 +37,8 @@ export const PARTITION_TRIGGER = "tombolo_capture_truncate";
 
 /** What captures a table: one trigger per operation; by statement, or by row where statements do not see everything. */
 export function captureTriggers(relation: Relation, captured: Captured): CaptureTrigger[] {
-  const hidden = relation.columns.filter((column) => column.generated).map((column) => column.name);
+  const generated = relation.columns.filter((column) => column.generated).map((column) => column.name);
+  const hidden = [...new Set([...generated, ...captured.excluded])];
   const args = [
     String(captured.id),
     textArray(usableKey(relation)?.columns ?? []),
@@ -65,7 +68,7 @@ export function enableSql(relation: Relation, trigger: string): string {
 }
 
 /** A truncate of one partition by itself: rows that nobody sees going. */
-export function partitionTrigger(partition: { readonly schema: string; readonly name: string }, captured: Captured): string {
+export function partitionTrigger(partition: { readonly schema: string; readonly name: string }, captured: Pick<Captured, "id">): string {
   const on = qualified(partition.schema, partition.name);
   return (
     `create trigger ${PARTITION_TRIGGER} after truncate on ${on} for each statement execute function tombolo.capture_partition_truncate('${captured.id}');\n` +

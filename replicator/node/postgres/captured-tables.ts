@@ -1,7 +1,9 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, channelName, type TableName, tableName } from "../../change/names.ts";
-import type { Column, TableShape } from "../../change/shape.ts";
+import type { Column, Reference, TableShape } from "../../change/shape.ts";
+import { COUNTABLE, type ColumnSequence, columnSequences } from "./column-sequences.ts";
+import { hasStrides } from "./id-strides.ts";
 import { qualified } from "./identifier.ts";
 
 /** A captured table as this database has it. */
@@ -11,29 +13,51 @@ export interface CapturedTable {
   readonly channel: ChannelName;
   /** Quoted and qualified, ready for a statement. */
   readonly sql: string;
+  /** Its name alone. */
+  readonly local: string;
   readonly columns: readonly Column[];
+  /** Column name to its collation, quoted and qualified, where that is not its type's own. */
+  readonly collations: { readonly [column: string]: string };
   readonly key: readonly string[];
+  /** Columns that stay at home, as the topology names them. */
+  readonly excluded: readonly string[];
   /** Updates are logged with the whole row, before and after. */
   readonly wholeImages: boolean;
   readonly shape: TableShape;
   /** Tables (by name) that this one refers to by foreign key; itself left out. */
   readonly references: readonly TableName[];
-  /** Behind serial and identity columns; `sequence` is quoted and qualified. */
-  readonly sequences: readonly { readonly column: string; readonly sequence: string }[];
+  /** That count upward, and that this role may move. */
+  readonly sequences: readonly ColumnSequence[];
 }
 
-const SELECT = `
-  select c.id, c.table_name, c.channel, c.local_schema, c.local_table, c.columns, to_json(c.key_columns)::text as key_columns, c.whole_images, c.fingerprint,
-         (select json_agg(distinct p.table_name)
+/** SQL for the names of a relation's columns, in the order of an array of their numbers. */
+export const columnNames = (relation: string, numbers: string): string =>
+  `(select json_agg(a.attname order by k.n) from unnest(${numbers}) with ordinality as k(number, n)
+     join pg_attribute a on a.attrelid = ${relation} and a.attnum = k.number)`;
+
+const GOALS = "select sequence, json_build_object('stride', stride::text, 'slot', slot::text) as goal from tombolo.strided_sequence";
+const NO_GOALS = "select 0::oid as sequence, null::json as goal where false";
+
+const select = (goals: string): string => `
+  select c.id, c.table_name, c.channel, c.local_schema, c.local_table, c.columns, to_json(c.key_columns)::text as key_columns, to_jsonb(c) ->> 'excluded' as excluded,
+         c.whole_images, c.fingerprint,
+         (select json_agg(json_build_object('table', p.table_name, 'columns', ${columnNames("f.conrelid", "f.conkey")},
+                                           'to', ${columnNames("f.confrelid", "f.confkey")}) order by f.conname)
             from pg_constraint f join tombolo.captured_table p on p.relation = f.confrelid
-           where f.conrelid = c.relation and f.contype = 'f') as refers_to,
-         (select json_agg(json_build_object('column', a.attname, 'sequence', format('%I.%I', n.nspname, s.relname)))
-            from pg_depend d
-            join pg_class s on s.oid = d.objid and s.relkind = 'S'
+           where f.conrelid = c.relation and f.contype = 'f' and f.conparentid = 0) as refers_to,
+         (select json_agg(json_build_object('column', b.attname, 'sequence', format('%I.%I', n.nspname, s.relname), 'ids', ids.goal) order by s.oid)
+            from (${columnSequences("c.relation")}) as b
+            join pg_class s on s.oid = b.sequence
             join pg_namespace n on n.oid = s.relnamespace
             join pg_sequence q on q.seqrelid = s.oid and q.seqincrement > 0
-            join pg_attribute a on a.attrelid = d.refobjid and a.attnum = d.refobjsubid
-           where d.classid = 'pg_class'::regclass and d.refobjid = c.relation and d.deptype in ('a', 'i')) as sequences
+            left join (${goals}) as ids on ids.sequence = s.oid
+           where has_sequence_privilege(s.oid, 'SELECT') and has_sequence_privilege(s.oid, 'UPDATE')) as sequences,
+         (select json_object_agg(a.attname, format('%I.%I', n.nspname, l.collname))
+            from pg_attribute a
+            join pg_type y on y.oid = a.atttypid
+            join pg_collation l on l.oid = a.attcollation
+            join pg_namespace n on n.oid = l.collnamespace
+           where a.attrelid = c.relation and a.attnum > 0 and not a.attisdropped and a.attcollation <> y.typcollation) as collations
     from tombolo.captured_table c
    order by c.id`;
 
@@ -45,10 +69,13 @@ interface CapturedRecord {
   local_table: string;
   columns: string;
   key_columns: string;
+  /** JSON; null in a database of an older version. */
+  excluded: string | null;
   whole_images: string;
   fingerprint: string;
   refers_to: string | null;
   sequences: string | null;
+  collations: string | null;
 }
 
 /** What was read is believed for this long: another process may have installed a new shape. */
@@ -59,9 +86,16 @@ export class CapturedTables {
   readonly #pool: pg.Pool;
   #byName = new Map<TableName, { readonly text: string; readonly table: CapturedTable }>();
   #readAt = Number.NEGATIVE_INFINITY;
+  /** The database is of a version that knows strides of ids. */
+  #strides = false;
 
   constructor(pool: pg.Pool) {
     this.#pool = pool;
+  }
+
+  /** What was read is not believed any longer. */
+  forget(): void {
+    this.#readAt = Number.NEGATIVE_INFINITY;
   }
 
   async all(): Promise<ReadonlyMap<TableName, CapturedTable>> {
@@ -86,7 +120,8 @@ export class CapturedTables {
   }
 
   async #read(): Promise<void> {
-    const { rows } = await this.#pool.query<CapturedRecord>(SELECT);
+    this.#strides ||= await hasStrides(this.#pool);
+    const { rows } = await this.#pool.query<CapturedRecord>(select(this.#strides ? GOALS : NO_GOALS));
     this.#byName = new Map(
       rows.map((row) => {
         const name = tableName(row.table_name);
@@ -104,18 +139,23 @@ function fromRecord(row: CapturedRecord): CapturedTable {
   const channel = channelName(row.channel);
   const columns = JSON.parse(row.columns) as Column[];
   const key = JSON.parse(row.key_columns) as string[];
-  const refersTo = (JSON.parse(row.refers_to ?? "[]") as string[]).map(tableName);
+  const references = JSON.parse(row.refers_to ?? "[]") as Reference[];
   return {
     id: Number(row.id),
     name,
     channel,
     sql: qualified(row.local_schema, row.local_table),
+    local: row.local_table,
     columns,
+    collations: JSON.parse(row.collations ?? "{}") as CapturedTable["collations"],
     key,
+    excluded: JSON.parse(row.excluded ?? "[]") as string[],
     wholeImages: row.whole_images === "t",
-    shape: { table: name, channel, engine: "postgres", columns, key, hash: row.fingerprint },
-    references: refersTo.filter((other) => other !== name),
-    sequences: JSON.parse(row.sequences ?? "[]") as CapturedTable["sequences"],
+    shape: { table: name, channel, engine: "postgres", columns, key, ...(references.length > 0 && { references }), hash: row.fingerprint },
+    references: [...new Set(references.map(({ table }) => table))].filter((other) => other !== name),
+    sequences: (JSON.parse(row.sequences ?? "[]") as ColumnSequence[]).filter(({ column }) =>
+      columns.some(({ name, base, type }) => name === column && COUNTABLE.has(base ?? type)),
+    ),
   };
 }
 

@@ -52,20 +52,32 @@ export async function changesSince(
     rowMode: "array",
   });
   const found = new Map<string, LogEntry[]>();
+  const columns = new Set(options.table.columns.map(({ name }) => name));
   for (const [key, op, before, after, seconds, known] of rows as [string, LogEntry["op"], string | null, string | null, string, string][]) {
     const entry: LogEntry = {
       op,
-      old: before === null ? null : (JSON.parse(before) as TextRow),
-      new: after === null ? null : (JSON.parse(after) as TextRow),
+      old: before === null ? null : only(JSON.parse(before) as TextRow, columns),
+      new: after === null ? null : only(JSON.parse(after) as TextRow, columns),
       changedAt: Math.round(Number(seconds) * 1e6),
       known: known === "t",
     };
+    if (op === "U" && Object.keys(entry.new ?? {}).length === 0) continue;
     const entries = found.get(key);
     if (entries === undefined) found.set(key, [entry]);
     else entries.push(entry);
   }
   return found;
 }
+
+/**
+ * The row that the newest of the entries deleted. A child that had edits of its own when it heard of the deletion has kept the row until
+ * they are judged, and still edits it.
+ */
+export const lastDeleted = ([newest]: readonly LogEntry[]): TextRow | null => (newest?.op === "D" ? newest.old : null);
+
+/** An entry may be older than the column that it holds was dropped, or left at home. */
+const only = (row: TextRow, columns: ReadonlySet<string>): TextRow =>
+  Object.fromEntries(Object.entries(row).filter(([name]) => columns.has(name)));
 
 /** The row as it was before all of the entries (newest first). Null when there was none; columns may be missing after a partial look back. */
 export function lookBack(current: TextRow | null, entries: readonly LogEntry[]): TextRow | null {

@@ -57,15 +57,9 @@ const asText = { getTypeParser: () => (value: unknown) => value } as unknown as 
  * the next query of whoever wants one tells.
  */
 export function createPool(options: PoolOptions): pg.Pool {
-  const { config, options: given } = parse(options.url);
   const pool = new pg.Pool({
-    ...config,
-    options: [given, ...Object.entries(PINNED).map(([name, value]) => `-c ${name}=${value.replace(/([\\ ])/g, "\\$1")}`)].join(" ").trim(),
-    application_name: options.name ?? "tombolo",
+    ...sessionConfig(options),
     max: options.max ?? 10,
-    types: asText,
-    keepAlive: true,
-    connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 30_000,
     onConnect: checkServer as (client: pg.ClientBase) => void,
   });
@@ -75,16 +69,44 @@ export function createPool(options: PoolOptions): pg.Pool {
   return pool;
 }
 
-/** One transaction on a connection of its own. Rolls back and throws a `TomboloError` when `work` fails. */
-export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>, begin = "begin"): Promise<T> {
+/** How every session of ours connects. */
+export function sessionConfig(options: Pick<PoolOptions, "url" | "name">): pg.ClientConfig {
+  const { config, options: given } = parse(options.url);
+  return {
+    ...config,
+    options: [given, ...Object.entries(PINNED).map(([name, value]) => `-c ${name}=${value.replace(/([\\ ])/g, "\\$1")}`)].join(" ").trim(),
+    application_name: options.name ?? "tombolo",
+    types: asText,
+    keepAlive: true,
+    connectionTimeoutMillis: 10_000,
+  };
+}
+
+/** What is said with the first and the last word of a transaction, in one message with them. */
+export interface TransactionEnds {
+  /** Begins with `begin`. */
+  readonly begin?: string;
+  /** Asked when the work is done; ends with `commit`. */
+  readonly commit?: () => string;
+}
+
+/**
+ * One transaction on a connection of its own. Rolls back and throws a `TomboloError` when `work` fails. `opened` is what the statements
+ * of `begin` answered.
+ */
+export async function transaction<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient, opened: readonly pg.QueryResult[]) => Promise<T>,
+  { begin = "begin", commit = () => "commit" }: TransactionEnds = {},
+): Promise<T> {
   const client = await pool.connect().catch((error) => {
     throw postgresError(error);
   });
   let broken = false;
   try {
-    await client.query(begin);
-    const result = await work(client);
-    await client.query("commit");
+    const opened: unknown = await client.query(begin);
+    const result = await work(client, [opened].flat() as pg.QueryResult[]);
+    await client.query(commit());
     return result;
   } catch (error) {
     await client.query("rollback").catch(() => {
@@ -118,7 +140,7 @@ async function checkServer(client: pg.ClientBase): Promise<void> {
 }
 
 /** The URL in parts, so that its `options` can be put together with ours: the driver takes only one of the two. */
-function parse(url: string): { config: pg.PoolConfig; options: string } {
+function parse(url: string): { config: pg.ClientConfig; options: string } {
   let parsed: URL;
   try {
     parsed = new URL(url);

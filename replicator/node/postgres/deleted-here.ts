@@ -1,4 +1,4 @@
-import type { ApplySession } from "./apply-session.ts";
+import { type ApplySession, prepared } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import { typed } from "./column-sql.ts";
 import type { ChangeSet } from "./fast-path.ts";
@@ -18,30 +18,50 @@ export async function takeBackDeleted(
 ): Promise<IncomingChange[]> {
   const { table, rule } = set.table;
   if (set.op !== "I" || session.context.from !== "parent" || rule.oneWay === true || inserted.length === 0) return [];
+  const takenBack = await changedHere(session, set, { changes: inserted, ops: "{D}" });
+  for (const incoming of takenBack) await deleteRow(session, table, incoming.key);
+  return takenBack;
+}
+
+/**
+ * The deletions of the parent's whose rows were inserted or changed here and the parent has not judged yet: a row that is what the parent
+ * deleted may be another one, made here since. Someone must look at them.
+ */
+export async function pendingHere(session: ApplySession, set: ChangeSet, deleted: readonly IncomingChange[]): Promise<IncomingChange[]> {
+  if (set.op !== "D" || session.context.from !== "parent" || set.table.rule.oneWay === true || deleted.length === 0) return [];
+  return changedHere(session, set, { changes: deleted, ops: "{I,U,D}" });
+}
+
+/** Those of the changes whose rows this node's own log has, by one of the operations, among what the parent has not judged. */
+async function changedHere(
+  session: ApplySession,
+  { table: { table, rule } }: ChangeSet,
+  { changes, ops }: { readonly changes: readonly IncomingChange[]; readonly ops: string },
+): Promise<IncomingChange[]> {
+  await session.gate.complete();
   const { client, hstore } = session;
   const keys = table.key.map((name) => columnNamed(table, name));
-  const arrays = keys.map((_, index) => `$${index + 4}::text[]`).join(", ");
+  const arrays = keys.map((_, index) => `$${index + 5}::text[]`).join(", ");
   const names = keys.map((_, index) => `a${index}`).join(", ");
   const key = keys.map((column, index) => `${typed(`a${index}`, column)} as ${ident(column.name)}`).join(", ");
-  const { rows } = await client.query({
-    text: `with since as (
+  const rows = await prepared(
+    client,
+    `with since as (
         select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot),
-      deleted as materialized (
+      own as materialized (
         select distinct c.key from since, tombolo.change c
-         where c.table_id = $1::int and c.target is null and c.origin is distinct from $2::int and c.op = 'D'
+         where c.table_id = $1::int and c.target is null and c.origin is distinct from $2::int and c.op = any ($4::"char"[])
            and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot))
-      select told.ord from deleted join (
-        select ord, (select ${hstore}.hstore(r) from (select ${key}) as r) as key from unnest(${arrays}) with ordinality as u(${names}, ord)
-         where exists (select from deleted)) as told on deleted.key operator(${hstore}.=) told.key`,
-    values: [
+      select told.ord from own join (
+        select ord, (select ${hstore}.hstore(r.*) from (select ${key}) as r) as key from unnest(${arrays}) with ordinality as u(${names}, ord)
+         where exists (select from own)) as told on own.key operator(${hstore}.=) told.key`,
+    [
       table.id,
       session.peer.id,
       (session.header.seen[rule.channel] ?? 0n).toString(),
-      ...table.key.map((name) => textArray(inserted.map((incoming) => incoming.key[name] ?? null))),
+      ops,
+      ...table.key.map((name) => textArray(changes.map((incoming) => incoming.key[name] ?? null))),
     ],
-    rowMode: "array",
-  });
-  const takenBack = (rows as [string][]).map(([ordinal]) => inserted[Number(ordinal) - 1] as IncomingChange);
-  for (const incoming of takenBack) await deleteRow(session, table, incoming.key);
-  return takenBack;
+  );
+  return (rows as [string][]).map(([ordinal]) => changes[Number(ordinal) - 1] as IncomingChange);
 }

@@ -42,7 +42,8 @@ export async function startEmbedded(options: EmbeddedOptions): Promise<EmbeddedS
   const paths = pathsOf(options.directory);
   const binaries = await findBinaries();
   const account = serverAccount();
-  await mkdir(paths.data, { recursive: true, mode: 0o755 });
+  // not the data directory: that is made under the lock, once whoever holds it has cleared what was there
+  await mkdir(paths.root, { recursive: true, mode: 0o755 });
   const release = await lock(paths);
   try {
     await initialise(binaries, account, paths);
@@ -123,6 +124,8 @@ async function launch(binaries: Binaries, account: Account | null, paths: Paths,
     unix_socket_directories: "",
     port: String(port),
     logging_collector: "off",
+    // so that a node may capture from a slot
+    wal_level: "logical",
     ...options.settings,
   };
   const args = Object.entries(settings).flatMap(([name, value]) => ["-c", `${name}=${value}`]);

@@ -1,6 +1,7 @@
 import type { Finding } from "../installation.ts";
-import { installationFindings, readInstalled } from "./migrate.ts";
+import { installationFindings, latestVersion, readInstalled } from "./migrate.ts";
 import type { Queryable } from "./shape.ts";
+import { examineSlot } from "./slot/examine.ts";
 
 interface Facts {
   readonly version: string;
@@ -44,6 +45,7 @@ export async function examine(client: Queryable): Promise<Finding[]> {
     ...(privileges.length > 0 ? privileges : [ok("PRIVILEGES", "the role may install what is needed")]),
     ...durability(facts),
     ...activity(facts),
+    ...(installed.version === latestVersion() ? await examineSlot(client) : []),
   ];
 }
 

@@ -68,7 +68,7 @@ function statementFor(set: ChangeSet): string {
   return text;
 }
 
-function parameters(set: ChangeSet, changes: readonly IncomingChange[]): string[] {
+export function parameters(set: ChangeSet, changes: readonly IncomingChange[]): string[] {
   const { table } = set.table;
   const column = (kind: "key" | "old" | "new", name: string): string =>
     textArray(changes.map((incoming) => valueIn(incoming.images[kind], name)));

@@ -1,12 +1,14 @@
 import { correctedTime } from "../../change/clock.ts";
 import type { Row } from "../../change/value.ts";
-import type { Clash } from "../../change/verdict.ts";
+import { type Clash, changeTime, claimed, conflictRule } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
-import { changesSince, lookBack } from "./concurrent-changes.ts";
+import { carryOut } from "./carry-out.ts";
+import { changesSince, type LogEntry, lastDeleted, lookBack } from "./concurrent-changes.ts";
 import { recordConflict } from "./history.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
+import { mustNotTakeAlong } from "./referrers.ts";
 import { putRefresh } from "./refresh.ts";
-import { bringTo, keyText, lockRows, normalise } from "./rows.ts";
+import { keyText, lockRows, normalise } from "./rows.ts";
 
 /**
  * Judges one change of a child that does not simply fit the parent's row, and carries the verdict out: the row, the history,
@@ -20,13 +22,14 @@ export async function resolveFromChild(session: ApplySession, incoming: Incoming
   const key = await normalise(session, table, incoming.key);
   for (let attempt = 0; ; attempt++) {
     const [parent = null] = await lockRows(session, table, [key]);
+    await session.gate.before(incoming, parent !== null);
     const canonical = await keyText(session, table, key);
     const seen = session.header.seen[rule.channel] ?? null;
     const log = await changesSince(session, {
       table,
       keys: [canonical],
       // an edit may be older than the packet: the parent's change of the same row that came to the child between the two is concurrent with it
-      position: session.lastSeen[rule.channel] ?? seen,
+      position: session.lastSeen[rule.channel] ?? (op === "U" && parent === null ? null : seen),
       alsoKnown: seen,
       exceptFrom: session.peer.id,
     });
@@ -34,43 +37,52 @@ export async function resolveFromChild(session: ApplySession, incoming: Incoming
     const entries = concurrent.filter((entry) => !entry.known);
     const before = incoming.old === null ? null : await normalise(session, table, incoming.old);
     const after = incoming.new === null ? null : await normalise(session, table, incoming.new);
-    const known = lookBack(parent, entries);
+    const told = lookBack(parent, entries) ?? lastDeleted(concurrent.filter((entry) => entry.known));
+    const known = await session.scope.known(table, told);
     const base = op === "I" ? null : { ...(op === "U" ? (known ?? {}) : {}), ...key, ...before };
     const child = op === "D" ? null : { ...(base ?? {}), ...key, ...after };
+    const changed = op === "U" ? Object.keys(after ?? {}) : table.columns.map(({ name }) => name);
     const clash: Clash = {
+      ...conflictRule(rule),
       table: table.name,
+      key: table.key,
       op,
       base,
       child,
       wholeChild: child === null || table.columns.every(({ name }) => name in child),
       parent,
-      changed: op === "U" ? Object.keys(after ?? {}) : table.columns.map(({ name }) => name),
-      parentChangedAt: concurrent[0]?.changedAt ?? null,
+      changed,
+      parentChangedAt: (concurrent.find((entry) => touches(entry, claimed(rule, op, changed))) ?? concurrent[0])?.changedAt ?? null,
       childChangedAt: childTime(session, incoming),
       parentNode: session.header.target,
       childNode: session.header.source,
-      policy: rule.policy,
-      detect: rule.detect,
     };
-    const verdict = session.context.judge(clash);
-    const done = await bringTo(session, table, key, parent, verdict.result as TextRow | null);
+    const judged = await session.scope.judge(table, clash, session.context.judge);
+    if (judged.result === null && parent !== null) await mustNotTakeAlong(session, table, key);
+    const done = await carryOut(session, { table, key, current: parent }, judged);
     // someone inserted the row while nothing was there to lock: look again
-    if (!done && attempt < 5) continue;
+    if (done === null && attempt < 5) continue;
+    const verdict = done ?? judged;
     if (verdict.conflict !== null) {
       await recordConflict(session, {
         clash,
-        verdict,
         conflict: verdict.conflict,
         key,
         result: finalRow(parent, verdict.result as TextRow | null),
       });
       session.outcome.conflict(table.name, verdict.conflict.kind, verdict.conflict.resolution);
     }
-    if (verdict.refresh) await putRefresh(session, table, key, session.peer.id);
+    if (verdict.refresh) {
+      const logged = session.gate.covers(incoming);
+      await putRefresh(session, table, { key, peerId: session.peer.id, changedAt: changeTime(clash, verdict), logged });
+    }
     session.outcome.count(op, 1);
     return;
   }
 }
+
+const touches = ({ op, old, new: now }: LogEntry, isClaimed: (column: string) => boolean): boolean =>
+  op !== "U" || Object.keys(now ?? {}).some((column) => isClaimed(column) && now?.[column] !== old?.[column]);
 
 const finalRow = (parent: TextRow | null, result: TextRow | null): Row | null =>
   result === null ? null : { ...(parent ?? {}), ...result };

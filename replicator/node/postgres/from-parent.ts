@@ -1,8 +1,10 @@
 import type { ApplySession } from "./apply-session.ts";
 import { changesSince, type LogEntry } from "./concurrent-changes.ts";
+import { mustNotDangle } from "./dangling.ts";
 import { recordOverwritten } from "./history.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
-import { bringTo, deleteRow, keyText, lockRows, normalise } from "./rows.ts";
+import { deleteForParent } from "./referrers.ts";
+import { bringTo, keyText, lockRows, normalise } from "./rows.ts";
 
 /** What this node has changed about a row and its parent has not judged yet. */
 interface PendingChange {
@@ -23,10 +25,12 @@ export async function obeyParent(session: ApplySession, incoming: IncomingChange
   const key = await normalise(session, table, incoming.key);
   for (let attempt = 0; ; attempt++) {
     const [current = null] = await lockRows(session, table, [key]);
+    await session.gate.before(incoming, current !== null);
     const pending = await pendingChange(session, incoming, key);
     const after = incoming.new === null ? null : await normalise(session, table, incoming.new);
     const done = await obey(session, incoming, { key, current, pending, after });
     if (!done && attempt < 5) continue;
+    if (after !== null) await mustNotDangle(session, incoming.table, { columns: Object.keys(after), rows: [{ key }] });
     session.outcome.count(op, 1);
     return;
   }
@@ -41,7 +45,7 @@ async function obey(
   const { key, current, pending, after } = row;
   const { op } = incoming.change;
   if (op === "D" || (op === "R" && after === null)) {
-    if (current !== null && !pending.any) await deleteRow(session, table, key);
+    if (current !== null && !pending.any) await deleteForParent(session, table, key);
     return true;
   }
   // deleted here: the parent judges that first

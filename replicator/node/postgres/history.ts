@@ -1,24 +1,25 @@
 import type { Row } from "../../change/value.ts";
-import type { Clash, Verdict } from "../../change/verdict.ts";
+import type { Clash, Conflict } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
+import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import type { TextRow } from "./incoming.ts";
 
 const INSERT = `
   insert into tombolo.conflict_history (table_name, key, kind, policy, resolution, reason, parent_row, child_row, base_row, result_row,
-      child_node, parent_changed_at, child_changed_at, resolved_by, resolved_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($12::float8), to_timestamp($13::float8), 'policy', clock_timestamp())`;
+      child_node, parent_changed_at, child_changed_at, columns, status, resolved_by, resolved_at)
+  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($12::float8), to_timestamp($13::float8), $14,
+      case when $5 = 'open' then 'open' else 'resolved' end, case when $5 <> 'open' then 'policy' end, case when $5 <> 'open' then clock_timestamp() end)`;
 
 const json = (row: Row | null): string | null => (row === null ? null : JSON.stringify(row));
 const seconds = (microseconds: number | null): number | null => (microseconds === null ? null : microseconds / 1e6);
 
-/** Writes a decided conflict, with all its images, in the transaction that carries it out. */
+/** Writes a conflict with all its images, decided or left open, in the transaction that carries it out. */
 export async function recordConflict(
   session: ApplySession,
   decided: {
     readonly clash: Clash;
-    readonly verdict: Verdict;
-    readonly conflict: NonNullable<Verdict["conflict"]>;
+    readonly conflict: Conflict;
     readonly key: TextRow;
     readonly result: Row | null;
   },
@@ -38,6 +39,7 @@ export async function recordConflict(
     clash.childNode,
     seconds(clash.parentChangedAt),
     seconds(clash.childChangedAt),
+    conflict.columns === undefined ? null : textArray(conflict.columns),
   ]);
 }
 
@@ -58,6 +60,7 @@ export async function recordOverwritten(
     null,
     json(row.wanted),
     session.header.target,
+    null,
     null,
     null,
   ]);

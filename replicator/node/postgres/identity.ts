@@ -21,7 +21,7 @@ export async function identity(pool: pg.Pool): Promise<NodeIdentity> {
     throw new TomboloError("the database is a copy of the one that Tombolo was installed in", {
       code: "DATABASE_CLONED",
       kind: "operator",
-      hint: "Run `tombolo uninstall` and `tombolo apply` for this node: it then starts a new life, and is filled anew.",
+      hint: "Run `tombolo nodes resync` for this node, or for the children of the hub: it then starts a new life, and is synchronised anew.",
     });
   }
   const { rows } = await pool.query<{ version: string }>("select current_setting('server_version') as version");
@@ -47,19 +47,22 @@ async function storedNode(pool: pg.Pool): Promise<{ epoch: string; system: strin
   }
 }
 
-/** The server's clock minus ours, in ms, by the fastest of a few round trips on one connection. */
+/**
+ * The server's clock minus ours, in whole ms, by the fastest of a few round trips on one connection. Clocks that agree to the millisecond,
+ * which is all that ours tells, are the same clock: else changes of the same moment would be decided by the error of measuring.
+ */
 async function clockOffset(pool: pg.Pool): Promise<number> {
   const client = await pool.connect();
   try {
     let best = { took: Number.POSITIVE_INFINITY, offset: 0 };
     for (let trip = 0; trip < ROUND_TRIPS; trip++) {
       const sent = performance.now();
-      const sentAt = Date.now();
+      const sentAt = Date.now() + 0.5;
       const { rows } = await client.query<{ ms: string }>("select extract(epoch from clock_timestamp()) * 1000 as ms");
       const took = performance.now() - sent;
       if (took < best.took) best = { took, offset: Number(rows[0]?.ms) - (sentAt + took / 2) };
     }
-    return Math.round(best.offset);
+    return Math.abs(best.offset) < 1 ? 0 : Math.round(best.offset);
   } finally {
     client.release();
   }

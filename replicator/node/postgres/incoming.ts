@@ -71,6 +71,8 @@ export class IncomingTable {
   readonly rule: TableRule;
   /** Column name here, and how to convert; undefined where the sender's text is taken as it is. */
   readonly #convert = new Map<string, Convert | undefined>();
+  /** What the sender lets travel and this node does not: left out. */
+  readonly #excluded: ReadonlySet<string>;
   readonly #images: ImageReader;
 
   constructor(table: CapturedTable, shape: TableShape, rule: TableRule) {
@@ -82,6 +84,9 @@ export class IncomingTable {
     });
     const here = new Map(table.columns.map((column) => [column.name, column]));
     const lower = new Map(table.columns.map((column) => [column.name.toLowerCase(), column]));
+    const alike = (a: string, b: string): boolean => a === b || (shape.engine === "sqlite" && a.toLowerCase() === b.toLowerCase());
+    const stays = ({ name }: { name: string }): boolean => table.excluded.some((excluded) => alike(excluded, name));
+    this.#excluded = new Set(shape.columns.filter(stays).map(({ name }) => name));
     for (const column of shape.columns) {
       const local = here.get(column.name) ?? (shape.engine === "sqlite" ? lower.get(column.name.toLowerCase()) : undefined);
       if (local === undefined) continue;
@@ -105,10 +110,16 @@ export class IncomingTable {
 
   image(text: RowText | null, kind: "key" | "old" | "new"): Image | null {
     if (text === null || text === "") return null;
-    if (this.shape.engine === "postgres") return this.#images.read(text, kind);
+    const asIs = this.shape.engine === "postgres";
+    if (asIs && this.#excluded.size === 0) return this.#images.read(text, kind);
     const row = parseRow(text);
     const converted: TextRow = {};
     for (const name in row) {
+      if (this.#excluded.has(name)) continue;
+      if (asIs) {
+        converted[name] = row[name] as string | null;
+        continue;
+      }
       if (!this.#convert.has(name)) throw this.#missing(name);
       const convert = this.#convert.get(name) as Convert;
       converted[this.#localName(name)] = convert(row[name] as Value);

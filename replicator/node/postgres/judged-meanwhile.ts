@@ -73,7 +73,7 @@ async function touchedToo(
   const key = keys.map((column, index) => `${typed(`a${index}`, column)} as ${ident(column.name)}`).join(", ");
   const { rows } = await access.client.query({
     text: `${BETWEEN}, told as materialized (
-        select ord, (select ${hstore}.hstore(r) from (select ${key}) as r) as key from unnest(${arrays}) with ordinality as u(${names}, ord))
+        select ord, (select ${hstore}.hstore(r.*) from (select ${key}) as r) as key from unnest(${arrays}) with ordinality as u(${names}, ord))
       select told.ord, own.op, to_json(${hstore}.akeys(own.new))::text from own join told on own.key operator(${hstore}.=) told.key`,
     values: [
       table.id,

@@ -1,28 +1,40 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type pg from "pg";
 import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, type NodeName, type PacketNumber, type Position, position, type TableName } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
-import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
-import type { CaptureCounts } from "./capture-counts.ts";
+import type { ChangeLog, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
+import { filterFailed } from "../filter-fault.ts";
+import { LEFT_BEHIND, type LeftBehind, leftBehind, type Retention } from "../retention.ts";
 import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import type { TextRow } from "./incoming.ts";
 import { type LogState, NewsWatcher } from "./news.ts";
-import { postgresError } from "./postgres-error.ts";
-import { purge } from "./purge.ts";
+import { isServerError, postgresError } from "./postgres-error.ts";
+import { oldestNeeded, purge } from "./purge.ts";
 import { readWindow } from "./read.ts";
-import { putRefresh } from "./refresh.ts";
+import { putRefresh, stampRefreshes } from "./refresh.ts";
+import { retain } from "./retention.ts";
 import { isRowError } from "./row-error.ts";
+import { SharedReads } from "./shared-reads.ts";
+import type { SlotConsumer } from "./slot/consumer.ts";
+import { ALWAYS_COMPLETE, type LogGate } from "./slot/log-gate.ts";
+import { CLASS_DATA } from "./sqlstate.ts";
 import type { Ticker } from "./ticker.ts";
 
 const PURGE_EVERY_MS = 10_000;
+/** A neighbour keeps its number, unless it is forgotten and met anew; and it may be left behind. */
+const PEER_MS = 1_000;
 
 const LOOK = `
   select last.position,
          exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
       or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid) as unsealed
     from (select position, snapshot from tombolo.tick order by position desc limit 1) as last`;
+
+/** No peer's id. */
+const NOBODY = -1;
 
 /** The change log of a Postgres node. */
 export class PostgresLog implements ChangeLog {
@@ -31,15 +43,23 @@ export class PostgresLog implements ChangeLog {
   readonly #hstore: string;
   readonly #ticker: Ticker;
   readonly #news: NewsWatcher;
-  readonly #captured: CaptureCounts;
+  readonly #captured: { count(): Promise<unknown> };
+  readonly #consumer: SlotConsumer | null;
+  readonly #gate: LogGate;
+  readonly #reads: SharedReads;
+  readonly #peers = new Map<NodeName, { readonly id: number; readonly at: number }>();
   #purgedAt = 0;
+  #purging: Promise<void> | undefined;
+  #purgeFailed: unknown;
 
   constructor(options: {
     readonly pool: pg.Pool;
     readonly tables: CapturedTables;
     readonly hstore: string;
     readonly ticker: Ticker;
-    readonly captured: CaptureCounts;
+    readonly captured: { count(): Promise<unknown> };
+    /** What fills the log; null where triggers do. */
+    readonly consumer: SlotConsumer | null;
   }) {
     this.#pool = options.pool;
     this.#tables = options.tables;
@@ -47,28 +67,52 @@ export class PostgresLog implements ChangeLog {
     this.#ticker = options.ticker;
     this.#captured = options.captured;
     this.#news = new NewsWatcher({ pool: options.pool, look: () => this.#look() });
+    this.#reads = new SharedReads({ read: (window) => readWindow(options.pool, options.hstore, window, options.ticker.recent) });
+    this.#consumer = options.consumer;
+    this.#gate = options.consumer ?? ALWAYS_COMPLETE;
+    this.#consumer?.onLogged(() => {
+      this.#ticker.logged();
+      this.#news.poke();
+    });
   }
 
-  tick(): Promise<Tick> {
-    return this.#guarded(() => this.#ticker.tick());
+  get reads(): ReadCounts {
+    return this.#reads.counts;
+  }
+
+  tick(options: TickOptions = {}): Promise<Tick> {
+    return this.#guarded(() => this.#ticker.tick(options));
   }
 
   news(after: Position, signal: AbortSignal): Promise<void> {
+    // what keeps the log from being filled, whoever waits meets it with the next tick
+    this.#consumer?.start().catch(() => undefined);
     return this.#news.wait(after, signal);
   }
 
   async *read(request: ReadRequest): AsyncGenerator<readonly Change[]> {
+    const filtered = [...(request.filters?.keys() ?? [])];
     try {
       const tables = await this.#tables.named(request.tables);
-      yield* readWindow(this.#pool, this.#hstore, {
-        peerId: await this.#peerId(request.reader),
+      const unclear: { table: TableName; key: string }[] = [];
+      yield* this.#reads.read({
+        peerId: request.reader === null ? NOBODY : await this.#peerId(request.reader),
         tables: new Map(tables.map((table, index) => [String(table.id), index])),
+        excluded: new Map(tables.flatMap(({ id, excluded }) => (excluded.length === 0 ? [] : [[String(id), excluded]]))),
         after: request.after,
         upTo: request.upTo,
         maxRows: request.maxRows,
         maxBytes: request.maxBytes,
+        scoped: tables.flatMap((table) => {
+          const filter = request.filters?.get(table.name);
+          return filter === undefined ? [] : [{ table, filter }];
+        }),
+        unclear: ({ table, key }) => unclear.push({ table: request.tables[table] as TableName, key }),
       });
+      // before the reader has it all, and so before its position can move past them
+      if (unclear.length > 0 && request.reader !== null) await this.refresh(request.reader, unclear);
     } catch (error) {
+      if (filtered.length > 0 && isServerError(error) && error.code.startsWith(CLASS_DATA)) throw filterFailed(filtered, error.code);
       throw error instanceof TomboloError ? error : postgresError(error);
     }
   }
@@ -88,11 +132,48 @@ export class PostgresLog implements ChangeLog {
                where name = $1 and set_config('synchronous_commit', 'off', true) is not null`,
         values: [peer, JSON.stringify(sent), packet.toString()],
       });
-      if (Date.now() - this.#purgedAt > PURGE_EVERY_MS) {
-        this.#purgedAt = Date.now();
-        await this.#captured.count();
-        await purge(this.#pool, await this.#oldestNeeded());
-      }
+    });
+    this.#purgeBeside();
+  }
+
+  /** Now and then, and beside the links, which would wait for it. What fails in it is thrown to the one who acknowledges next. */
+  #purgeBeside(): void {
+    const failed = this.#purgeFailed;
+    this.#purgeFailed = undefined;
+    if (failed !== undefined) throw failed;
+    if (this.#purging !== undefined || Date.now() - this.#purgedAt < PURGE_EVERY_MS) return;
+    this.#purgedAt = Date.now();
+    const purging = this.#guarded(async () => {
+      await this.#captured.count();
+      await purge(this.#pool, await oldestNeeded(this.#pool));
+    });
+    this.#purging = purging.then(
+      () => this.#purged(undefined),
+      (error: unknown) => this.#purged(error),
+    );
+  }
+
+  #purged(failed: unknown): void {
+    this.#purging = undefined;
+    this.#purgeFailed = failed;
+  }
+
+  async retain(limits: Retention): Promise<readonly LeftBehind[]> {
+    return this.#guarded(async () => {
+      await this.#captured.count();
+      // whoever reads now, here or in another process, knows of the mark before anything goes
+      return retain(this.#pool, limits, async () => {
+        this.#peers.clear();
+        await sleep(PEER_MS);
+      });
+    });
+  }
+
+  async purge(): Promise<void> {
+    await this.#guarded(async () => {
+      await this.#captured.count();
+      // leaves the segment that is written, whatever its size, then empties it
+      for (let time = 0; time < 2; time++) await purge(this.#pool, await oldestNeeded(this.#pool), 0);
     });
   }
 
@@ -105,6 +186,7 @@ export class PostgresLog implements ChangeLog {
           const table = tables.get(row.table);
           if (table !== undefined) await this.#refreshRow(client, table, JSON.parse(row.key) as TextRow, peerId);
         }
+        await stampRefreshes({ client, hstore: this.#hstore }, peerId);
       });
     });
   }
@@ -113,7 +195,7 @@ export class PostgresLog implements ChangeLog {
   async #refreshRow(client: pg.ClientBase, table: CapturedTable, key: TextRow, peerId: number): Promise<void> {
     await client.query("savepoint refresh");
     try {
-      await putRefresh({ client, hstore: this.#hstore }, table, key, peerId);
+      await putRefresh({ client, hstore: this.#hstore, gate: this.#gate }, table, { key, peerId, changedAt: null });
     } catch (error) {
       if (!isRowError(error)) throw error;
       await client.query("rollback to savepoint refresh");
@@ -121,26 +203,11 @@ export class PostgresLog implements ChangeLog {
     await client.query("release savepoint refresh");
   }
 
-  close(): Promise<void> {
-    return this.#news.close();
-  }
-
-  /**
-   * The lowest position that is needed: 0 while anyone is still joining, null when no one reads. By readers, and by this node
-   * itself: what a parent has judged since its last packet (`seen` of the receipt; see `Target.apply`).
-   */
-  async #oldestNeeded(): Promise<bigint | null> {
-    const { rows } = await this.#pool.query<{ oldest: string | null }>(
-      `select case when bool_or(p.state = 'joining') then 0 else min(needed.position::bigint) end as oldest
-         from tombolo.peer p
-         left join lateral (
-           select position from jsonb_each_text(p.sent) as s(channel, position)
-           union all
-           select position from jsonb_each_text(p.received_receipt -> 'seen') as s(channel, position) where p.role = 'parent'
-         ) as needed on true`,
-    );
-    const oldest = rows[0]?.oldest;
-    return oldest === null || oldest === undefined ? null : BigInt(oldest);
+  async close(): Promise<void> {
+    this.#reads.close();
+    await this.#purging;
+    await this.#news.close();
+    await this.#consumer?.close();
   }
 
   async #look(): Promise<LogState> {
@@ -149,12 +216,17 @@ export class PostgresLog implements ChangeLog {
   }
 
   async #peerId(name: NodeName): Promise<number> {
-    const { rows } = await this.#pool.query<{ id: string }>({
+    const known = this.#peers.get(name);
+    if (known !== undefined && Date.now() - known.at < PEER_MS) return known.id;
+    const { rows } = await this.#pool.query<{ id: string; left: string }>({
       name: "tombolo_peer_id",
-      text: "select id from tombolo.peer where name = $1",
-      values: [name],
+      text: "select id, reason is not distinct from $2 as left from tombolo.peer where name = $1",
+      values: [name, LEFT_BEHIND],
     });
     if (rows[0] === undefined) throw new TomboloError(`${name} is not known here as a neighbour`, { code: "PEER_UNKNOWN", kind: "retry" });
+    // a cut may still be there when what came after it is not
+    if (rows[0].left === "t") throw leftBehind(name);
+    this.#peers.set(name, { id: Number(rows[0].id), at: Date.now() });
     return Number(rows[0].id);
   }
 

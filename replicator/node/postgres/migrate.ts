@@ -39,6 +39,17 @@ export async function readInstalled(client: Queryable): Promise<Installed> {
   return { schema: row?.schema === "t", version: Number(version), hstore: row?.hstore ?? null, node: node !== "0" };
 }
 
+/** Throws `NOT_INSTALLED` (operator) where `apply` has not run, or not since an older Tombolo was here; `DATABASE_NEWER`. */
+export async function requireCurrent(client: Queryable): Promise<void> {
+  const { version } = await readInstalled(client);
+  if (version === latestVersion()) return;
+  throw new TomboloError(version === 0 ? "Tombolo is not installed in this database" : "the database is as an older Tombolo left it", {
+    code: "NOT_INSTALLED",
+    kind: "operator",
+    hint: "Run `tombolo plan`, then `tombolo apply`.",
+  });
+}
+
 /** What brings the database to this version: schema, extension, numbered files, the node's identity. */
 export async function migrationSteps(client: Queryable, installed: Installed): Promise<Step[]> {
   const steps: Step[] = [];
@@ -63,6 +74,8 @@ export async function migrationSteps(client: Queryable, installed: Installed): P
     steps.push({ action: "create", object: "identity of the node in tombolo.node", sql });
   }
   if (pending.length > 0) {
+    // an older installation gets the functions as this version has them
+    if (installed.version > 0) steps.push({ action: "change", object: "capture functions", sql: captureFunctions(installed) });
     steps.push({
       action: "change",
       object: "fingerprint of the capture functions",
@@ -74,14 +87,18 @@ export async function migrationSteps(client: Queryable, installed: Installed): P
 
 /** Capture functions that someone changed are put back as this version has them. */
 export async function functionSteps(client: Queryable, installed: Installed): Promise<Step[]> {
-  const file = sqlFiles().find(({ name }) => name === "capture");
-  if (file === undefined || installed.version !== latestVersion() || !installed.node) return [];
+  if (installed.version !== latestVersion() || !installed.node) return [];
   const same = await single(client, `select capture_hash is not distinct from ${CAPTURE_HASH} from tombolo.node`);
   if (same === "t") return [];
-  const text = file.text
-    .replaceAll(":hstore", ident(installed.hstore ?? "tombolo"))
-    .replaceAll(/^create function/gm, "create or replace function");
-  return [{ action: "change", object: "capture functions", sql: `${text.trimEnd()}\n${SET_CAPTURE_HASH}` }];
+  return [{ action: "change", object: "capture functions", sql: `${captureFunctions(installed)}\n${SET_CAPTURE_HASH}` }];
+}
+
+function captureFunctions({ hstore }: Installed): string {
+  const text = sqlFiles().find(({ name }) => name === "capture")?.text ?? "";
+  return text
+    .replaceAll(":hstore", ident(hstore ?? "tombolo"))
+    .replaceAll(/^create function/gm, "create or replace function")
+    .trimEnd();
 }
 
 /** Over the text and the settings of the capture functions. */
@@ -126,6 +143,14 @@ export async function installationFindings(client: Queryable, installed: Install
     });
   }
   return findings;
+}
+
+/** The quoted schema that the extension hstore is in, or will be. */
+export async function hstoreSchema(client: Queryable): Promise<string> {
+  const { rows } = await client.query<{ hstore: string }>(
+    "select n.nspname as hstore from pg_extension e join pg_namespace n on n.oid = e.extnamespace where e.extname = 'hstore'",
+  );
+  return ident(rows[0]?.hstore ?? "tombolo");
 }
 
 async function single(client: Queryable, text: string): Promise<string> {

@@ -26,7 +26,7 @@ interface Waiter {
 
 /**
  * Tells when there may be something new in the change log. Awake it polls; after a quiet while it sets
- * tombolo.log_state.listening and waits to be notified, so that an idle system costs next to nothing while a change still
+ * tombolo.log_listening and waits to be notified, so that an idle system costs next to nothing while a change still
  * leaves at once. Notifications are not used all the time: they serialise the commits of all writers.
  */
 export class NewsWatcher {
@@ -38,6 +38,7 @@ export class NewsWatcher {
   #sleeper: pg.PoolClient | undefined;
   #wake: () => void = () => undefined;
   readonly #rouse = (): void => this.#wake();
+  #poked = false;
   #closed = false;
 
   constructor(options: { readonly pool: pg.Pool; readonly look: () => Promise<LogState> }) {
@@ -62,6 +63,13 @@ export class NewsWatcher {
     });
   }
 
+  /** Something may be new: whoever knows it says so, and the watcher looks at once. */
+  poke(): void {
+    this.#lastNews = Date.now();
+    this.#poked = true;
+    this.#wake();
+  }
+
   async close(): Promise<void> {
     this.#closed = true;
     this.#tellAll();
@@ -78,6 +86,7 @@ export class NewsWatcher {
     this.#running = true;
     try {
       while (this.#waiters.size > 0 && !this.#closed) {
+        this.#poked = false;
         const { position, unsealed } = await this.#look();
         if (unsealed) {
           this.#lastNews = Date.now();
@@ -97,18 +106,22 @@ export class NewsWatcher {
   }
 
   async #pause(idleMs: number): Promise<void> {
-    if (idleMs < BUSY_FOR_MS) await delay(BUSY_MS);
-    else if (idleMs < QUIET_FOR_MS) await delay(QUIET_MS);
+    if (idleMs < BUSY_FOR_MS) await this.#rest(BUSY_MS);
+    else if (idleMs < QUIET_FOR_MS) await this.#rest(QUIET_MS);
     else if (this.#sleeper === undefined) await this.#fallAsleep();
-    else {
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, ASLEEP_MS);
-        this.#wake = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    else await this.#rest(ASLEEP_MS);
+  }
+
+  /** Until it is woken. */
+  async #rest(ms: number): Promise<void> {
+    if (this.#poked) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      this.#wake = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
   }
 
   /** From here on, capture notifies. The loop looks once more before it waits. */
@@ -118,7 +131,7 @@ export class NewsWatcher {
     client.on("error", this.#rouse);
     this.#sleeper = client;
     await client.query("listen tombolo");
-    await client.query("update tombolo.log_state set listening = true where not listening");
+    await client.query("select setval('tombolo.log_listening', 1)");
   }
 
   async #awaken(): Promise<void> {
@@ -126,7 +139,7 @@ export class NewsWatcher {
     if (client === undefined) return;
     this.#sleeper = undefined;
     try {
-      await client.query("update tombolo.log_state set listening = false where listening; unlisten tombolo");
+      await client.query("select setval('tombolo.log_listening', 0); unlisten tombolo");
       client.off("notification", this.#rouse);
       client.off("error", this.#rouse);
       client.release();

@@ -1,7 +1,9 @@
 import type pg from "pg";
-import { epoch, type NodeName, packetNumber, position, type TableName, tableName } from "../../change/names.ts";
-import { progressMap, type StoredProgress } from "../progress.ts";
+import { epoch, type NodeName, packetNumber, position, scopeNumber, type TableName, tableName } from "../../change/names.ts";
+import type { PacketHeader } from "../../change/packet.ts";
+import { progressMap, type StoredProgress, storedSeen } from "../progress.ts";
 import type { PeerRole, PeerState } from "../target.ts";
+import { FORWARDS, HANDED_OVER } from "./copy-runs.ts";
 
 /**
  * Makes sure that the peers are known. Taking their rows' locks waits for transactions that apply from them at this moment:
@@ -14,20 +16,19 @@ export async function meet(pool: pg.Pool, peers: readonly { readonly name: NodeN
       on conflict (name) do update set role = excluded.role where peer.role <> excluded.role`,
     [JSON.stringify(peers)],
   );
-  await pool.query(
-    `update tombolo.peer set forwards = others.any
-       from (select count(*) > 1 as any from tombolo.peer) as others
-      where forwards is distinct from others.any`,
-  );
+  await pool.query(FORWARDS);
 }
 
 export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerState> {
   const { rows } = await pool.query<{ [column: string]: string | null }>(
-    `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state, p.received_receipt ->> 'wanted' as wanted,
+    `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state, ${HANDED_OVER} as handed_over, p.received_receipt ->> 'wanted' as wanted,
+            p.received_receipt ->> 'seen' as seen,
             exists (select from tombolo.parked_change c where c.peer_id = p.id) as has_parked,
             coalesce((select json_agg(t.table_name) from tombolo.peer_table t where t.peer_id = p.id and t.received), '[]')::text as tables,
             coalesce((select json_object_agg(t.table_name, t.started_at::text) from tombolo.peer_table t
-                       where t.peer_id = p.id and t.started_at is not null), '{}')::text as started
+                       where t.peer_id = p.id and t.started_at is not null), '{}')::text as started,
+            coalesce((select json_object_agg(t.table_name, t.scope::text) from tombolo.peer_table t
+                       where t.peer_id = p.id and t.scope is not null), '{}')::text as scopes
        from tombolo.peer p where p.name = $1`,
     [name],
   );
@@ -38,6 +39,7 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
     number: packetNumber(row?.received_packet_no ?? 0n),
     digest: row?.received_digest ?? "",
     channels: progressMap(progress),
+    seen: storedSeen(row?.seen ?? "{}"),
     tables: new Set((JSON.parse(row?.tables ?? "[]") as string[]).map(tableName)),
     startedAt: new Map(
       Object.entries(JSON.parse(row?.started ?? "{}") as { [table: string]: string }).map(([table, at]) => [
@@ -45,7 +47,13 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
         position(at),
       ]),
     ),
-    paused: row?.state === "paused",
+    scopes: new Map(
+      Object.entries(JSON.parse(row?.scopes ?? "{}") as { [table: string]: string }).map(([table, scope]) => [
+        tableName(table),
+        scopeNumber(scope),
+      ]),
+    ),
+    paused: row?.state === "paused" || row?.state === "snapshot" || row?.handed_over === "t",
     hasParked: row?.has_parked === "t",
     wanted: JSON.parse(row?.wanted ?? "[]") as PeerState["wanted"],
   };
@@ -60,11 +68,18 @@ export async function markStarted(client: pg.ClientBase, peerId: number, tables:
   );
 }
 
-/** Records that the tables are received from the peer from now on. */
-export async function markReceived(client: pg.ClientBase, peerId: number, tables: readonly TableName[]): Promise<void> {
+/** Records that the tables are received from the peer from now on, and by which of its scopes. */
+export async function markReceived(
+  client: pg.ClientBase,
+  peerId: number,
+  tables: readonly TableName[],
+  scopes: NonNullable<PacketHeader["scopes"]> = [],
+): Promise<void> {
+  const marks = tables.map((name, at) => ({ name, scope: scopes[at]?.toString() ?? null }));
   await client.query(
-    `insert into tombolo.peer_table (peer_id, table_name, received) select $1, name, true from json_array_elements_text($2::json) as name
-      on conflict (peer_id, table_name) do update set received = true`,
-    [peerId, JSON.stringify(tables)],
+    `insert into tombolo.peer_table (peer_id, table_name, received, scope)
+      select $1, name, true, scope from json_to_recordset($2::json) as marks (name text, scope bigint)
+      on conflict (peer_id, table_name) do update set received = true, scope = excluded.scope`,
+    [peerId, JSON.stringify(marks)],
   );
 }

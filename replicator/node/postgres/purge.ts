@@ -1,4 +1,6 @@
 import type pg from "pg";
+import { HOLD_HOURS } from "../full-sync-runs.ts";
+import { LEFT_BEHIND } from "../retention.ts";
 
 /** A segment is left for the next one when it is larger than this. */
 const SEGMENT_BYTES = 32 * 1024 * 1024;
@@ -28,10 +30,36 @@ export async function purge(
   return { rotated, truncated };
 }
 
+/**
+ * The lowest position that is needed: 0 while anyone is still joining, null when no one reads. By readers, and by this node
+ * itself (`seen` of the last receipt): what a parent has judged since its last packet (see `Target.apply`), and what came to a child
+ * since its last packet, among which are deletions of rows that its next packet may edit.
+ */
+export async function oldestNeeded(pool: pg.Pool): Promise<bigint | null> {
+  const { rows } = await pool.query<{ oldest: string | null }>(
+    `select least(case when bool_or(p.state = 'joining') then 0 else min(needed.position::bigint) end, (${HELD})) as oldest
+       from tombolo.peer p
+       left join lateral (
+         select position from jsonb_each_text(p.sent) as s(channel, position)
+         union all
+         select position from jsonb_each_text(p.received_receipt -> 'seen') as s(channel, position)
+       ) as needed on true
+      where p.state <> 'must_resync' or p.reason is distinct from $1`,
+    [LEFT_BEHIND],
+  );
+  const oldest = rows[0]?.oldest;
+  return oldest === null || oldest === undefined ? null : BigInt(oldest);
+}
+
+/** What full syncs will read from, those that may be resumed among them. */
+const HELD = `select min((to_jsonb(r) ->> 'position')::bigint) from tombolo.full_sync_run r
+  where r.state in ('running', 'interrupted') and to_jsonb(r) ->> 'side' = 'source'
+    and (to_jsonb(r) ->> 'heartbeat_at')::timestamptz > clock_timestamp() - interval '${HOLD_HOURS} hours'`;
+
 async function rotateIfFull(pool: pg.Pool, current: number, segmentBytes: number): Promise<boolean> {
   const next = (current + 1) % SEGMENTS;
   const { rowCount } = await pool.query(
-    `update tombolo.log_state set segment = $2::smallint
+    `select setval('tombolo.log_segment', $2::bigint) from tombolo.log_state
       where segment = $1::smallint and pg_relation_size('tombolo.change_${current}') > $3::bigint
         and not exists (select from tombolo.change_${next})`,
     [current, next, segmentBytes],
@@ -39,11 +67,15 @@ async function rotateIfFull(pool: pg.Pool, current: number, segmentBytes: number
   return rowCount === 1;
 }
 
-/** Only when all of it is below the cut: every transaction that wrote to it had ended when the oldest needed tick was made. */
+/**
+ * Only when all of it is below the cut: every transaction that wrote to it had ended when the oldest needed tick was made. Those below the cut's
+ * `xmin` had, so the index tells of the others at once; this is looked at with the segment locked.
+ */
 async function truncateIfRead(pool: pg.Pool, segment: number, oldest: bigint | null): Promise<boolean> {
   const table = `tombolo.change_${segment}`;
   const passed = `not exists (
-    select from ${table} c, (select snapshot from tombolo.tick where position = $1::bigint) as cut where not pg_visible_in_snapshot(c.xid, cut.snapshot))
+    select from (select snapshot from tombolo.tick where position = $1::bigint) as cut, ${table} c
+     where c.xid >= pg_snapshot_xmin(cut.snapshot) and not pg_visible_in_snapshot(c.xid, cut.snapshot))
     and exists (select from ${table}) and exists (select from tombolo.tick where position = $1::bigint)`;
   const cut = (oldest ?? (await newestTick(pool))).toString();
   const { rows } = await pool.query<{ ready: string }>(`select ${passed} as ready`, [cut]);

@@ -1,11 +1,16 @@
+import { createHash } from "node:crypto";
 import type pg from "pg";
-import Cursor from "pg-cursor";
 import type { Change, Op } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import type { Position } from "../../change/names.ts";
 import { Grouping, type GroupLimits } from "../grouping.ts";
+import { scopedOp } from "../scoped-change.ts";
 import { textArray } from "./array-literal.ts";
-import { parseSnapshot, type Snapshot, windowBetween } from "./snapshot-text.ts";
+import { filteredRows, type ScopedTable, UNCLEAR } from "./filtered-read.ts";
+import { type RecentTicks, type TickRow, tickRow } from "./recent-ticks.ts";
+import { RowCursor } from "./row-cursor.ts";
+import { Values } from "./row-filter.ts";
+import { windowBetween } from "./snapshot-text.ts";
 
 /** A window that holds about this many changes or fewer is read by one prepared statement; a larger one through a cursor. */
 const SMALL_WINDOW = 50;
@@ -18,38 +23,122 @@ const LARGEST_FETCH = 2000;
 const FETCH_BYTES = 2 * 1024 * 1024;
 
 export interface WindowRequest {
-  readonly peerId: number;
+  /** Null for what there is for all readers, tagged, so that each may be given its own: see shared-reads.ts. */
+  readonly peerId: number | null;
   /** Captured table id to index in the answer. */
   readonly tables: ReadonlyMap<string, number>;
+  /** Columns that do not travel, by captured table id, of tables that have any: older entries may still hold them. */
+  readonly excluded: ReadonlyMap<string, readonly string[]>;
   readonly after: Position;
   readonly upTo: Position;
   readonly maxRows: number;
   readonly maxBytes: number;
+  /** The tables of which the reader is given some rows only. */
+  readonly scoped?: readonly ScopedTable[];
+  /** Called for an update that does not tell whether its row was, or is, the reader's. */
+  readonly unclear?: (change: Change) => void;
 }
 
-interface TickRow {
-  readonly snapshot: Snapshot;
-  readonly text: string;
-  readonly seqHigh: bigint;
+/** A change that is read for all readers. Of peers, ids. */
+export interface TaggedChange extends Change {
+  readonly seq: bigint;
+  /** Whom it came from; that peer is not told. */
+  readonly origin: number | null;
+  /** The only one that it is for. */
+  readonly target: number | null;
 }
 
-/** The sort is over the images as they are stored: with their texts it takes twice as long before the first row comes (500 k changes: 1.0 s, now 0.4 s). */
-const selectChanges = (hstore: string, limit: string): string => `
-  select c.table_id, c.op, ${hstore}.hstore_to_json(c.key)::text, ${hstore}.hstore_to_json(c.old)::text,
-         ${hstore}.hstore_to_json(c.new)::text, date_part('epoch', c.changed_at)
-    from (
-      select c.seq, c.table_id, c.op, c.key, c.old, c.new, c.changed_at
+/** What a window holds, before it is turned into text. `excluding` tables have columns that do not travel (see `WindowRequest.excluded`). */
+function windowRows(hstore: string, excluding: number, tagged: boolean): string {
+  const travelling = (image: string): string => {
+    const cases = Array.from(
+      { length: excluding },
+      (_, at) => `when $${7 + at * 2}::int then ${image} operator(${hstore}.-) $${8 + at * 2}::text[]`,
+    );
+    return excluding === 0 ? image : `case c.table_id ${cases.join(" ")} else ${image} end`;
+  };
+  // an update of nothing that travels is none
+  const something = excluding === 0 ? "" : `and (c.op <> 'U' or ${travelling("c.old")} operator(${hstore}.<>) ${travelling("c.new")})`;
+  return `
+      select c.seq, c.table_id, c.op, c.key, ${travelling("c.old")} as old, ${travelling("c.new")} as new, c.changed_at${tags(tagged)}
         from tombolo.change c
        where ((c.xid >= $1::xid8 and c.xid < $2::xid8) or c.xid = any ($3::xid8[]))
          and pg_visible_in_snapshot(c.xid, $4::pg_snapshot)
          and c.table_id = any ($5::int[])
-         and ((c.target is null and c.origin is distinct from $6::int) or c.target = $6::int)
-       order by c.seq ${limit} offset 0) as c
+         and (${tagged ? "$6::int is null" : "(c.target is null and c.origin is distinct from $6::int) or c.target = $6::int"}) ${something}`;
+}
+
+const tags = (tagged: boolean): string => (tagged ? ", c.origin, c.target" : "");
+
+/** Sorted before they are turned into text; the first of them alone with a limit. */
+const inOrder = (limit = ""): string => `order by c.seq ${limit} offset 0`;
+
+/** The sort is over the images as they are stored: with their texts it takes twice as long before the first row comes (500 k changes: 1.0 s, now 0.4 s). */
+const selectChanges = (hstore: string, rows: string, tagged: boolean): string => `
+  select c.table_id, c.op, ${hstore}.hstore_to_json(c.key)::text, ${hstore}.hstore_to_json(c.old)::text,
+         ${hstore}.hstore_to_json(c.new)::text, date_part('epoch', c.changed_at)${tagged ? `, c.seq${tags(true)}` : ""}
+    from (${rows}) as c
    order by c.seq`;
 
+/** How one window is read. */
+interface Reading {
+  readonly name: string;
+  /** Of a window of which this many rows are looked at; what is not for the reader among them comes as a row without images. */
+  small(limit: number): string;
+  readonly large: string;
+  readonly values: unknown[];
+  /** Null for what is not for the reader. */
+  change(raw: RawChange): Change | null;
+}
+
+function plain(hstore: string, request: WindowRequest, values: unknown[]): Reading {
+  const tagged = request.peerId === null;
+  const read = tagged ? taggedChangeOf : changeOf;
+  const window = windowRows(hstore, request.excluded.size, tagged);
+  return {
+    name: `tombolo_read_${tagged ? "all" : "small"}_${request.excluded.size}`,
+    small: (limit) => selectChanges(hstore, `${window} ${inOrder(`limit ${limit}`)}`, tagged),
+    large: selectChanges(hstore, `${window} ${inOrder()}`, tagged),
+    values,
+    change: (raw) => read(raw, request.tables),
+  };
+}
+
+/** For a reader who is given some rows only. A statement of its own, so that reading without filters stays as it is. */
+function filtered(hstore: string, request: WindowRequest, scoped: readonly ScopedTable[], first: unknown[]): Reading {
+  const values = new Values(first);
+  const tagged = request.peerId === null;
+  const read = tagged ? taggedChangeOf : changeOf;
+  const rows = filteredRows(hstore, scoped, values, tags(tagged));
+  const window = windowRows(hstore, request.excluded.size, tagged);
+  const small = (limit: number): string => selectChanges(hstore, rows(`${window} ${inOrder(`limit ${limit}`)}`), tagged);
+  const told = `c.op in ('R', 'T', '${UNCLEAR}') or c.old is not null or c.new is not null`;
+  return {
+    name: `tombolo_read_${createHash("sha256").update(small(SMALL_WINDOW)).digest("hex").slice(0, 32)}`,
+    small,
+    // what is left is less to sort
+    large: selectChanges(hstore, `select * from (${rows(window)}) as c where ${told} ${inOrder()}`, tagged),
+    values: values.all,
+    change(raw) {
+      const change = read(raw, request.tables);
+      if (raw[1] === UNCLEAR) {
+        request.unclear?.(change);
+        return null;
+      }
+      const op = scopedOp(change.op, change);
+      return op === null ? null : { ...change, op };
+    },
+  };
+}
+
 /** The changes that became visible between two ticks, each exactly once, in the order in which rows were changed. */
-export async function* readWindow(pool: pg.Pool, hstore: string, request: WindowRequest): AsyncGenerator<readonly Change[]> {
-  const { after, upTo } = await ticks(pool, request.after, request.upTo);
+export async function* readWindow(
+  pool: pg.Pool,
+  hstore: string,
+  request: WindowRequest,
+  recent?: RecentTicks,
+): AsyncGenerator<readonly Change[]> {
+  const { after, upTo } = await ticks(pool, request, recent);
   const window = windowBetween(after?.snapshot ?? null, upTo.snapshot);
   const values = [
     window.from.toString(),
@@ -58,29 +147,33 @@ export async function* readWindow(pool: pg.Pool, hstore: string, request: Window
     upTo.text,
     `{${[...request.tables.keys()].join(",")}}`,
     request.peerId,
+    ...[...request.excluded].flatMap(([id, names]) => [id, textArray(names)]),
   ];
+  const { scoped = [] } = request;
+  const reading = scoped.length === 0 ? plain(hstore, request, values) : filtered(hstore, request, scoped, values);
   const about = after === null ? null : upTo.seqHigh - after.seqHigh;
   if (about !== null && about <= SMALL_WINDOW) {
-    const text = selectChanges(hstore, `limit ${SMALL_WINDOW + 1}`);
-    const { rows } = await pool.query({ name: "tombolo_read_small", text, values, rowMode: "array" });
+    const { name } = reading;
+    const { rows } = await pool.query({ name, text: reading.small(SMALL_WINDOW + 1), values: reading.values, rowMode: "array" });
     // a transaction that was open for long may bring more than the sequence says
     if (rows.length <= SMALL_WINDOW) {
       yield* groups(
-        (rows as RawChange[]).map((raw) => changeOf(raw, request.tables)),
+        (rows as RawChange[]).flatMap((raw) => reading.change(raw) ?? []),
         request,
       );
       return;
     }
   }
-  yield* readLarge(pool, selectChanges(hstore, ""), values, request);
+  yield* readLarge(pool, reading, request);
 }
 
-type RawChange = [string, Op, string, string | null, string | null, string];
+type RawChange = [string, Op | typeof UNCLEAR, string, string | null, string | null, string, ...unknown[]];
+type RawTags = [seq: string, origin: string | null, target: string | null];
 
 function changeOf([tableId, op, key, before, after, seconds]: RawChange, tables: ReadonlyMap<string, number>): Change {
   return {
     table: tables.get(tableId) as number,
-    op,
+    op: op as Op,
     key: op === "T" ? "" : key,
     old: before,
     new: after,
@@ -88,7 +181,13 @@ function changeOf([tableId, op, key, before, after, seconds]: RawChange, tables:
   };
 }
 
-const bytesOf = (change: Change): number => change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0) + 64;
+function taggedChangeOf(raw: RawChange, tables: ReadonlyMap<string, number>): TaggedChange {
+  const [seq, origin, target] = raw.slice(6) as RawTags;
+  const peer = (id: string | null): number | null => (id === null ? null : Number(id));
+  return { ...changeOf(raw, tables), seq: BigInt(seq), origin: peer(origin), target: peer(target) };
+}
+
+export const bytesOf = (change: Change): number => change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0) + 64;
 
 /** Cuts changes that are at hand into groups. */
 function* groups(changes: readonly Change[], limits: GroupLimits): Generator<readonly Change[]> {
@@ -100,9 +199,9 @@ function* groups(changes: readonly Change[], limits: GroupLimits): Generator<rea
   if (grouping.rest().length > 0) yield grouping.rest();
 }
 
-async function* readLarge(pool: pg.Pool, text: string, values: unknown[], request: WindowRequest): AsyncGenerator<readonly Change[]> {
+async function* readLarge(pool: pg.Pool, reading: Reading, request: WindowRequest): AsyncGenerator<readonly Change[]> {
   const client = await pool.connect();
-  const cursor = client.query(new Cursor<RawChange>(text, values, { rowMode: "array" }));
+  const cursor = new RowCursor<RawChange>(client, reading.large, reading.values);
   let exhausted = false;
   try {
     const grouping = new Grouping(request);
@@ -112,13 +211,14 @@ async function* readLarge(pool: pg.Pool, text: string, values: unknown[], reques
       if (rows.length === 0) break;
       let fetched = 0;
       for (const raw of rows) {
-        const change = changeOf(raw, request.tables);
+        const change = reading.change(raw);
+        if (change === null) continue;
         const size = bytesOf(change);
         fetched += size;
         const group = grouping.add(change, size);
         if (group !== null) yield group;
       }
-      fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 4, Math.floor((FETCH_BYTES * rows.length) / fetched)));
+      fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 4, Math.floor((FETCH_BYTES * rows.length) / Math.max(1, fetched))));
     }
     exhausted = true;
     if (grouping.rest().length > 0) yield grouping.rest();
@@ -129,7 +229,13 @@ async function* readLarge(pool: pg.Pool, text: string, values: unknown[], reques
 }
 
 /** The two cuts; `after` is null for the beginning of the log. */
-async function ticks(pool: pg.Pool, after: Position, upTo: Position): Promise<{ after: TickRow | null; upTo: TickRow }> {
+async function ticks(
+  pool: pg.Pool,
+  { after, upTo }: Pick<WindowRequest, "after" | "upTo">,
+  recent?: RecentTicks,
+): Promise<{ after: TickRow | null; upTo: TickRow }> {
+  const [first, last] = [after === 0n ? null : recent?.get(after), recent?.get(upTo)];
+  if (first !== undefined && last !== undefined) return { after: first, upTo: last };
   const { rows } = await pool.query({
     name: "tombolo_ticks",
     text: "select position, snapshot, seq_high from tombolo.tick where position = any ($1::bigint[])",
@@ -145,7 +251,7 @@ async function ticks(pool: pg.Pool, after: Position, upTo: Position): Promise<{ 
         hint: "the reader was away for longer than the log is kept, or this database was restored: fill the reader anew",
       });
     }
-    return { snapshot: parseSnapshot(row.snapshot), text: row.snapshot, seqHigh: BigInt(row.seq_high) };
+    return tickRow(row);
   };
   return { after: after === 0n ? null : tick(after), upTo: tick(upTo) };
 }

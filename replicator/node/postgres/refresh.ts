@@ -5,43 +5,112 @@ import { ident } from "./identifier.ts";
 import type { TextRow } from "./incoming.ts";
 import { lockRows, type RowAccess } from "./rows.ts";
 import { columnNamed } from "./set-statements.ts";
+import type { LogGate } from "./slot/log-gate.ts";
+
+/** Below the server's deadlock_timeout of a second: where the application and the replicator wait for each other, it is the replicator that gives way. */
+const LOCK_PATIENCE = "400ms";
+
+/** `gate`: whatever is in the log has a smaller number than the refresh, and must be part of it; so what is part of it must be there. */
+export type RefreshAccess = RowAccess & { readonly gate: LogGate };
 
 /**
  * Puts the row as it is now (or its absence) into the log as a refresh for one peer. Runs in a transaction.
  *
  * Whatever has a smaller number in the log than the refresh must be part of it. So the row is locked first, which waits for
- * whoever is writing it; where there is none to lock, see `absentAt`.
+ * whoever is writing it; where there is none to lock, see `absentAt`. `changedAt` is when the row became what it is (microseconds since
+ * 1970): the peer judges its own children's changes by it. Null where it is not known: then it is now, and in doubt the peer's row stays.
  */
-export async function putRefresh(access: RowAccess, table: CapturedTable, key: TextRow, peerId: number): Promise<void> {
+export async function putRefresh(
+  access: RefreshAccess,
+  table: CapturedTable,
+  {
+    key,
+    peerId,
+    changedAt,
+    logged = false,
+  }: {
+    readonly key: TextRow;
+    readonly peerId: number;
+    readonly changedAt: number | null;
+    /** The row has been locked since before the log was last waited for. */
+    readonly logged?: boolean;
+  },
+): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     const [row = null] = await lockRows(access, table, [key]);
+    if (row !== null && !logged) await access.gate.complete();
     const number = row === null ? await absentAt(access, table, key) : "nextval";
     // the row came while its absence was being made sure of
     if (number === null && attempt < 5) continue;
-    await insertRefresh(access, table, { key, row, peerId, number: number === null || number === "nextval" ? null : number });
+    await insertRefresh(access, table, { key, row, peerId, changedAt, number: number === null || number === "nextval" ? null : number });
     return;
   }
+}
+
+/**
+ * Gives the refreshes that this transaction has logged the times of the changes that made their rows, as far as the log tells of what the peer
+ * has not acknowledged. Their rows are locked, so that nothing is added meanwhile. One look at that part of the log, however many they are.
+ */
+export async function stampRefreshes({ client, hstore }: RowAccess, peerId: number): Promise<void> {
+  await client.query({
+    text: `with since as (
+        select coalesce((select pg_snapshot_xmin(snapshot) from tombolo.tick
+                          where position >= (select min(at::bigint) from tombolo.peer p, jsonb_each_text(p.sent) as s(channel, at) where p.id = $1)
+                          order by position limit 1), '0'::xid8) as xid),
+      told as materialized (select seq, table_id, key from tombolo.change where xid = pg_current_xact_id() and op = 'R' and target = $1),
+      last as (
+        select distinct on (told.seq) told.seq, c.changed_at
+          from told join tombolo.change c on c.table_id = told.table_id and c.key operator(${hstore}.=) told.key
+         where c.target is null and c.xid >= (select xid from since)
+         order by told.seq, c.seq desc)
+      update tombolo.change r set changed_at = last.changed_at from last where r.xid = pg_current_xact_id() and r.seq = last.seq`,
+    values: [peerId],
+  });
+}
+
+/**
+ * Puts every row of a table into the log as a refresh for one peer. The table's writers wait until the transaction ends: whatever has a smaller
+ * number in the log is part of what is told.
+ */
+export async function refreshAll({ client, hstore, gate }: RefreshAccess, table: CapturedTable, peerId: number): Promise<void> {
+  const image = (names: readonly string[]): string =>
+    `(select ${hstore}.hstore(r) from (select ${names.map((name) => `t.${ident(name)}`).join(", ")}) as r)`;
+  await client.query(`lock table ${table.sql} in share mode`);
+  await gate.complete();
+  await client.query({
+    text: `insert into tombolo.change (table_id, op, segment, target, key, new)
+      select $1::int, 'R', s.segment, $2::int, ${image(table.key)}, ${image(table.columns.map(({ name }) => name))}
+        from ${table.sql} as t, tombolo.log_state s`,
+    values: [table.id, peerId],
+  });
 }
 
 async function insertRefresh(
   access: RowAccess,
   table: CapturedTable,
-  refresh: { readonly key: TextRow; readonly row: TextRow | null; readonly peerId: number; readonly number: string | null },
+  refresh: {
+    readonly key: TextRow;
+    readonly row: TextRow | null;
+    readonly peerId: number;
+    readonly changedAt: number | null;
+    readonly number: string | null;
+  },
 ): Promise<void> {
   const { client, hstore } = access;
-  const keyTypes = table.key.map((name, index) => `${typed(`$${index + 4}::text`, columnNamed(table, name))} as ${ident(name)}`);
-  const at = table.key.length + 4;
+  const keyTypes = table.key.map((name, index) => `${typed(`$${index + 5}::text`, columnNamed(table, name))} as ${ident(name)}`);
+  const at = table.key.length + 5;
   const names = Object.keys(refresh.row ?? {});
   await client.query({
-    text: `insert into tombolo.change (seq, table_id, op, segment, target, key, new)
-      select coalesce($3::bigint, nextval('tombolo.change_seq')), $1::int, 'R', s.segment, $2::int,
-             (select ${hstore}.hstore(r) from (select ${keyTypes.join(", ")}) as r),
+    text: `insert into tombolo.change (seq, table_id, op, segment, target, changed_at, key, new)
+      select coalesce($3::bigint, nextval('tombolo.change_seq')), $1::int, 'R', s.segment, $2::int, coalesce(to_timestamp($4::float8), clock_timestamp()),
+             (select ${hstore}.hstore(r.*) from (select ${keyTypes.join(", ")}) as r),
              ${refresh.row === null ? "null" : `${hstore}.hstore($${at}::text[], $${at + 1}::text[])`}
         from tombolo.log_state s`,
     values: [
       table.id,
       refresh.peerId,
       refresh.number,
+      refresh.changedAt === null ? null : refresh.changedAt / 1e6,
       ...table.key.map((name) => refresh.key[name] ?? null),
       ...(refresh.row === null ? [] : [textArray(names), textArray(names.map((name) => refresh.row?.[name] ?? null))]),
     ],
@@ -53,8 +122,9 @@ async function insertRefresh(
  * committed, and an insert that is still to come gets a greater one. Null when the row is there after all. The lock that makes
  * sure of it goes with the savepoint, so that it stops the table's writers for a moment only.
  */
-async function absentAt({ client }: RowAccess, table: CapturedTable, key: TextRow): Promise<string | null> {
-  await client.query(`savepoint absent; set local lock_timeout = '2s'; lock table ${table.sql} in share mode`);
+async function absentAt({ client, gate }: RefreshAccess, table: CapturedTable, key: TextRow): Promise<string | null> {
+  await client.query(`savepoint absent; set local lock_timeout = '${LOCK_PATIENCE}'; lock table ${table.sql} in share mode`);
+  await gate.complete();
   const where = table.key
     .map((name, index) => `t.${ident(name)} = ${typed(`$${index + 1}::text`, columnNamed(table, name))}`)
     .join(" and ");

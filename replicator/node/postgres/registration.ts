@@ -14,10 +14,13 @@ export interface Registered {
   readonly name: string;
   readonly whole: boolean;
   readonly rowLevel: boolean;
+  readonly excluded: readonly string[];
   readonly fingerprint: string;
   readonly storage: Storage | null;
   readonly state: string;
   readonly reason: string | null;
+  /** The replica identity before the table was captured from a slot: see 0004_conflicts.sql. */
+  readonly identityBefore: string | null;
 }
 
 /** What shows that rows came or went without a trigger: see 0003_drift.sql. */
@@ -39,9 +42,11 @@ export const sameStorage = (a: Storage | null, b: Storage): boolean =>
 
 export async function registeredTables(client: Queryable): Promise<Registered[]> {
   const { rows } = await client.query<{ registered: string }>(
+    // by way of jsonb, where an older version has no such column
     `select coalesce(json_agg(json_build_object('id', id, 'table', table_name, 'channel', channel, 'relation', relation::text, 'schema', local_schema, 'name', local_table,
-              'whole', whole_images, 'rowLevel', row_level, 'fingerprint', fingerprint, 'storage', storage, 'state', state, 'reason', reason) order by id), '[]')::text as registered
-       from tombolo.captured_table`,
+              'whole', whole_images, 'rowLevel', row_level, 'excluded', coalesce(to_jsonb(c) -> 'excluded', '[]'), 'fingerprint', fingerprint,
+              'storage', storage, 'state', state, 'reason', reason, 'identityBefore', to_jsonb(c) ->> 'identity_before') order by id), '[]')::text as registered
+       from tombolo.captured_table c`,
   );
   return JSON.parse(rows[0]?.registered ?? "[]") as Registered[];
 }
@@ -58,7 +63,7 @@ const literal = (value: string): string => pg.escapeLiteral(value);
 
 /** What the registration says, as column and SQL expression. */
 function values(wanted: WantedTable, relation: Relation): [column: string, expression: string][] {
-  const shape = shapeOf(relation, wanted.table, wanted.channel);
+  const shape = shapeOf(relation, wanted.table, wanted.channel, wanted.exclude);
   return [
     ["channel", literal(wanted.channel)],
     ["relation", `${literal(qualified(relation.schema, relation.name))}::regclass`],
@@ -66,8 +71,9 @@ function values(wanted: WantedTable, relation: Relation): [column: string, expre
     ["local_table", literal(relation.name)],
     ["columns", literal(JSON.stringify(shape.columns))],
     ["key_columns", literal(textArray(shape.key))],
-    ["whole_images", String(wanted.detect === "row")],
+    ["whole_images", String(wanted.wholeImages)],
     ["row_level", String(needsRowTriggers(relation))],
+    ["excluded", literal(textArray(wanted.exclude))],
     ["fingerprint", literal(shape.hash)],
     ["storage", literal(JSON.stringify(storageOf(relation)))],
   ];
@@ -83,10 +89,19 @@ export function registerSql(id: number, wanted: WantedTable, relation: Relation)
   );
 }
 
-export function reregisterSql(id: number, wanted: WantedTable, relation: Relation): string {
-  const assignments = values(wanted, relation).map(([column, expression]) => `${column} = ${expression}`);
-  return `update tombolo.captured_table set ${assignments.join(", ")} where id = ${id};`;
+export function reregisterSql(registered: Registered, wanted: WantedTable, relation: Relation): string {
+  const pairs = values(wanted, relation);
+  // what a column held until now is not the same everywhere
+  if (travelAgain(registered, wanted, relation).length > 0) pairs.push(["state", "'must_compare'"], ["reason", literal(TRAVELS_AGAIN)]);
+  return `update tombolo.captured_table set ${pairs.map((pair) => pair.join(" = ")).join(", ")} where id = ${registered.id};`;
 }
+
+/** Why a table must be compared whose columns no longer stay at home. */
+export const TRAVELS_AGAIN = "EXCLUDED_COLUMN_TRAVELS";
+
+/** Columns that stayed at home until now. */
+export const travelAgain = (registered: Registered, wanted: WantedTable, relation: Relation): string[] =>
+  registered.excluded.filter((name) => !wanted.exclude.includes(name) && relation.columns.some((column) => column.name === name));
 
 export function unregisterSql(registered: Registered): string {
   const name = literal(registered.table);
@@ -100,9 +115,10 @@ export function isStale(registered: Registered, wanted: WantedTable, relation: R
     registered.relation !== relation.oid ||
     registered.schema !== relation.schema ||
     registered.name !== relation.name ||
-    registered.whole !== (wanted.detect === "row") ||
+    registered.whole !== wanted.wholeImages ||
     registered.rowLevel !== needsRowTriggers(relation) ||
-    registered.fingerprint !== shapeOf(relation, wanted.table, wanted.channel).hash ||
+    registered.excluded.join("\0") !== wanted.exclude.join("\0") ||
+    registered.fingerprint !== shapeOf(relation, wanted.table, wanted.channel, wanted.exclude).hash ||
     !sameStorage(registered.storage, storageOf(relation))
   );
 }

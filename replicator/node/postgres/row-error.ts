@@ -22,8 +22,10 @@ const ROW_CODES = new Set([
   "42P10", // no unique key for on conflict: the key was dropped
 ]);
 
+const OWN_CODES = new Set(["VALUE_REFUSED", "COLUMN_MISSING", "FOREIGN_KEY_VIOLATION"]);
+
 export function isRowError(error: unknown): boolean {
-  if (error instanceof TomboloError) return error.code === "VALUE_REFUSED" || error.code === "COLUMN_MISSING";
+  if (error instanceof TomboloError) return OWN_CODES.has(error.code);
   const code = (error as { code?: unknown }).code;
   return typeof code === "string" && code.length === 5 && (ROW_CLASSES.has(code.slice(0, 2)) || ROW_CODES.has(code));
 }

@@ -21,10 +21,10 @@ const columnMissing = (table: CapturedTable, column: string): TomboloError =>
     hint: "bring it back, or run `tombolo apply`; what waits then applies by itself",
   });
 
-const keyWhere = (table: CapturedTable, from = 1): string =>
+export const keyWhere = (table: CapturedTable, from = 1): string =>
   table.key.map((name, index) => `t.${ident(name)} = ${typed(`$${from + index}::text`, columnNamed(table, name))}`).join(" and ");
 
-const keyValues = (table: CapturedTable, key: TextRow): (string | null)[] => table.key.map((name) => key[name] ?? null);
+export const keyValues = (table: CapturedTable, key: TextRow): (string | null)[] => table.key.map((name) => key[name] ?? null);
 
 /** Only the columns that travel. A column that the table has lost is not a NULL: nothing can be said of the row. */
 export function captured(table: CapturedTable, text: string): TextRow {
@@ -47,7 +47,7 @@ export async function lockRows(access: RowAccess, table: CapturedTable, keys: re
   const match = columns.map((column, index) => `t.${ident(column.name)} = x.k${index}`).join(" and ");
   const { rows } = await access.client.query({
     text: `with x as materialized (select ord, ${casts} from unnest(${arrays}) with ordinality as u(${names}, ord))
-      select x.ord, ${access.hstore}.hstore_to_json(${access.hstore}.hstore(t))::text from x join ${table.sql} as t on ${match}
+      select x.ord, ${access.hstore}.hstore_to_json(${access.hstore}.hstore(t.*))::text from x join ${table.sql} as t on ${match}
       order by ${columns.map((_, index) => `x.k${index}`).join(", ")} for update of t`,
     values: table.key.map((name) => textArray(keys.map((key) => key[name] ?? null))),
     rowMode: "array",
@@ -55,6 +55,17 @@ export async function lockRows(access: RowAccess, table: CapturedTable, keys: re
   const found: (TextRow | null)[] = keys.map(() => null);
   for (const [ordinal, text] of rows as [string, string][]) found[Number(ordinal) - 1] = captured(table, text);
   return found;
+}
+
+/** The row with this key as it is now, not locked; null when there is none. */
+export async function readRow(access: RowAccess, table: CapturedTable, key: TextRow): Promise<TextRow | null> {
+  const { rows } = await access.client.query({
+    text: `select ${access.hstore}.hstore_to_json(${access.hstore}.hstore(t.*))::text from ${table.sql} as t where ${keyWhere(table)}`,
+    values: keyValues(table, key),
+    rowMode: "array",
+  });
+  const [row] = rows as [string][];
+  return row === undefined ? null : captured(table, row[0]);
 }
 
 /** The values as Postgres itself prints them once they have gone through the columns' types. */
@@ -68,7 +79,7 @@ export async function normalise(access: RowAccess, table: CapturedTable, row: Te
     return `${value} as ${ident(name)}`;
   });
   const { rows } = await access.client.query({
-    text: `select ${access.hstore}.hstore_to_json(${access.hstore}.hstore(r))::text from (select ${casts.join(", ")}) as r`,
+    text: `select ${access.hstore}.hstore_to_json(${access.hstore}.hstore(r.*))::text from (select ${casts.join(", ")}) as r`,
     values: names.map((name) => row[name] ?? null),
     rowMode: "array",
   });
@@ -79,7 +90,7 @@ export async function normalise(access: RowAccess, table: CapturedTable, row: Te
 export async function keyText(access: RowAccess, table: CapturedTable, key: TextRow): Promise<string> {
   const casts = table.key.map((name, index) => `${typed(`$${index + 1}::text`, columnNamed(table, name))} as ${ident(name)}`);
   const { rows } = await access.client.query({
-    text: `select ${access.hstore}.hstore_to_json(${access.hstore}.hstore(r))::text from (select ${casts.join(", ")}) as r`,
+    text: `select ${access.hstore}.hstore_to_json(${access.hstore}.hstore(r.*))::text from (select ${casts.join(", ")}) as r`,
     values: keyValues(table, key),
     rowMode: "array",
   });

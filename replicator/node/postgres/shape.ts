@@ -44,6 +44,10 @@ export interface Relation {
 export interface RelationColumn extends Column {
   readonly base: string;
   readonly generated: boolean;
+  /** Generated, and not stored (Postgres 18). */
+  readonly virtual: boolean;
+  /** An insert may leave it out: it has a default, or its domain has. */
+  readonly defaulted: boolean;
 }
 
 export interface RelationKey {
@@ -81,13 +85,16 @@ const SELECT = `
     'columnMarks', (select md5(string_agg(a.xmin::text, ',' order by a.attnum)) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0),
     'columns', (
       select coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'base', b.typname,
-               'notNull', a.attnotnull or b.required, 'generated', a.attgenerated <> '') order by a.attnum), '[]')
+               'notNull', a.attnotnull or b.required, 'generated', a.attgenerated <> '',
+               'defaulted', a.atthasdef or a.attidentity <> '' or b.defaulted) order by a.attnum), '[]')
         from pg_attribute a cross join lateral (
           with recursive d as (
-            select t.typname, t.typtype, t.typbasetype, t.typnotnull as required, 0 as depth from pg_type t where t.oid = a.atttypid
+            select t.typname, t.typtype, t.typbasetype, t.typnotnull as required, t.typdefault is not null as defaulted, 0 as depth
+              from pg_type t where t.oid = a.atttypid
             union all
-            select t.typname, t.typtype, t.typbasetype, d.required or t.typnotnull, d.depth + 1 from d join pg_type t on t.oid = d.typbasetype where d.typtype = 'd')
-          select d.typname, d.required from d order by d.depth desc limit 1) b
+            select t.typname, t.typtype, t.typbasetype, d.required or t.typnotnull, d.defaulted, d.depth + 1
+              from d join pg_type t on t.oid = d.typbasetype where d.typtype = 'd')
+          select d.typname, d.required, d.defaulted from d order by d.depth desc limit 1) b
        where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     'keys', (
       select coalesce(json_agg(json_build_object('name', x.relname, 'primary', i.indisprimary, 'deferrable', not i.indimmediate,
@@ -161,10 +168,10 @@ export const usableKey = (relation: Relation): RelationKey | undefined => relati
 /** Statement triggers do not see what is written to a partition directly, or by a native subscription. */
 export const needsRowTriggers = (relation: Relation): boolean => relation.kind === "p" || relation.subscribed;
 
-/** The shape as readers see it. `key` is empty for a relation without a usable one. */
-export function shapeOf(relation: Relation, table: TableName, channel: ChannelName): TableShape {
+/** The shape as readers see it, without the columns of `excluded`. `key` is empty for a relation without a usable one. */
+export function shapeOf(relation: Relation, table: TableName, channel: ChannelName, excluded: readonly string[] = []): TableShape {
   const columns = relation.columns
-    .filter((column) => !column.generated)
+    .filter(({ name, generated }) => !generated && !excluded.includes(name))
     .map(({ name, type, base, notNull }) => ({ name, type, base, notNull }));
   const key = usableKey(relation)?.columns ?? [];
   const shape = { table, channel, engine: "postgres", columns, key } as const;

@@ -1,39 +1,60 @@
 import type pg from "pg";
-import Cursor from "pg-cursor";
 import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import { type NodeName, type Position, position, type TableName } from "../../change/names.ts";
 import type { Tick } from "../change-log.ts";
+import { imagesOf, passes, truncateOf } from "../fill-passes.ts";
 import { Grouping } from "../grouping.ts";
-import type { TableReader, TableSnapshot } from "../table-reader.ts";
+import { Places } from "../places.ts";
+import type { FillScope, TableReader, TableSnapshot } from "../table-reader.ts";
 import { textArray } from "./array-literal.ts";
 import { type CapturedTable, type CapturedTables, inReferenceOrder } from "./captured-tables.ts";
-import { ident } from "./identifier.ts";
+import { rowsError, selectRows } from "./fill-rows.ts";
 import { postgresError } from "./postgres-error.ts";
-import { SEEN, TICK_LOCK, tickOf } from "./ticker.ts";
+import { RowCursor } from "./row-cursor.ts";
+import type { LogGate } from "./slot/log-gate.ts";
+import { SEEN, TICK_LOCK, tickOf } from "./tick-row.ts";
 
 const FETCH = 500;
+/**
+ * Readings at once. Each holds a connection of the node's pool, and takes a second to begin: fifty children that are filled at once would hold them
+ * all and wait for one another.
+ */
+const MOST_AT_ONCE = 8;
 
 /** Whole tables at a tick, for filling a peer, and the seeding of this node's own rows. */
 export class PostgresTableReader implements TableReader {
   readonly #pool: pg.Pool;
   readonly #tables: CapturedTables;
   readonly #hstore: string;
+  readonly #gate: LogGate;
+  readonly #places = new Places(MOST_AT_ONCE);
 
-  constructor(options: { readonly pool: pg.Pool; readonly tables: CapturedTables; readonly hstore: string }) {
+  constructor(options: {
+    readonly pool: pg.Pool;
+    readonly tables: CapturedTables;
+    readonly hstore: string;
+    readonly gate: LogGate;
+  }) {
     this.#pool = options.pool;
     this.#tables = options.tables;
     this.#hstore = options.hstore;
+    this.#gate = options.gate;
   }
 
-  async open(names: readonly TableName[]): Promise<TableSnapshot> {
+  async open(names: readonly TableName[], scopes: ReadonlyMap<TableName, FillScope> = new Map()): Promise<TableSnapshot> {
     const tables = await this.#tables.named(names);
-    const client = await this.#pool.connect();
+    const leave = await this.#places.take();
+    let client: pg.PoolClient | undefined;
     try {
+      client = await this.#pool.connect();
       const tick = await tickAtSnapshotOf(this.#pool, client);
-      return new PostgresSnapshot({ client, tables, tick, hstore: this.#hstore });
+      // what the rows show, the log up to the tick shows as well
+      await this.#gate.complete();
+      return new PostgresSnapshot({ client, tables, tick, hstore: this.#hstore, scopes, leave });
     } catch (error) {
-      client.release(error as Error);
+      client?.release(error as Error);
+      leave();
       throw error instanceof TomboloError ? error : postgresError(error);
     }
   }
@@ -44,36 +65,48 @@ export class PostgresTableReader implements TableReader {
    */
   async seed(peer: NodeName, names: readonly TableName[]): Promise<Position> {
     const tables = await this.#tables.named(names);
-    const client = await this.#pool.connect();
+    const leave = await this.#places.take();
+    let client: pg.PoolClient | undefined;
     let failed: Error | undefined;
     try {
-      const stored = await storedSeed(client, peer, names);
-      if (stored !== null) return stored;
-      const { position: at } = await withTickLock(this.#pool, async () => {
-        await client.query("begin isolation level repeatable read");
-        const { rows } = await client.query<{ position: string; seen: string }>(
-          `insert into tombolo.tick (snapshot, seen, seq_high) select pg_current_snapshot(), ${SEEN}, (select last_value from tombolo.change_seq)
-           returning position, seen::text`,
-        );
-        return tickOf(rows[0] as { position: string; seen: string });
-      });
-      for (const table of inReferenceOrder(tables)) await this.#seedTable(client, peer, table, at);
-      await client.query("commit");
-      return at;
+      client = await this.#pool.connect();
+      return await this.#seedAll(client, peer, tables);
     } catch (error) {
       failed = error as Error;
       throw error instanceof TomboloError ? error : postgresError(error);
     } finally {
-      await client.query("rollback").catch(() => undefined);
-      client.release(failed);
+      await client?.query("rollback").catch(() => undefined);
+      client?.release(failed);
+      leave();
     }
   }
 
+  async #seedAll(client: pg.PoolClient, peer: NodeName, tables: readonly CapturedTable[]): Promise<Position> {
+    const stored = await storedSeed(
+      client,
+      peer,
+      tables.map(({ name }) => name),
+    );
+    if (stored !== null) return stored;
+    const { position: at } = await withTickLock(this.#pool, async () => {
+      await client.query("begin isolation level repeatable read");
+      const { rows } = await client.query<{ position: string; seen: string }>(
+        `insert into tombolo.tick (snapshot, seen, seq_high) select pg_current_snapshot(), ${SEEN}, (select last_value from tombolo.change_seq)
+         returning position, seen::text`,
+      );
+      return tickOf(rows[0] as { position: string; seen: string });
+    });
+    for (const table of inReferenceOrder(tables)) await this.#seedTable(client, peer, table, at);
+    await this.#gate.complete();
+    await client.query("commit");
+    return at;
+  }
+
   async #seedTable(client: pg.ClientBase, peer: NodeName, table: CapturedTable, at: Position): Promise<void> {
-    const row = `${this.#hstore}.slice(${this.#hstore}.hstore(t), $3::text[])`;
+    const row = `${this.#hstore}.slice(${this.#hstore}.hstore(t.*), $3::text[])`;
     await client.query(
       `insert into tombolo.change (seq, table_id, op, segment, target, key, new)
-       select 0, $1::int, 'I', s.segment, p.id, ${this.#hstore}.slice(${this.#hstore}.hstore(t), $4::text[]), ${row}
+       select 0, $1::int, 'I', s.segment, p.id, ${this.#hstore}.slice(${this.#hstore}.hstore(t.*), $4::text[]), ${row}
          from tombolo.log_state s, tombolo.peer p, ${table.sql} as t where p.name = $2`,
       [table.id, peer, textArray(table.columns.map((column) => column.name)), textArray(table.key)],
     );
@@ -101,7 +134,7 @@ async function storedSeed(client: pg.ClientBase, peer: NodeName, names: readonly
  * Begins a repeatable-read transaction on `client` and makes a tick of its very snapshot, through another connection, so that
  * the tick is durable and visible while the transaction goes on reading.
  */
-async function tickAtSnapshotOf(pool: pg.Pool, client: pg.ClientBase): Promise<Tick> {
+export async function tickAtSnapshotOf(pool: pg.Pool, client: pg.ClientBase): Promise<Tick> {
   return withTickLock(pool, async (ticking) => {
     await client.query("begin isolation level repeatable read read only");
     const { rows } = await client.query<{ snapshot: string; seen: string; high: string }>(
@@ -138,8 +171,10 @@ async function withTickLock<T>(pool: pg.Pool, work: (ticking: pg.ClientBase) => 
 class PostgresSnapshot implements TableSnapshot {
   readonly tick: Tick;
   readonly #client: pg.PoolClient;
+  readonly #leave: () => void;
   readonly #tables: readonly CapturedTable[];
   readonly #hstore: string;
+  readonly #scopes: ReadonlyMap<TableName, FillScope>;
   /** A cursor is open. */
   #reading = false;
 
@@ -148,7 +183,12 @@ class PostgresSnapshot implements TableSnapshot {
     readonly tables: readonly CapturedTable[];
     readonly tick: Tick;
     readonly hstore: string;
+    readonly scopes: ReadonlyMap<TableName, FillScope>;
+    /** Called when it is closed. */
+    readonly leave: () => void;
   }) {
+    this.#leave = options.leave;
+    this.#scopes = options.scopes;
     this.tick = options.tick;
     this.#client = options.client;
     this.#tables = options.tables;
@@ -157,27 +197,26 @@ class PostgresSnapshot implements TableSnapshot {
 
   async *rows(maxRows: number, maxBytes: number): AsyncGenerator<readonly Change[]> {
     const changedAt = Date.now() * 1000;
-    for (const table of inReferenceOrder(this.#tables)) {
+    for (const { table, part } of passes(inReferenceOrder(this.#tables), this.#scopes)) {
       const index = this.#tables.indexOf(table);
-      const columns = table.columns.map((column) => ident(column.name)).join(", ");
+      if (part.as === "truncate") {
+        yield [truncateOf(index, changedAt)];
+        continue;
+      }
+      const { text, values } = selectRows(this.#hstore, table, part);
       this.#reading = true;
-      const cursor = this.#client.query(
-        new Cursor<[string, string]>(
-          `select ${this.#hstore}.hstore_to_json(${this.#hstore}.slice(h, $1::text[]))::text, ${this.#hstore}.hstore_to_json(h)::text
-             from (select ${this.#hstore}.hstore(t) as h from (select ${columns} from only ${table.sql}) as t offset 0) as r`,
-          [textArray(table.key)],
-          { rowMode: "array" },
-        ),
-      );
+      const cursor = new RowCursor<[string, string]>(this.#client, text, values);
       const grouping = new Grouping({ maxRows, maxBytes });
       let fetch = FETCH;
       for (;;) {
-        const rows = await cursor.read(fetch);
+        const rows = await cursor.read(fetch).catch((error) => {
+          throw rowsError(error, table, part);
+        });
         if (rows.length === 0) break;
         let fetched = 0;
         for (const [key, row] of rows) {
           fetched += row.length;
-          const group = grouping.add({ table: index, op: "I", key, old: null, new: row, changedAt }, row.length);
+          const group = grouping.add({ table: index, key, changedAt, ...imagesOf(part, row) }, row.length);
           if (group !== null) yield group;
         }
         fetch = Math.max(10, Math.min(2000, Math.floor((maxBytes * rows.length) / (2 * fetched))));
@@ -196,5 +235,6 @@ class PostgresSnapshot implements TableSnapshot {
       });
     }
     this.#client.release(broken);
+    this.#leave();
   }
 }

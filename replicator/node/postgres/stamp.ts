@@ -1,3 +1,4 @@
+import type { ConflictRule } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
@@ -15,23 +16,26 @@ export async function stampOriginalTimes(session: ApplySession, changes: readonl
   if (!session.peer.forwards || clockOffsetMs === null) return;
   const byTable = new Map<CapturedTable, IncomingChange[]>();
   for (const incoming of changes) {
-    if (incoming.table.rule.policy !== "newest_wins" || incoming.change.op === "R") continue;
+    if (!comparesTimes(incoming.table.rule)) continue;
     const { table } = incoming.table;
     const own = byTable.get(table);
     if (own === undefined) byTable.set(table, [incoming]);
     else own.push(incoming);
   }
-  const { hstore } = session;
+  const { hstore, client } = session;
   for (const [table, own] of byTable) {
     const keys = table.key.map((name) => columnNamed(table, name));
     const arrays = keys.map((_, index) => `$${index + 3}::text[]`).join(", ");
     const names = keys.map((_, index) => `a${index}`).join(", ");
     const key = keys.map((column, index) => `${typed(`a${index}`, column)} as ${ident(column.name)}`).join(", ");
-    await session.client.query({
-      text: `with x as materialized (
-          select (select ${hstore}.hstore(r) from (select ${key}) as r) as key, at from unnest($2::text[], ${arrays}) as u(at, ${names}))
-        update tombolo.change c set changed_at = to_timestamp(x.at::float8) from x
-         where c.xid = pg_current_xact_id() and c.table_id = $1::int and c.target is null and c.key operator(${hstore}.=) x.key`,
+    const told = `with x as materialized (
+          select (select ${hstore}.hstore(r.*) from (select ${key}) as r) as key, at from unnest($2::text[], ${arrays}) as u(at, ${names}))`;
+    await client.query({
+      // a slot has yet to log what was applied: what is told here comes out of it with that
+      text: session.gate.lags
+        ? `${told} insert into tombolo.slot_stamp (table_id, key, changed_at) select $1::int, x.key, to_timestamp(x.at::float8) from x`
+        : `${told} update tombolo.change c set changed_at = to_timestamp(x.at::float8) from x
+            where c.xid = pg_current_xact_id() and c.table_id = $1::int and c.target is null and c.key operator(${hstore}.=) x.key`,
       values: [
         table.id,
         textArray(own.map(({ change }) => String((change.changedAt - Math.round(clockOffsetMs * 1000)) / 1e6))),
@@ -39,4 +43,8 @@ export async function stampOriginalTimes(session: ApplySession, changes: readonl
       ],
     });
   }
+  if (session.gate.lags && byTable.size > 0) await client.query("delete from tombolo.slot_stamp");
 }
+
+const comparesTimes = ({ policy, otherwise }: ConflictRule): boolean =>
+  policy === "newest_wins" || policy === "module" || (policy === "merge" && otherwise === "newest_wins");

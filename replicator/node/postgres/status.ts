@@ -1,39 +1,59 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import { type NodeName, nodeName, tableName } from "../../change/names.ts";
-import type { NodeStatus, PeerNote, PeerStatus } from "../installation.ts";
+import { RUNS_IN_STATUS } from "../full-sync-runs.ts";
+import type { NodeStatus, PeerNote, PeerStatus, WaitingChanges } from "../installation.ts";
+import { newestRuns } from "./copy-runs.ts";
 import { identity } from "./identity.ts";
+import { requireCurrent } from "./migrate.ts";
 
 /** Counting stops here: status must stay cheap whatever the backlog. */
 const COUNTED_ROWS = 100_000;
+/** Of the log, where the count is there to estimate by: every node is asked every few seconds, and its sessions wait meanwhile. */
+const SAMPLED_ROWS = 5_000;
 
 interface StoredStatus {
   readonly logRows: number;
   readonly logBytes: string;
   readonly openConflicts: number;
   readonly parkedChanges: number;
-  readonly peers: readonly (Omit<PeerStatus, "sentPacket" | "receivedPacket"> & { sentPacket: string; receivedPacket: string })[];
+  readonly peers: readonly (Omit<PeerStatus, "sentPacket" | "receivedPacket" | "parked"> & {
+    sentPacket: string;
+    receivedPacket: string;
+    parked: readonly (WaitingChanges & { readonly oldest: { readonly id: string } })[];
+  })[];
   readonly tables: readonly { table: string; state: string; reason: string | null }[];
 }
 
+/** By what refuses them, of a table like parked_change: how many there are, and the oldest. `id` is an expression for its number. */
+const waiting = (table: string, id: string): string => `(
+  select coalesce(json_agg(json_build_object('code', w.code, 'changes', w.changes, 'oldest', json_build_object('id', ${id}, 'table', o.table_name,
+           'op', o.op, 'reason', o.reason, 'parkedAt', to_char(o.parked_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))) order by w.changes desc, w.code), '[]')
+    from (select code, count(*) as changes, min(id) as id from ${table} where peer_id = p.id group by code) as w join ${table} o on o.id = w.id)`;
+
 const SELECT = `
   select json_build_object(
-    'logRows', (select case when capped.rows < ${COUNTED_ROWS} then capped.rows
+    'logRows', (select case when capped.rows < ${SAMPLED_ROWS} then capped.rows
                             -- as many rows as the counted part has to the page
                             else greatest(capped.rows, (capped.rows::float8 * sizes.pages / nullif(capped.pages, 0))::bigint) end
                   from (select count(*) as rows, count(distinct (tableoid, (ctid::text::point)[0])) as pages
-                          from (select tableoid, ctid from tombolo.change limit ${COUNTED_ROWS}) as first) as capped,
+                          from (select tableoid, ctid from tombolo.change limit ${SAMPLED_ROWS}) as first) as capped,
                        (select sum(pg_relation_size(inhrelid)) / current_setting('block_size')::int as pages
                           from pg_inherits where inhparent = 'tombolo.change'::regclass) as sizes),
     'logBytes', (select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::text from pg_inherits where inhparent = 'tombolo.change'::regclass),
     'openConflicts', (select count(*) from tombolo.conflict_history where status = 'open'),
     'parkedChanges', (select count(*) from tombolo.parked_change),
+    'slot', (select json_build_object('name', s.slot_name, 'state', s.state, 'active', r.active is true, 'walStatus', r.wal_status,
+                     'retainedBytes', coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint, 0))
+               from tombolo.slot s left join pg_replication_slots r on r.slot_name = s.slot_name),
     'peers', (
       select coalesce(json_agg(json_build_object('name', p.name, 'role', p.role, 'state', p.state, 'reason', p.reason,
                'sentPacket', p.sent_packet_no::text, 'receivedPacket', p.received_packet_no::text,
                'lastSyncIn', to_char(p.last_sync_in, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'lastSyncOut', to_char(p.last_sync_out, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
                'pendingChanges', pending.changes, 'oldestPendingAt', pending.oldest, 'clockOffsetMs', p.clock_offset_ms,
                'parkedChanges', (select count(*) from tombolo.parked_change c where c.peer_id = p.id),
+               'parked', ${waiting("tombolo.parked_change", "o.id::text")},
+               'refusedChanges', p.refused_changes, 'refused', ${waiting("tombolo.refused_change", "null")},
                'openConflicts', (select count(*) from tombolo.conflict_history h where h.status = 'open' and h.child_node = p.name)) order by p.name), '[]')
         from tombolo.peer p
         left join lateral (
@@ -49,20 +69,23 @@ const SELECT = `
     'tables', (select coalesce(json_agg(json_build_object('table', table_name, 'state', state, 'reason', reason) order by table_name), '[]') from tombolo.captured_table)
   )::text as status`;
 
-/** What the database says about itself; changes nothing. `logRows` is exact up to 100 000, an estimate above. */
+/** What the database says about itself; changes nothing. `logRows` is exact below 5000, an estimate above. */
 export async function status(pool: pg.Pool): Promise<NodeStatus> {
   const who = await identity(pool);
+  await requireCurrent(pool);
   const { rows } = await pool.query<{ status: string }>(SELECT);
   const stored = JSON.parse(rows[0]?.status ?? "{}") as StoredStatus;
   return {
     ...stored,
     identity: who,
+    fullSyncs: await newestRuns(pool, RUNS_IN_STATUS),
     logBytes: Number(stored.logBytes),
     peers: stored.peers.map((peer) => ({
       ...peer,
       name: nodeName(peer.name),
       sentPacket: BigInt(peer.sentPacket),
       receivedPacket: BigInt(peer.receivedPacket),
+      parked: peer.parked.map((one) => ({ ...one, oldest: { ...one.oldest, id: BigInt(one.oldest.id) } })),
     })),
     tables: stored.tables.map((row) => ({ ...row, table: tableName(row.table) })),
   };

@@ -1,14 +1,10 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
-import { position } from "../../change/names.ts";
-import type { Tick } from "../change-log.ts";
-import type { StoredProgress } from "../progress.ts";
-
-/** Serialises ticks, so that a later tick never shows less than an earlier one. Taken before the snapshot is. */
-export const TICK_LOCK = "select pg_advisory_xact_lock(hashtext('tombolo'), hashtext('tick'))";
-
-/** What every peer's log was applied to, by the same snapshot as the tick's. */
-export const SEEN = "coalesce((select jsonb_object_agg(p.name, p.received) from tombolo.peer p), '{}')";
+import type { Tick, TickOptions } from "../change-log.ts";
+import { RecentTicks, tickRow } from "./recent-ticks.ts";
+import type { LogGate } from "./slot/log-gate.ts";
+import { SlotSeal } from "./slot/seal.ts";
+import { SEEN, TICK_LOCK, tickOf } from "./tick-row.ts";
 
 /**
  * One message, one implicit transaction: a tick is made only when a captured change became visible since the last one, and it is
@@ -18,7 +14,7 @@ export const SEEN = "coalesce((select jsonb_object_agg(p.name, p.received) from 
  */
 const SEAL = `
   ${TICK_LOCK};
-  with last as (select position, snapshot from tombolo.tick order by position desc limit 1),
+  with last as (select position, snapshot, seq_high from tombolo.tick order by position desc limit 1),
        seen as materialized (select ${SEEN} as seen),
        made as (
          insert into tombolo.tick (snapshot, seen, seq_high)
@@ -26,62 +22,113 @@ const SEAL = `
            from last, seen
           where exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
              or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid)
-         returning position)
-  select coalesce(made.position, last.position) as position, seen.seen::text as seen from last cross join seen left join made on true`;
+         returning position, snapshot, seq_high)
+  select coalesce(made.position, last.position) as position, seen.seen::text as seen,
+         coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
+    from last cross join seen left join made on true`;
 
 /** The first tick of a database, before anything is captured. */
 const FIRST = `
   insert into tombolo.tick (snapshot, seen)
   select pg_current_snapshot(), '{}' where not exists (select from tombolo.tick)`;
 
+interface SealedRow {
+  readonly position: string;
+  readonly seen: string;
+  readonly snapshot: string;
+  readonly seq_high: string;
+}
+
+/** How long a tick serves readers that are not as far yet: see `TickOptions.after`. */
+const SERVES_MS = 10;
+
 /** Makes ticks. Callers that come while one is being made share the next. */
 export class Ticker {
   readonly #pool: pg.Pool;
+  readonly #gate: LogGate;
+  readonly #slot: SlotSeal;
+  /** What it has made. */
+  readonly recent = new RecentTicks();
   #running: Promise<Tick> | undefined;
   #next: Promise<Tick> | undefined;
+  /** Whether everybody who shares the next one is content with what is logged. */
+  #nextLagging = true;
   #begun = false;
+  #last: { readonly tick: Tick; readonly askedAt: number } | undefined;
 
-  constructor(pool: pg.Pool) {
-    this.#pool = pool;
+  constructor(options: { readonly pool: pg.Pool; readonly gate: LogGate }) {
+    this.#pool = options.pool;
+    this.#gate = options.gate;
+    this.#slot = new SlotSeal({ ...options, recent: this.recent });
   }
 
-  tick(): Promise<Tick> {
+  tick({ lagging = false, after }: TickOptions = {}): Promise<Tick> {
+    const last = this.#last;
+    if (
+      lagging &&
+      after !== undefined &&
+      last !== undefined &&
+      last.tick.position > after &&
+      performance.now() - last.askedAt < SERVES_MS
+    ) {
+      return Promise.resolve(last.tick);
+    }
+    return this.#shared(lagging);
+  }
+
+  #shared(lagging: boolean): Promise<Tick> {
     if (this.#running === undefined) {
-      const running = this.#seal().finally(() => {
-        this.#running = undefined;
-      });
+      const askedAt = performance.now();
+      const running = this.#seal(lagging)
+        .then((tick) => {
+          this.#last = { tick, askedAt };
+          return tick;
+        })
+        .finally(() => {
+          this.#running = undefined;
+        });
       this.#running = running;
       return running;
     }
+    this.#nextLagging &&= lagging;
     // the running one may have taken its snapshot before this caller's commit
     this.#next ??= this.#running
       .catch(() => undefined)
       .then(() => {
+        const all = this.#nextLagging;
         this.#next = undefined;
-        return this.tick();
+        this.#nextLagging = true;
+        return this.#shared(all);
       });
     return this.#next;
   }
 
-  async #seal(): Promise<Tick> {
-    if (!this.#begun) {
-      await this.#pool.query(`${TICK_LOCK}; ${FIRST}`);
-      this.#begun = true;
-    }
-    const results = (await this.#pool.query({ text: SEAL })) as unknown as pg.QueryResult<{ position: string; seen: string }>[];
+  /** Something was logged from a slot. */
+  logged(): void {
+    this.#slot.logged();
+  }
+
+  async #seal(lagging: boolean): Promise<Tick> {
+    if (!this.#begun) await this.#begin();
+    if (this.#gate.lags) return this.#slot.tick(lagging);
+    const results = (await this.#pool.query({ text: SEAL })) as unknown as pg.QueryResult<SealedRow>[];
     const row = results.at(-1)?.rows[0];
     if (row === undefined) throw new TomboloError("the database has no tick", { code: "TICK_MISSING", kind: "retry" });
-    return tickOf(row);
+    const tick = tickOf(row);
+    this.recent.add(tick.position, tickRow(row));
+    return tick;
   }
-}
 
-export function tickOf(row: { readonly position: string; readonly seen: string }): Tick {
-  const peers = JSON.parse(row.seen) as { [peer: string]: StoredProgress };
-  const seen = Object.fromEntries(
-    Object.entries(peers).map(([peer, progress]) => [
-      peer,
-      Object.fromEntries(Object.entries(progress).map(([channel, { position: at }]) => [channel, position(at)])),
-    ]),
-  );
-  return { position: position(row.position), seen };
+  async #begin(): Promise<void> {
+    const { rows } = await this.#pool.query<{ slot: string }>("select exists (select from tombolo.slot) as slot");
+    if ((rows[0]?.slot === "t") !== this.#gate.lags) {
+      throw new TomboloError(`the node captures by ${this.#gate.lags ? "triggers" : "a slot"}, and the topology says otherwise`, {
+        code: "CAPTURE_MODE",
+        kind: "operator",
+        hint: "Run `tombolo plan`, then `tombolo apply`.",
+      });
+    }
+    await this.#pool.query(`${TICK_LOCK}; ${FIRST}`);
+    this.#begun = true;
+  }
 }

@@ -1,12 +1,17 @@
 import type { Finding, Plan, Step } from "../installation.ts";
+import { type StridedSequence, stridedSequences } from "./id-strides.ts";
 import { ident, qualified } from "./identifier.ts";
 import { captureDropSteps } from "./plan.ts";
+import { registeredTables } from "./registration.ts";
 import { type Queryable, relationsOf } from "./shape.ts";
+import { identityBackStep, leaveSteps, readSlotInstalled, slotDropSteps } from "./slot/plan.ts";
+import { putBack } from "./stride-sql.ts";
 
 interface Remains {
   /** Relations that carry a capture trigger of their own, not a partition's clone. */
   readonly captured: string[];
   readonly tables: string[];
+  readonly views: string[];
   readonly sequences: string[];
   /** Names with argument types. */
   readonly functions: string[];
@@ -29,6 +34,7 @@ const SELECT = `
     'captured', (select coalesce(json_agg(distinct coalesce(pg_partition_root(t.tgrelid)::oid, t.tgrelid)::text), '[]') from pg_trigger t
                   where t.tgfoid in (select oid from routine) and t.tgname like 'tombolo\\_capture\\_%'),
     'tables', (select coalesce(json_agg(relname order by relname), '[]') from relation where relkind in ('r', 'p') and not relispartition),
+    'views', (select coalesce(json_agg(relname order by relname), '[]') from relation where relkind = 'v'),
     'sequences', (select coalesce(json_agg(relname order by relname), '[]') from relation r where relkind = 'S'
                    and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = r.oid and d.deptype in ('a', 'i'))),
     'functions', (select coalesce(json_agg(format('%I(%s)', proname, pg_get_function_identity_arguments(oid)) order by proname), '[]') from routine where prokind = 'f'),
@@ -47,12 +53,20 @@ const SELECT = `
 export async function planUninstall(client: Queryable): Promise<Plan> {
   const { rows } = await client.query<{ remains: string }>(SELECT);
   const remains = JSON.parse(rows[0]?.remains ?? "{}") as Remains;
-  const steps: Step[] = (await relationsOf(client, remains.captured)).flatMap(captureDropSteps);
+  const slot = await readSlotInstalled(client, "", []);
+  const strided = await stridedSequences(client);
+  const steps: Step[] = [
+    ...(await relationsOf(client, remains.captured)).flatMap(captureDropSteps),
+    ...strided.filter(({ owned }) => owned).map(putBack),
+    ...(await identitiesBack(client, remains)),
+    ...leaveSteps({ ...slot, state: null }),
+  ];
   const keepsHstore = remains.hstore && remains.hstoreUsers.length > 0;
   const drop = (object: string, sql: string): void => {
     steps.push({ action: "drop", object, sql });
   };
   for (const name of remains.functions) drop(`function tombolo.${name}`, `drop function tombolo.${name};`);
+  for (const name of remains.views) drop(`view tombolo.${name}`, `drop view ${qualified("tombolo", name)};`);
   if (remains.tables.length > 0) {
     drop(
       `tables tombolo.{${remains.tables.join(", ")}}`,
@@ -63,7 +77,28 @@ export async function planUninstall(client: Queryable): Promise<Plan> {
   if (remains.hstore && !keepsHstore) drop("extension hstore", "drop extension hstore;");
   if ((await schemaExists(client)) && !keepsHstore) drop("schema tombolo", `drop schema ${ident("tombolo")};`);
   if (keepsHstore) steps.push({ action: "change", object: "grants on schema tombolo", sql: "revoke usage on schema tombolo from public;" });
-  return { steps, findings: findings(remains, keepsHstore) };
+  // the last one: it cannot be taken back
+  steps.push(...slotDropSteps(slot));
+  return { steps, findings: [...strided.filter(({ owned }) => !owned).map(staysApart), ...findings(remains, keepsHstore)] };
+}
+
+function staysApart({ sql, owner, original }: StridedSequence): Finding {
+  const message = `the numbers of the sequence ${sql} stay apart: it belongs to ${owner}, and the replicator's role may not alter it`;
+  const hint = `Let its owner run alter sequence ${sql} increment by ${original.increment} start with ${original.start}.`;
+  return { severity: "warning", code: "IDS_SEQUENCE_UNFIT", message, hint };
+}
+
+/** Tables that a slot captured get back the replica identity that they had. */
+async function identitiesBack(client: Queryable, { tables }: Remains): Promise<Step[]> {
+  if (!tables.includes("captured_table")) return [];
+  const changed = (await registeredTables(client)).filter(({ identityBefore }) => identityBefore !== null);
+  const relations = await relationsOf(
+    client,
+    changed.map(({ relation }) => relation),
+  );
+  return relations.map((relation) =>
+    identityBackStep(relation, changed.find(({ relation: oid }) => oid === relation.oid)?.identityBefore ?? "d"),
+  );
 }
 
 function findings(remains: Remains, keepsHstore: boolean): Finding[] {

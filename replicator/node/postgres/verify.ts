@@ -2,16 +2,19 @@ import { TomboloError } from "../../change/error.ts";
 import { channelName, tableName } from "../../change/names.ts";
 import type { Drift } from "../installation.ts";
 import { captureTriggers, triggerFault } from "./capture.ts";
+import { firstInSlot, stridedSequences, upcoming } from "./id-strides.ts";
 import { qualified } from "./identifier.ts";
 import { CAPTURE_HASH } from "./migrate.ts";
 import { type Registered, registeredTables, sameStorage, storageOf } from "./registration.ts";
 import { needsRowTriggers, type Queryable, type Relation, relationsOf, shapeOf } from "./shape.ts";
+import { slotFault } from "./slot/examine.ts";
+import { readSlotInstalled, type SlotInstalled } from "./slot/plan.ts";
 
 const APPLY = "Run `tombolo plan`, then `tombolo apply`; compare the table with its neighbours.";
 
 /**
  * Compares what is captured with what was installed. Whatever may have let a change pass unseen is recorded with the table, once:
- * `must_compare` stays until someone has compared, even when the cause is gone. Three short queries.
+ * `must_compare` stays until someone has compared, even when the cause is gone. Four short queries.
  */
 export async function verify(client: Queryable): Promise<Drift[]> {
   const { registered, changed } = await read(client);
@@ -19,10 +22,11 @@ export async function verify(client: Queryable): Promise<Drift[]> {
     client,
     registered.map(({ relation }) => relation),
   );
+  const slot = await readSlotInstalled(client, "", relations);
   const drifts: Drift[] = [];
   for (const table of registered) {
     const relation = relations.find(({ oid }) => oid === table.relation);
-    const found = changed ? FUNCTIONS_CHANGED : await driftOf(client, table, relation);
+    const found = changed ? FUNCTIONS_CHANGED : await driftOf(client, table, { relation, slot });
     if (found === null) {
       await refresh(client, table, relation);
       continue;
@@ -35,6 +39,20 @@ export async function verify(client: Queryable): Promise<Drift[]> {
     });
     if (table.state === "must_compare" && table.reason === found.code) continue;
     await client.query("update tombolo.captured_table set state = 'must_compare', reason = $2 where id = $1", [table.id, found.code]);
+  }
+  return [...drifts, ...(await lostStrides(client))];
+}
+
+/** Sequences that hand out numbers of other nodes, since someone altered them. No change passed unseen: nothing is recorded. */
+async function lostStrides(client: Queryable): Promise<Drift[]> {
+  const drifts: Drift[] = [];
+  for (const sequence of (await stridedSequences(client)).filter(({ owned }) => owned)) {
+    const { stride, increment, table, sql } = sequence;
+    const next = await upcoming(client, sequence);
+    const apart = increment === stride && next === firstInSlot(next, sequence);
+    const message = `${sql} hands out numbers that are other nodes': someone altered or restarted it`;
+    if (!apart)
+      drifts.push({ table: tableName(table), code: "IDS_STRIDE_LOST", message, hint: "Run `tombolo plan`, then `tombolo apply`." });
   }
   return drifts;
 }
@@ -60,18 +78,23 @@ async function read(client: Queryable): Promise<{ registered: Registered[]; chan
   return { registered: await registeredTables(client), changed: rows[0].changed === "t" };
 }
 
-async function driftOf(client: Queryable, table: Registered, relation: Relation | undefined): Promise<Fault | null> {
+async function driftOf(
+  client: Queryable,
+  table: Registered,
+  { relation, slot }: { readonly relation: Relation | undefined; readonly slot: SlotInstalled },
+): Promise<Fault | null> {
   if (relation === undefined) return { code: "TABLE_DROPPED", message: "was dropped" };
   if (relation.schema !== table.schema || relation.name !== table.name) {
     return { code: "TABLE_RENAMED", message: `is now ${relation.schema}.${relation.name}` };
   }
-  if (shapeOf(relation, tableName(table.table), channelName(table.channel)).hash !== table.fingerprint) {
+  if (shapeOf(relation, tableName(table.table), channelName(table.channel), table.excluded).hash !== table.fingerprint) {
     return { code: "TABLE_ALTERED", message: "has other columns, or another key, than when it was installed" };
   }
   if (needsRowTriggers(relation) !== table.rowLevel) {
     return { code: "CAPTURE_BY_ROW", message: "became, or is no longer, the target of a native subscription" };
   }
-  return triggersFault(table, relation) ?? (await storageFault(client, table, relation));
+  const capture = slot.state === null ? triggersFault(table, relation) : slotFault(relation, slot);
+  return capture ?? (await storageFault(client, table, relation));
 }
 
 function triggersFault(table: Registered, relation: Relation): Fault | null {

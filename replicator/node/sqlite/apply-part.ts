@@ -1,156 +1,67 @@
+import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import type { Part } from "../../change/packet.ts";
-import { type ApplySession, blockedBy, setChangedAt } from "./apply-session.ts";
-import { applyRow, inSavepoint } from "./attempt.ts";
-import { danglingChanges } from "./dangling.ts";
-import type { FastPath } from "./fast-path.ts";
+import { type ApplySession, blockedBy } from "./apply-session.ts";
+import { type Refused, waitsForParked } from "./attempt.ts";
+import { applyEach, type Tools } from "./care.ts";
+import { withoutDependants } from "./dependants.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
+import { type Arrived, applyLate } from "./late.ts";
 import { park } from "./parked.ts";
-import { describe, isRowError, isUniqueViolation } from "./row-error.ts";
 import { applyTruncate } from "./truncate.ts";
-import { applySwap } from "./unique-swap.ts";
 
 /** What a packet is applied with. */
-export interface PartTables {
+export interface PartTables extends Tools {
   /** By index in the packet. */
   readonly tables: readonly IncomingTable[];
-  /** The same tables such that those that are referred to come first. */
-  readonly ordered: readonly IncomingTable[];
-  /** Those with foreign keys that SQLite checks at the commit only; usually none. */
-  readonly deferred: ReadonlySet<IncomingTable>;
-  readonly fast: FastPath;
 }
 
 /**
- * Applies one part of a packet: inserts and updates, parents first, then deletes, children first; then those whose rows are not what they
- * were based on, one by one; then, as long as that helps, what the database refused the first time, since the order may have been the
- * problem. What still fails is parked.
+ * Applies one part of a packet: first rows that have a parked change, each as the net of that and the new one; then the others. What is refused is
+ * parked with what refers to it.
  */
 export function applyPart(session: ApplySession, tables: PartTables, part: Part): void {
-  let group: IncomingChange[] = [];
+  let group: Change[] = [];
   for (const change of part) {
-    const table = tables.tables[change.table] as IncomingTable;
-    if (change.op === "T") {
-      applyGroup(session, tables, group);
-      group = [];
-      applyTruncate(session, table, change);
+    if (change.op !== "T") {
+      group.push(change);
       continue;
     }
-    if (session.blocked.size > 0 && session.blocked.has(blockedBy(table.name, change.key))) {
-      park(session, table.shape, change, { code: "BEHIND_PARKED", reason: "an earlier change of this row is parked" });
-      continue;
-    }
-    try {
-      const incoming = table.incoming(change);
-      if (session.judgedMeanwhile.isUnclear(incoming)) session.outcome.wanted.push({ table: table.name, key: change.key });
-      else group.push(incoming);
-    } catch (error) {
-      if (!(error instanceof TomboloError)) throw error;
-      park(session, table.shape, change, { code: error.code, reason: error.message });
-    }
+    applyGroup(session, tables, group);
+    group = [];
+    applyTruncate(session, tables.tables[change.table] as IncomingTable, change);
   }
   applyGroup(session, tables, group);
 }
 
-function applyGroup(session: ApplySession, tables: PartTables, group: readonly IncomingChange[]): void {
-  if (group.length === 0) return;
-  if (!group.some(({ table }) => tables.deferred.has(table))) {
-    attemptAll(session, tables, group);
-    return;
+function applyGroup(session: ApplySession, tables: PartTables, changes: readonly Change[]): void {
+  const late: Arrived[] = [];
+  const arrived: Arrived[] = [];
+  for (const change of changes) {
+    const table = tables.tables[change.table] as IncomingTable;
+    const isLate = session.blocked.size > 0 && session.blocked.has(blockedBy(table.name, change.key));
+    (isLate ? late : arrived).push({ table, change });
   }
-  // what SQLite would find at the commit is found here, where it can still be told which change is to blame
-  for (let rest = group; ; ) {
-    const restore = session.outcome.checkpoint();
-    const blocked = new Set(session.blocked);
-    session.connection.exec("savepoint part");
-    attemptAll(session, tables, rest);
-    const dangling = danglingChanges(session.connection, tables.deferred, rest);
-    if (dangling.size === 0) {
-      session.connection.exec("release part");
-      return;
+  if (late.length > 0) applyLate(session, late, tables);
+  const group: IncomingChange[] = [];
+  for (const { table, change } of arrived) {
+    try {
+      const incoming = table.incoming(change);
+      const waits = waitsForParked(session, incoming);
+      if (waits !== null) park(session, { table, change, incoming, error: waits });
+      else if (session.judgedMeanwhile.isUnclear(incoming)) session.outcome.wanted.push({ table: table.name, key: change.key });
+      // nothing is left of an update of columns that stay at home here
+      else if (change.op !== "U" || incoming.new?.set.names.length !== 0) group.push(incoming);
+    } catch (error) {
+      if (!(error instanceof TomboloError)) throw error;
+      park(session, { table, change, incoming: null, error });
     }
-    session.connection.exec("rollback to part");
-    session.connection.exec("release part");
-    restore();
-    session.mark.changedAt = null;
-    session.blocked.clear();
-    for (const key of blocked) session.blocked.add(key);
-    for (const incoming of dangling) {
-      park(session, incoming.table.shape, incoming.change, {
-        code: "FOREIGN_KEY_VIOLATION",
-        reason: "a deferred foreign key would be violated",
-      });
-    }
-    rest = rest.filter((incoming) => !dangling.has(incoming));
-    if (rest.length === 0) return;
+  }
+  for (const { incoming, error } of applyAll(session, group, tables)) {
+    park(session, { table: incoming.table, change: incoming.change, incoming, error });
   }
 }
 
-function attemptAll(session: ApplySession, tables: PartTables, group: readonly IncomingChange[]): void {
-  const missed: IncomingChange[] = [];
-  let refused: { incoming: IncomingChange; error: unknown }[] = [];
-  const fast = (incoming: IncomingChange): void => {
-    const outcome = attemptFast(session, tables.fast, incoming);
-    if (outcome === false) missed.push(incoming);
-    else if (outcome !== true) refused.push({ incoming, error: outcome.error });
-  };
-  for (const incoming of inOrder(group, tables.ordered)) fast(incoming);
-  // a row may be free only now that others were deleted
-  for (const incoming of missed.splice(0)) {
-    const outcome = attemptFast(session, tables.fast, incoming);
-    const error = outcome === true ? null : outcome === false ? attemptRow(session, incoming) : outcome.error;
-    if (error !== null) refused.push({ incoming, error });
-  }
-  for (let progress = true; progress && refused.length > 0; ) {
-    const again = refused;
-    refused = [];
-    for (const { incoming } of again) {
-      const outcome = attemptFast(session, tables.fast, incoming);
-      const error = outcome === true ? null : outcome === false ? attemptRow(session, incoming) : outcome.error;
-      if (error !== null) refused.push({ incoming, error });
-    }
-    progress = refused.length < again.length;
-  }
-  const swaps = refused
-    .filter(({ incoming, error }) => incoming.change.op === "U" && isUniqueViolation(error))
-    .map(({ incoming }) => incoming);
-  const swapped = swaps.length > 1 ? applySwap(session, swaps) : new Set<IncomingChange>();
-  for (const { incoming, error } of refused) {
-    if (!swapped.has(incoming)) park(session, incoming.table.shape, incoming.change, describe(error));
-  }
-}
-
-/** Upserts by table, parents first, in log order; then deletes, children first, the youngest first. */
-function* inOrder(group: readonly IncomingChange[], ordered: readonly IncomingTable[]): Generator<IncomingChange> {
-  if (ordered.length === 1 && group.every(({ change }) => change.op !== "D")) {
-    yield* group;
-    return;
-  }
-  const upserts = new Map<IncomingTable, IncomingChange[]>();
-  const deletes = new Map<IncomingTable, IncomingChange[]>();
-  for (const incoming of group) {
-    const lists = incoming.change.op === "D" ? deletes : upserts;
-    const list = lists.get(incoming.table);
-    if (list === undefined) lists.set(incoming.table, [incoming]);
-    else list.push(incoming);
-  }
-  for (const table of ordered) yield* upserts.get(table) ?? [];
-  for (const table of ordered.toReversed()) yield* (deletes.get(table) ?? []).toReversed();
-}
-
-function attemptFast(session: ApplySession, fast: FastPath, incoming: IncomingChange): boolean | { readonly error: unknown } {
-  setChangedAt(session, incoming.change.changedAt);
-  try {
-    if (mayHaveBeenDeletedHere(session, incoming) || !fast.apply(incoming)) return false;
-    session.outcome.count(incoming.change.op);
-    return true;
-  } catch (error) {
-    if (!isRowError(error)) throw error;
-    return { error };
-  }
-}
-
-const attemptRow = (session: ApplySession, incoming: IncomingChange): unknown => inSavepoint(session, () => applyRow(session, incoming));
-
-const mayHaveBeenDeletedHere = (session: ApplySession, { change, table }: IncomingChange): boolean =>
-  change.op === "I" && session.context.from === "parent" && session.unjudged.any(table);
+/** Answers what is refused after all. */
+export const applyAll = (session: ApplySession, changes: readonly IncomingChange[], tools: Tools): readonly Refused[] =>
+  changes.length === 0 ? [] : withoutDependants(session, changes, tools.deferred, (left) => applyEach(session, left, tools));

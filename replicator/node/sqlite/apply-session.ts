@@ -1,10 +1,14 @@
-import type { TableName } from "../../change/names.ts";
+import type { Position, TableName } from "../../change/names.ts";
 import type { ConflictCount, PacketHeader, Receipt } from "../../change/packet.ts";
 import type { RowText } from "../../change/value.ts";
+import type { ReferredRows } from "../references.ts";
 import type { ApplyContext } from "../target.ts";
+import type { CapturedTable } from "./captured-tables.ts";
 import { type Clock, isoTime } from "./clock.ts";
 import type { Connection } from "./connection.ts";
+import type { IncomingChange } from "./incoming.ts";
 import type { JudgedMeanwhile } from "./judged-meanwhile.ts";
+import type { RowScope } from "./row-scope.ts";
 import { prepared } from "./rows.ts";
 import type { Unjudged } from "./unjudged.ts";
 
@@ -16,10 +20,17 @@ export interface ApplySession {
   readonly context: ApplyContext;
   readonly clock: Clock;
   readonly outcome: Outcome;
+  /** The captured tables by local name in lower case. */
+  readonly captured: ReadonlyMap<string, CapturedTable>;
   /** `table\0key` of every change of this peer that is parked. */
   readonly blocked: Set<string>;
+  /** Rows that are not here because the child's insert is parked (as in `blocked`): what refers to them waits, too. */
+  readonly waiting: ReferredRows<string>;
+  /** Changes that were parked before, with what their sender knew of this node's log when it made them. */
+  readonly late: Map<IncomingChange, Position>;
   readonly judgedMeanwhile: JudgedMeanwhile;
   readonly unjudged: Unjudged;
+  readonly scope: RowScope;
   /** What tombolo_local says now; milliseconds. */
   readonly mark: { changedAt: number | null };
 }

@@ -1,33 +1,35 @@
+import { setImmediate as breathe } from "node:timers/promises";
 import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, type NodeName, type Position, packetNumber, type TableName } from "../../change/names.ts";
 import type { Packet, PacketHeader, Part, Receipt } from "../../change/packet.ts";
-import type { TableShape } from "../../change/shape.ts";
-import { asOfToday } from "../../change/shape-today.ts";
 import { guard } from "../exactly-once.ts";
-import { started } from "../progress.ts";
-import type { ApplyContext, Target } from "../target.ts";
+import { type StoredProgress, started } from "../progress.ts";
+import type { ApplyContext, RetryOptions, Target } from "../target.ts";
 import { applyPart, type PartTables } from "./apply-part.ts";
 import { type ApplySession, beginApplying, endApplying, Outcome } from "./apply-session.ts";
 import { type CapturedTable, capturedTables, requireInstalled } from "./captured-tables.ts";
+import type { Tools } from "./care.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { hasDeferredKeys } from "./dangling.ts";
 import { FastPath } from "./fast-path.ts";
 import { finish, wantToo } from "./finish.ts";
 import { parentsFirst } from "./foreign-keys.ts";
-import { IncomingTable } from "./incoming.ts";
+import { incomingTable } from "./incoming-table.ts";
 import { JudgedMeanwhile } from "./judged-meanwhile.ts";
-import { misfitOf } from "./misfit.ts";
-import { blockedKeys } from "./parked.ts";
+import { blockedKeys, waitingRows } from "./parked.ts";
 import { haveMet, markReceived, markStarted, meet, peerState, readPeer, type StoredPeer, storeProgress } from "./peers.ts";
-import { retryParkedChanges } from "./retry-parked.ts";
-import { readTable } from "./shape.ts";
+import { countDue, RETRY_LIMIT, retryParkedChanges, retryParkedOfPacket } from "./retry-parked.ts";
+import { RowScope } from "./row-scope.ts";
 import { suspendTriggers } from "./suspend.ts";
 import { newestEntry } from "./tick.ts";
 import { Unjudged } from "./unjudged.ts";
 
 /** Of a packet, this much is read before the write lock is taken: nearly every packet is applied without waiting inside its transaction. */
 const READ_FIRST_BYTES = 4 << 20;
+
+/** What is done in a packet's transaction before its parts are looked at; the parts are then read inside of it. */
+export type Beforehand = (session: ApplySession, received: StoredProgress) => void;
 
 /** The receiving side of a SQLite node. */
 export class SqliteTarget implements Target {
@@ -61,57 +63,55 @@ export class SqliteTarget implements Target {
     });
   }
 
-  async apply(packet: Packet, context: ApplyContext): Promise<Receipt> {
+  async apply(packet: Packet, context: ApplyContext, beforehand?: Beforehand): Promise<Receipt> {
     const { header } = packet;
-    const { first, rest } = await readAhead(packet.parts);
+    const { first, rest } = beforehand === undefined ? await readAhead(packet.parts) : { first: [], rest: packet.parts };
     return this.#file.writeAsync(async (connection) => {
       const peer = readPeer(connection, header.source);
       const repeated = await guard(peer, packet, rest);
       if (repeated !== null) return repeated;
-      const tables = partTables(connection, header.tables, context, header.source);
-      return this.#applying({ connection, peer, header, context, tables }, async (session) => {
-        for (const part of first) applyPart(session, tables, part);
+      const captured = capturedTables(connection);
+      const tables = partTables(connection, header, context, captured);
+      return this.#applying({ connection, peer, header, context, tables, captured }, async (session) => {
+        beforehand?.(session, peer.received);
         // the write lock is held while a large packet is read on; see DatabaseFile.writeAsync
-        for await (const part of rest) applyPart(session, tables, part);
-        // a row may have come before what it refers to, in an earlier part
-        if (session.outcome.parked > 0 && !peer.hasParked) {
-          session.outcome.parked -= retryParkedChanges(session, ({ table: name, change }) => {
-            const table = tables.tables.find((candidate) => candidate.name === name);
-            return table && { table, change };
-          });
+        for await (const part of inTurns(first, rest)) {
+          const started = performance.now();
+          applyPart(session, tables, part);
+          context.onPart?.(part.length, performance.now() - started);
         }
+        // a row may have come before what it refers to, in an earlier part
+        if (session.outcome.parked > 0) session.outcome.parked -= retryParkedOfPacket(session, captured, tables);
         return finish(session, peer, packet);
       });
     });
   }
 
-  async retryParked(name: NodeName, context: ApplyContext, now: readonly TableShape[] = []): Promise<number> {
-    return this.#file.writeAsync(async (connection) => {
-      const peer = readPeer(connection, name);
-      if (!peer.hasParked) return 0;
-      // a retry is no packet: what was seen is what the last packet said
-      const header: PacketHeader = {
-        ...NO_PACKET,
-        source: name,
-        target: this.#file.node,
-        number: packetNumber(peer.number),
-        seen: peer.judged,
-      };
-      const captured = capturedTables(connection);
-      const locals = [...captured.values()].map(({ local }) => local);
-      return this.#applying({ connection, peer, header, context, tables: null, locals }, async (session) => {
-        const through = retryParkedChanges(session, (parked) => {
-          const rule = context.rules.get(parked.table);
-          const local = captured.get(parked.table);
-          if (rule === undefined || local === undefined) return undefined;
-          const here = local.columns.map(({ name }) => name);
-          const { change, shape } = asOfToday(parked, now, here);
-          return { table: incomingTable(connection, local, shape, rule), change };
+  async retryParked(name: NodeName, context: ApplyContext, options: RetryOptions = {}): Promise<number> {
+    const due = (connection: Connection): number => countDue(connection, readPeer(connection, name).id, options, this.#clock());
+    let through = 0;
+    // by and by: no transaction is long, and none is begun when nothing is due
+    for (let left = this.#file.read(due); left > 0; left -= RETRY_LIMIT) {
+      through += await this.#file.writeAsync(async (connection) => {
+        const peer = readPeer(connection, name);
+        // a retry is no packet: what was seen is what the last packet said
+        const header: PacketHeader = {
+          ...NO_PACKET,
+          source: name,
+          target: this.#file.node,
+          number: packetNumber(peer.number),
+          seen: peer.judged,
+          tables: options.now ?? [],
+        };
+        const captured = capturedTables(connection);
+        return this.#applying({ connection, peer, header, context, tables: null, captured }, async (session) => {
+          const went = retryParkedChanges(session, captured, toolsFor(connection, context, [...captured.values()]), options);
+          wantToo(session);
+          return went;
         });
-        wantToo(session);
-        return through;
       });
-    });
+    }
+    return through;
   }
 
   async #applying<T>(
@@ -121,11 +121,11 @@ export class SqliteTarget implements Target {
       readonly header: PacketHeader;
       readonly context: ApplyContext;
       readonly tables: PartTables | null;
-      readonly locals?: readonly string[];
+      readonly captured: ReadonlyMap<TableName, CapturedTable>;
     },
     work: (session: ApplySession) => Promise<T>,
   ): Promise<T> {
-    const { connection, peer, header, context } = options;
+    const { connection, peer, header, context, captured } = options;
     const session: ApplySession = {
       connection,
       peer: { id: peer.id, name: header.source, forwards: peer.forwards },
@@ -134,8 +134,13 @@ export class SqliteTarget implements Target {
       clock: this.#clock,
       outcome: new Outcome(),
       mark: { changedAt: null },
+      captured: new Map([...captured.values()].map((table) => [table.local.toLowerCase(), table])),
       blocked: peer.hasParked ? blockedKeys(connection, peer.id) : new Set(),
+      // only a parent has to keep rows back that others would be given
+      waiting: waitingRows(connection, context.from === "child" ? header.tables : [], peer.hasParked ? peer.id : null),
+      late: new Map(),
       unjudged: new Unjudged({ connection, seen: header.seen, peerId: peer.id }),
+      scope: new RowScope({ connection, peerId: peer.id, from: context.from }),
       judgedMeanwhile: new JudgedMeanwhile({
         connection,
         header,
@@ -145,7 +150,8 @@ export class SqliteTarget implements Target {
         before: peer.judged,
       }),
     };
-    const resume = suspendTriggers(connection, options.locals ?? options.tables?.tables.map(({ table }) => table.local) ?? []);
+    const locals = options.tables?.tables.map(({ table }) => table.local) ?? [...captured.values()].map(({ local }) => local);
+    const resume = suspendTriggers(connection, locals);
     beginApplying(connection, session.peer);
     const result = await work(session);
     endApplying(connection);
@@ -185,31 +191,45 @@ async function readAhead(parts: AsyncIterable<Part>): Promise<{ first: Part[]; r
 
 async function* none(): AsyncGenerator<Part> {}
 
-function partTables(connection: Connection, shapes: readonly TableShape[], context: ApplyContext, source: NodeName): PartTables {
-  const captured = capturedTables(connection);
-  const tables = shapes.map((shape) => {
+/** Between two parts, whatever else this process has to do gets its turn: while a part is applied, nothing does. */
+async function* inTurns(first: readonly Part[], rest: AsyncIterable<Part>): AsyncGenerator<Part> {
+  for (const [at, part] of first.entries()) {
+    if (at > 0) await breathe();
+    yield part;
+  }
+  for await (const part of rest) {
+    await breathe();
+    yield part;
+  }
+}
+
+function partTables(
+  connection: Connection,
+  header: PacketHeader,
+  context: ApplyContext,
+  captured: ReadonlyMap<TableName, CapturedTable>,
+): PartTables {
+  const tables = header.tables.map((shape) => {
     const rule = context.rules.get(shape.table);
     const table = captured.get(shape.table);
     if (rule === undefined || table === undefined) {
       const what = rule === undefined ? "which this link does not carry" : "which is not captured here";
-      throw new TomboloError(`the packet from ${source} brings table ${shape.table}, ${what}`, {
+      throw new TomboloError(`the packet from ${header.source} brings table ${shape.table}, ${what}`, {
         code: rule === undefined ? "TABLE_NOT_IN_LINK" : "TABLE_NOT_CAPTURED",
         kind: "operator",
         hint: "let both sides run with the same topology, and run `tombolo apply`",
       });
     }
-    return incomingTable(connection, table, shape, rule);
+    return incomingTable(connection, { table, shape, rule });
   });
-  const byLocal = tables.map((table) => ({ local: table.table.local, table }));
-  return {
-    tables,
-    ordered: parentsFirst(connection, byLocal).map(({ table }) => table),
-    deferred: new Set(tables.filter(({ table }) => hasDeferredKeys(connection, table.local))),
-    fast: new FastPath(connection),
-  };
+  const own = tables.map(({ table }) => table);
+  return { tables, ...toolsFor(connection, context, own) };
 }
 
-function incomingTable(connection: Connection, table: CapturedTable, shape: TableShape, rule: IncomingTable["rule"]): IncomingTable {
-  const local = readTable(connection, table.local);
-  return new IncomingTable({ table, strict: local?.strict ?? false, shape, rule, misfit: misfitOf(local, table) });
+function toolsFor(connection: Connection, context: ApplyContext, tables: readonly CapturedTable[]): Tools {
+  return {
+    order: parentsFirst(connection, tables).map(({ name }) => name),
+    deferred: new Set(tables.filter(({ local }) => hasDeferredKeys(connection, local)).map(({ name }) => name)),
+    fast: new FastPath(connection, context),
+  };
 }

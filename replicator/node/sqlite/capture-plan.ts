@@ -1,9 +1,13 @@
 import type { TableName } from "../../change/names.ts";
+import { conflictFindings } from "../conflict-findings.ts";
 import type { Finding, Step, WantedTable } from "../installation.ts";
 import { captureTriggers, type Trigger } from "./capture.ts";
 import { type CapturedTable, capturedTables, isInstalled } from "./captured-tables.ts";
 import type { Connection } from "./connection.ts";
+import { excludedFindings } from "./excluded.ts";
+import { filterFindings } from "./filter-check.ts";
 import { quote } from "./identifier.ts";
+import { rowidFindings } from "./rowid-ids.ts";
 import { type LocalTable, localKind, readTable, sha256, tableShape } from "./shape.ts";
 
 /** What is to be done about one table. */
@@ -37,8 +41,14 @@ export function planCapture(connection: Connection, wanted: readonly WantedTable
       findings.push(problem);
       continue;
     }
-    const local = readTable(connection, want.local) as LocalTable;
+    const local = readTable(connection, want.local, want.exclude) as LocalTable;
+    const deciding = conflictFindings(want, local.columns, local.key);
+    findings.push(...deciding);
+    if (deciding.length > 0) continue;
     const before = captured.get(want.table) ?? null;
+    const excluded = excludedFindings(connection, { want, local, before });
+    findings.push(...excluded);
+    if (excluded.some(({ severity }) => severity === "error")) continue;
     const sameShape = before !== null && before.local === local.name && shapeHash(before) === shapeHash(local);
     const id = sameShape ? before.id : nextId++;
     const triggers = captureTriggers(id, local);
@@ -55,13 +65,18 @@ export function planCapture(connection: Connection, wanted: readonly WantedTable
       fingerprint: fingerprint(local, triggers),
     };
     if (before === null) changes.push({ action: "create", ...change });
-    else if (!isCaptured(connection, change, before) || before.channel !== want.channel || before.wholeImages !== (want.detect === "row")) {
+    else if (!isCaptured(connection, change, before) || !saysTheSame(before, want)) {
       changes.push({ action: "change", ...change });
     }
-    findings.push(...warnings(want, local));
+    findings.push(...warnings(want, local), ...rowidFindings(want, local), ...filterFindings(connection, want));
   }
   return { changes, findings };
 }
+
+const saysTheSame = (captured: CapturedTable, want: WantedTable): boolean =>
+  captured.channel === want.channel &&
+  captured.wholeImages === want.wholeImages &&
+  JSON.stringify(captured.excluded) === JSON.stringify(want.exclude);
 
 /** Whether the triggers in the database are the ones that the table needs now, and the youngest of the table. */
 export function isCaptured(

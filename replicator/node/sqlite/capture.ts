@@ -128,18 +128,21 @@ function uniqueCondition(table: LocalTable, unique: UniqueKey): string {
 
 /** An expression that names columns plainly, evaluated for the new row. */
 function inNew(table: LocalTable, expression: string): string {
-  const names = [...table.columns.map(({ name }) => name), ...table.generated];
+  const names = [...storedColumns(table), ...table.generated];
   const columns = names.map((name) => `new.${quote(name)} as ${quote(name)}`).join(", ");
   return `(select ${expression} from (select ${columns}) as ${quote(table.name)})`;
 }
 
+/** With those that stay at home: a unique key may look at them. */
+const storedColumns = ({ columns, excluded }: LocalTable): string[] => [...columns.map(({ name }) => name), ...excluded];
+
 /** Only a change of a column that a unique key looks at can collide. */
 function uniqueColumnsChange(table: LocalTable): string {
-  const stored = new Set(table.columns.map(({ name }) => name));
+  const stored = new Set(storedColumns(table));
   const plain = table.uniques.every(
     ({ text, terms }) => text === null && terms.every(({ column }) => column !== null && stored.has(column)),
   );
-  if (!plain) return anyOf(table.columns.map(({ name }) => differs(name)));
+  if (!plain) return anyOf([...stored].map(differs));
   const columns = new Set([...table.key, ...table.uniques.flatMap(({ terms }) => terms.map(({ column }) => column as string))]);
   const conditions = [...columns].map(differs);
   if (table.rowid !== null) conditions.push(`old.${table.rowid} is not new.${table.rowid}`);

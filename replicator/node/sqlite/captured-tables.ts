@@ -2,6 +2,7 @@ import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, channelName, type NodeName, type TableName, tableName } from "../../change/names.ts";
 import type { Column } from "../../change/shape.ts";
 import type { Connection } from "./connection.ts";
+import { prepared } from "./rows.ts";
 
 /** A captured table, as the images that are logged now describe it. */
 export interface CapturedTable {
@@ -12,6 +13,8 @@ export interface CapturedTable {
   readonly local: string;
   readonly columns: readonly Column[];
   readonly key: readonly string[];
+  /** Columns that stay at home, as the topology names them. */
+  readonly excluded: readonly string[];
   readonly wholeImages: boolean;
   readonly fingerprint: string;
   readonly state: string;
@@ -26,41 +29,46 @@ export interface StoredShape {
   readonly key: readonly string[];
 }
 
-const SELECT = `select c.id, c.table_name, c.channel, c.local_table, s.columns, s.key_columns, c.whole_images, c.fingerprint, c.state, c.reason
+/** `c.*`: in a database of an older version there is less. */
+const SELECT = `select c.*, s.columns, s.key_columns
   from tombolo_captured_table c join tombolo_shape s on s.id = c.id`;
 
 /** All captured tables by name; none where nothing is installed. */
 export function capturedTables(connection: Connection): Map<TableName, CapturedTable> {
   if (!isInstalled(connection)) return new Map();
-  const rows = connection.prepare(SELECT).raw().all() as [
-    bigint,
-    string,
-    string,
-    string,
-    string,
-    string,
-    bigint,
-    string,
-    string,
-    string | null,
-  ][];
+  const rows = connection.prepare(SELECT).all() as CapturedRow[];
   return new Map(
-    rows.map(([id, name, channel, local, columns, key, wholeImages, fingerprint, state, reason]) => [
-      tableName(name),
+    rows.map((row) => [
+      tableName(row.table_name),
       {
-        id: Number(id),
-        name: tableName(name),
-        channel: channelName(channel),
-        local,
-        columns: JSON.parse(columns) as Column[],
-        key: JSON.parse(key) as string[],
-        wholeImages: wholeImages === 1n,
-        fingerprint,
-        state,
-        reason,
+        id: Number(row.id),
+        name: tableName(row.table_name),
+        channel: channelName(row.channel),
+        local: row.local_table,
+        columns: JSON.parse(row.columns) as Column[],
+        key: JSON.parse(row.key_columns) as string[],
+        excluded: JSON.parse(row.excluded ?? "[]") as string[],
+        wholeImages: row.whole_images === 1n,
+        fingerprint: row.fingerprint,
+        state: row.state,
+        reason: row.reason,
       },
     ]),
   );
+}
+
+interface CapturedRow {
+  readonly id: bigint;
+  readonly table_name: string;
+  readonly channel: string;
+  readonly local_table: string;
+  readonly columns: string;
+  readonly key_columns: string;
+  readonly excluded?: string;
+  readonly whole_images: bigint;
+  readonly fingerprint: string;
+  readonly state: string;
+  readonly reason: string | null;
 }
 
 export function capturedTable(connection: Connection, name: TableName, node: NodeName): CapturedTable {
@@ -91,6 +99,19 @@ export function storedShapes(connection: Connection): Map<number, StoredShape> {
     ]),
   );
 }
+
+/**
+ * The ids that entries of a table may have in the log, by its id now: those of earlier shapes with the same key too, as they are when
+ * columns came or went while changes waited to be sent or judged.
+ */
+export const shapeIds = (connection: Connection, tableId: number): bigint[] =>
+  prepared(
+    connection,
+    `select o.id from tombolo_shape o join tombolo_shape now on now.table_name = o.table_name and now.key_columns = o.key_columns
+      where now.id = ? order by o.id desc`,
+  )
+    .pluck()
+    .all(tableId) as bigint[];
 
 export const isInstalled = (connection: Connection): boolean =>
   connection.prepare("select 1 from sqlite_schema where type = 'table' and name = 'tombolo_node'").pluck().get() !== undefined;

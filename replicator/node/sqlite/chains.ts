@@ -23,6 +23,8 @@ export interface NetChange {
   readonly changedAt: string;
   /** Of a reduced update: the steps that led there. A column that went away and came back stays touched (see change/fold.ts). */
   readonly steps?: readonly { readonly old: Image; readonly new: Image }[];
+  /** Of a reduced update: the row was deleted and inserted on the way (a REPLACE), so that all of its columns were touched. */
+  readonly replaced?: boolean;
 }
 
 export interface ChainReader {
@@ -108,7 +110,7 @@ function net(run: readonly LogRow[], stateAfter: (last: LogRow) => Image | null)
   if (to === null) return { ...change, op: "D", old: from ?? last.old ?? last.new, new: null };
   if (from === null) return { ...change, op: "I", old: null, new: to };
   const steps = real.flatMap((row) => (row.op === "U" && row.old !== null && row.new !== null ? [{ old: row.old, new: row.new }] : []));
-  return { ...change, op: "U", old: from, new: to, steps };
+  return { ...change, op: "U", old: from, new: to, steps, replaced: real.some(({ op }) => op !== "U") };
 }
 
 interface Ends {

@@ -5,7 +5,7 @@ import type { NetChange } from "./chains.ts";
 import { microseconds } from "./clock.ts";
 import { type Image, literalToJson, splitImage } from "./image.ts";
 
-type Images = Pick<NetChange, "old" | "new" | "changedAt" | "steps">;
+type Images = Pick<NetChange, "old" | "new" | "changedAt" | "steps" | "replaced">;
 
 /** How images of one shape become the JSON of changes; all that depends on the shape alone is worked out once. */
 export class ChangeText {
@@ -36,12 +36,17 @@ export class ChangeText {
     const touched = touchedColumns(images.steps ?? []);
     let before = "";
     let after = "";
+    let something = false;
     for (const [at, name] of this.#names.entries()) {
-      if (name === null || (!this.#whole && old[at] === now[at] && !touched.has(at))) continue;
+      if (name === null) continue;
+      const edited = images.replaced === true || old[at] !== now[at] || touched.has(at);
+      if (!edited && !this.#whole) continue;
+      something ||= edited;
       before += `,${name}${literalToJson(old[at] ?? "NULL")}`;
       after += `,${name}${literalToJson(now[at] ?? "NULL")}`;
     }
-    return after === "" ? null : { ...head, old: `{${before.slice(1)}}`, new: `{${after.slice(1)}}` };
+    // what changed may be columns that do not travel
+    return !something ? null : { ...head, old: `{${before.slice(1)}}`, new: `{${after.slice(1)}}` };
   }
 
   #key(key: Image): string {

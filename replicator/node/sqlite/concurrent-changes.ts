@@ -1,6 +1,5 @@
 import type { Row, Value } from "../../change/value.ts";
-import type { StoredShape } from "./captured-tables.ts";
-import { storedShapes } from "./captured-tables.ts";
+import { type StoredShape, shapeIds, storedShapes } from "./captured-tables.ts";
 import { microseconds } from "./clock.ts";
 import type { Connection } from "./connection.ts";
 import { type Image, imageToRow, splitImage } from "./image.ts";
@@ -25,21 +24,36 @@ export function changesSince(
   look: { readonly tableId: number; readonly key: Image; readonly position: bigint | null; readonly exceptFrom: number },
 ): LogEntry[] {
   logKeys(connection);
-  const rows = prepared(
-    connection,
-    `select c.op, c.old, c.new, c.changed_at from ${LOG_OF_KEY} and c.target is null and (c.origin is null or c.origin <> ?) order by k.seq desc`,
-  )
-    .raw()
-    .all(look.key, look.tableId, look.position ?? 0n, look.exceptFrom) as [LogEntry["op"], string | null, string | null, string][];
-  if (rows.length === 0) return [];
-  const shape = storedShapes(connection).get(look.tableId) as StoredShape;
-  return rows.map(([op, old, now, changedAt]) => ({
-    op,
-    old: old === null ? null : imageToRow(old, shape.columns),
-    new: now === null ? null : imageToRow(now, shape.columns),
-    changed: op === "U" && old !== null && now !== null ? changedColumns(old, now, shape) : [],
-    changedAt: microseconds(changedAt),
-  }));
+  const sql = `select c.op, c.old, c.new, c.changed_at from ${LOG_OF_KEY} and c.target is null and (c.origin is null or c.origin <> ?) order by k.seq desc`;
+  // a younger shape has younger entries
+  return shapeIds(connection, look.tableId).flatMap((id) => {
+    const rows = prepared(connection, sql)
+      .raw()
+      .all(look.key, id, look.position ?? 0n, look.exceptFrom) as RawEntry[];
+    if (rows.length === 0) return [];
+    const shapes = storedShapes(connection);
+    const now = shapes.get(look.tableId) as StoredShape;
+    const entries = rows.map((row) => logEntry(row, shapes.get(Number(id)) as StoredShape));
+    return id === BigInt(look.tableId) ? entries : entries.flatMap((entry) => asOfNow(entry, now));
+  });
+}
+
+type RawEntry = [LogEntry["op"], string | null, string | null, string];
+
+const logEntry = ([op, old, now, changedAt]: RawEntry, shape: StoredShape): LogEntry => ({
+  op,
+  old: old === null ? null : imageToRow(old, shape.columns),
+  new: now === null ? null : imageToRow(now, shape.columns),
+  changed: op === "U" && old !== null && now !== null ? changedColumns(old, now, shape) : [],
+  changedAt: microseconds(changedAt),
+});
+
+/** An entry of an older shape without the columns that do not travel any more; nothing when that is all that it changed. */
+function asOfNow(entry: LogEntry, now: StoredShape): LogEntry[] {
+  const names = new Set(now.columns.map(({ name }) => name));
+  const only = (row: Row | null): Row | null => row && Object.fromEntries(Object.entries(row).filter(([name]) => names.has(name)));
+  const changed = entry.changed.filter((name) => names.has(name));
+  return entry.op === "U" && changed.length === 0 ? [] : [{ ...entry, old: only(entry.old), new: only(entry.new), changed }];
 }
 
 export function changedColumns(old: Image, now: Image, shape: StoredShape): string[] {
@@ -58,6 +72,12 @@ export function lookBack(current: Row | null, entries: readonly LogEntry[]): Row
   }
   return row;
 }
+
+/**
+ * The row that the newest of the entries deleted. A child that had edits of its own when it heard of the deletion has kept the row until
+ * they are judged, and still edits it.
+ */
+export const lastDeleted = ([newest]: readonly LogEntry[]): Row | null => (newest?.op === "D" || newest?.op === "H" ? newest.old : null);
 
 function columnsOf(row: Row, names: readonly string[]): Row {
   const part: { [column: string]: Value } = {};

@@ -49,6 +49,15 @@ export class DatabaseFile {
     return this.#reader;
   }
 
+  /** Another number whenever anything was committed to the file, by whomever. */
+  get version(): bigint {
+    try {
+      return this.#reader.pragma("data_version", { simple: true }) as bigint;
+    } catch (error) {
+      throw sqliteError(error, this.node);
+    }
+  }
+
   /** A connection of its own; whoever asks for it closes it. */
   connect(): Connection {
     try {

@@ -1,7 +1,9 @@
 import type { Statement } from "better-sqlite3";
+import type { ApplyContext } from "../target.ts";
 import type { Connection } from "./connection.ts";
 import { quote } from "./identifier.ts";
 import type { ColumnSet, IncomingChange, IncomingTable } from "./incoming.ts";
+import { withoutReferrers } from "./referrers.ts";
 import type { Bindable } from "./rows.ts";
 import { keyCondition } from "./rows.ts";
 
@@ -13,12 +15,14 @@ type Run = (incoming: IncomingChange) => boolean;
  */
 export class FastPath {
   readonly #connection: Connection;
+  readonly #context: ApplyContext;
   readonly #inserts = new WeakMap<ColumnSet, Run>();
   readonly #updates = new WeakMap<ColumnSet, Run>();
   readonly #deletes = new WeakMap<ColumnSet, Run>();
 
-  constructor(connection: Connection) {
+  constructor(connection: Connection, context: ApplyContext) {
     this.#connection = connection;
+    this.#context = context;
   }
 
   /** True when it was applied; false when the row is not as expected. Throws what SQLite throws when it refuses. */
@@ -60,7 +64,10 @@ export class FastPath {
   }
 
   #delete({ table }: IncomingTable, set: ColumnSet): Run {
-    const statement = this.#connection.prepare(`delete from ${quote(table.local)} where ${keyCondition(table)} and ${isOld(set)}`);
+    const free = withoutReferrers(this.#connection, table, this.#context);
+    const statement = this.#connection.prepare(
+      `delete from ${quote(table.local)} where ${keyCondition(table)} and ${isOld(set)}${free === null ? "" : ` and ${free}`}`,
+    );
     return ({ old, key }) => changed(statement, [...key, ...oldParameters(set, old?.values ?? [])]);
   }
 }
@@ -68,7 +75,7 @@ export class FastPath {
 const changed = (statement: Statement, values: readonly Bindable[]): boolean => statement.run(values).changes > 0;
 
 /** 1 and 1.0 are equal, but not the same; only a column without affinity can hold both. */
-const isOld = (set: ColumnSet): string =>
+export const isOld = (set: ColumnSet): string =>
   balancedAnd(
     set.names.map((name, at) => `${quote(name)} is ? collate binary${set.kinds[at] === "none" ? ` and typeof(${quote(name)}) = ?` : ""}`),
   );
@@ -79,7 +86,7 @@ const balancedAnd = (terms: readonly string[]): string => {
   return `(${balancedAnd(terms.slice(0, middle))} and ${balancedAnd(terms.slice(middle))})`;
 };
 
-function oldParameters(set: ColumnSet, values: readonly Bindable[]): readonly Bindable[] {
+export function oldParameters(set: ColumnSet, values: readonly Bindable[]): readonly Bindable[] {
   if (!set.kinds.includes("none")) return values;
   return values.flatMap((value, at) => (set.kinds[at] === "none" ? [value, storageClass(value)] : [value]));
 }

@@ -1,5 +1,5 @@
 import type { Packet, Receipt } from "../../change/packet.ts";
-import { advanced, started } from "../progress.ts";
+import { advanced, started, startedAnew } from "../progress.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { isoTime } from "./clock.ts";
 import { markReceived, type StoredPeer } from "./peers.ts";
@@ -21,12 +21,14 @@ export function finish(session: ApplySession, peer: StoredPeer, packet: Packet):
   if (header.kind === "fill") {
     for (const channel of header.channels) {
       const own = header.tables.filter((shape) => shape.channel === channel).map((shape) => shape.table);
-      received = started(received, channel, own, header.upTo);
+      const isWhole = session.context.wholeChannels?.includes(channel) === true;
+      received = isWhole ? startedAnew(received, channel, header.upTo) : started(received, channel, own, header.upTo);
     }
     markReceived(
       connection,
       peer.id,
       header.tables.map((shape) => shape.table),
+      header.scopes,
     );
   } else {
     received = advanced(received, header.channels, header.upTo);
@@ -35,7 +37,7 @@ export function finish(session: ApplySession, peer: StoredPeer, packet: Packet):
   connection
     .prepare(
       `update tombolo_peer set epoch = ?, received_packet_no = ?, received_digest = ?, received_receipt = ?, received = ?, last_sync_in = ?,
-              judged = json_patch(judged, ?), state = case when state = 'paused' then state else 'live' end
+              judged = json_patch(judged, ?), state = case when state in ('paused', 'must_resync', 'snapshot') then state else 'live' end
         where id = ?`,
     )
     .run(

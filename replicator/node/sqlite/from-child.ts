@@ -1,14 +1,15 @@
 import { correctedTime } from "../../change/clock.ts";
 import type { Row } from "../../change/value.ts";
-import type { Clash } from "../../change/verdict.ts";
+import { type Clash, changeTime, claimed, conflictRule } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
+import { carryOut } from "./carry-out.ts";
 import { isoTime } from "./clock.ts";
-import { changesSince, lookBack } from "./concurrent-changes.ts";
+import { changesSince, type LogEntry, lastDeleted, lookBack } from "./concurrent-changes.ts";
 import { recordConflict } from "./history.ts";
 import { asRow, type IncomingChange } from "./incoming.ts";
+import { mustNotTakeAlong } from "./referrers.ts";
 import { putRefresh } from "./refresh.ts";
 import { boundValue, findRow, keyImage, rowOf } from "./rows.ts";
-import { bringTo } from "./write-row.ts";
 
 /**
  * Judges one change of a child that does not simply fit the parent's row, and carries the verdict out: the row, the history, and the
@@ -25,35 +26,46 @@ export function resolveFromChild(session: ApplySession, incoming: IncomingChange
   const look = { tableId: table.id, key: found?.key ?? keyImage(connection, table, incoming.key), exceptFrom: session.peer.id };
   const entries = changesSince(connection, { ...look, position: header.seen[rule.channel] ?? null });
   // an edit may be older than the packet: the parent's change that came to the child between the two is concurrent with it
-  const [newest] = entries.length > 0 ? entries : changesSince(connection, { ...look, position: null });
+  const earlier = (): LogEntry[] => changesSince(connection, { ...look, position: null }).slice(entries.length);
+  const [newest] = entries.length > 0 ? entries : earlier();
   const key = Object.fromEntries(table.key.map((name, at) => [name, boundValue(incoming.key[at] ?? null)]));
   const before = incoming.old === null ? null : asRow(incoming.old);
   const after = incoming.new === null ? null : asRow(incoming.new);
-  const known = lookBack(parent, entries);
+  const known = session.scope.known(table, lookBack(parent, entries) ?? (op === "U" ? lastDeleted(earlier()) : null));
   const base = op === "I" ? null : { ...(op === "U" ? (known ?? {}) : {}), ...key, ...before };
   const child = op === "D" ? null : { ...(base ?? {}), ...key, ...after };
+  const changed = op === "U" ? Object.keys(after ?? {}) : table.columns.map(({ name }) => name);
+  const isClaimed = claimed(rule, op, changed);
+  const rival = entries.find((entry) => entry.op !== "H" && (entry.op !== "U" || entry.changed.some(isClaimed)));
   const clash: Clash = {
+    ...conflictRule(rule),
     table: table.name,
+    key: table.key,
     op,
     base,
     child,
     wholeChild: child === null || table.columns.every(({ name }) => name in child),
     parent,
-    changed: op === "U" ? Object.keys(after ?? {}) : table.columns.map(({ name }) => name),
-    parentChangedAt: (entries.find((entry) => entry.op !== "H") ?? newest)?.changedAt ?? null,
+    changed,
+    parentChangedAt: (rival ?? entries.find((entry) => entry.op !== "H") ?? newest)?.changedAt ?? null,
     childChangedAt: correctedTime(incoming.change.changedAt, { offsetMs: context.clockOffsetMs, nowMs: context.nowMs }),
     parentNode: header.target,
     childNode: header.source,
-    policy: rule.policy,
-    detect: rule.detect,
   };
-  const verdict = context.judge(clash);
-  bringTo(connection, table, { key: incoming.key, current: parent, wanted: verdict.result });
+  const judged = session.scope.judge(table, clash, context.judge);
+  if (judged.result === null && parent !== null) {
+    mustNotTakeAlong(connection, { table, key: incoming.key, context, source: header.source });
+  }
+  const verdict = carryOut(session, { table, key: incoming.key, current: parent }, judged);
   if (verdict.conflict !== null) {
-    recordConflict(session, { clash, verdict, conflict: verdict.conflict, key, result: finalRow(parent, verdict.result) });
+    recordConflict(session, { clash, conflict: verdict.conflict, key, result: finalRow(parent, verdict.result) });
     session.outcome.conflict(table.name, verdict.conflict.kind, verdict.conflict.resolution);
   }
-  if (verdict.refresh) putRefresh(connection, { table, key: incoming.key, peer: session.peer.id, at: isoTime(session.clock()) });
+  if (verdict.refresh) {
+    const changedAt = changeTime(clash, verdict);
+    const at = changedAt === null ? session.clock() : changedAt / 1000;
+    putRefresh(connection, { table, key: incoming.key, peer: session.peer.id, at: isoTime(at) });
+  }
   session.outcome.count(op);
 }
 

@@ -1,5 +1,6 @@
 import type { Row, Value } from "../../change/value.ts";
-import type { Clash, Verdict } from "../../change/verdict.ts";
+import type { Clash, Conflict } from "../../change/verdict.ts";
+import type { Replaced } from "../full-copy-history.ts";
 import type { ApplySession } from "./apply-session.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { isoOfMicroseconds, isoTime } from "./clock.ts";
@@ -7,12 +8,12 @@ import { prepared } from "./rows.ts";
 
 const INSERT = `
   insert into tombolo_conflict_history (table_name, key, kind, policy, resolution, reason, parent_row, child_row, base_row, result_row,
-      child_node, parent_changed_at, child_changed_at, detected_at, resolved_by, resolved_at)
-  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, :now, 'policy', :now)`;
+      child_node, parent_changed_at, child_changed_at, columns, detected_at, status, resolved_by, resolved_at)
+  values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, :now, :status, iif(:status = 'open', null, coalesce(:by, 'policy')), iif(:status = 'open', null, :now))`;
 
 /**
  * A row as plain JSON for people and SQL: numbers as numbers with all their digits (SQLite's JSON reads them exactly), blobs as
- * `{"b": hex}`, infinities as text.
+ * `{"b": hex}`, infinities as numbers that are too large, which is how SQLite itself writes them.
  */
 export function historyJson(row: Row | null): string | null {
   if (row === null) return null;
@@ -25,17 +26,16 @@ function plain(value: Value): string {
   if (value === null || typeof value === "string" || "b" in value) return JSON.stringify(value);
   if ("i" in value) return value.i;
   // a real stays one: 1.0, not 1
-  if (!Number.isFinite(Number(value.r))) return JSON.stringify(value.r);
+  if (!Number.isFinite(Number(value.r))) return value.r.startsWith("-") ? "-9e999" : "9e999";
   return /^-?\d+$/.test(value.r) ? `${value.r}.0` : value.r;
 }
 
-/** Writes a decided conflict, with all its images, in the transaction that carries it out. */
+/** Writes a conflict with all its images, decided or left open, in the transaction that carries it out. */
 export function recordConflict(
   session: ApplySession,
   decided: {
     readonly clash: Clash;
-    readonly verdict: Verdict;
-    readonly conflict: NonNullable<Verdict["conflict"]>;
+    readonly conflict: Conflict;
     readonly key: Row;
     readonly result: Row | null;
   },
@@ -55,7 +55,8 @@ export function recordConflict(
     clash.childNode,
     isoOfMicroseconds(clash.parentChangedAt),
     isoOfMicroseconds(clash.childChangedAt),
-    { now: isoTime(session.clock()) },
+    conflict.columns === undefined ? null : JSON.stringify(conflict.columns),
+    { now: isoTime(session.clock()), status: conflict.resolution === "open" ? "open" : "resolved", by: null },
   );
 }
 
@@ -79,7 +80,36 @@ export function recordOverwritten(
     session.header.target,
     null,
     null,
-    { now: isoTime(session.clock()) },
+    null,
+    { now: isoTime(session.clock()), status: "resolved", by: null },
   );
   session.outcome.conflict(row.table.name, "insert_insert", "parent");
+}
+
+/** Keeps a row that a full sync replaces, or deletes: `here` is the row, `staged` what it becomes. */
+export function recordReplaced(
+  session: ApplySession,
+  row: { readonly table: CapturedTable; readonly key: Row; readonly here: Row; readonly staged: Row | null; readonly as: Replaced },
+): void {
+  const { as } = row;
+  const side = (which: Replaced["parentRow"]): string | null =>
+    which === "none" ? null : historyJson(which === "here" ? row.here : row.staged);
+  prepared(session.connection, INSERT).run(
+    row.table.name,
+    historyJson(row.key),
+    as.kind,
+    as.policy,
+    as.resolution,
+    as.reason,
+    side(as.parentRow),
+    side(as.childRow),
+    null,
+    historyJson(row.staged),
+    as.resolution === "parent" ? session.header.target : session.header.source,
+    null,
+    null,
+    null,
+    { now: isoTime(session.clock()), status: "resolved", by: "full-sync" },
+  );
+  session.outcome.conflict(row.table.name, as.kind, as.resolution);
 }

@@ -32,7 +32,8 @@ export interface IncomingChange {
   readonly new: LocalRow | null;
 }
 
-interface Target {
+/** A column of a sender as a column here. */
+export interface ColumnTarget {
   readonly name: string;
   readonly kind: ColumnKind;
   readonly convert: (value: Value) => Bindable;
@@ -47,8 +48,10 @@ export class IncomingTable {
   readonly rule: TableRule;
   /** Why no change of the table can be applied now. */
   readonly misfit: TomboloError | null;
-  readonly #targets = new Map<string, Target>();
+  readonly #targets = new Map<string, ColumnTarget>();
   readonly #sets = new Map<string, ColumnSet>();
+  /** What the sender lets travel and this node does not: left out. */
+  readonly #excluded: ReadonlySet<string>;
 
   constructor(options: {
     readonly table: CapturedTable;
@@ -62,9 +65,11 @@ export class IncomingTable {
     this.misfit = options.misfit;
     this.shape = shape;
     this.rule = options.rule;
+    const staying = new Set(table.excluded.map((name) => name.toLowerCase()));
+    this.#excluded = new Set(shape.columns.map(({ name }) => name).filter((name) => staying.has(name.toLowerCase())));
     for (const column of shape.columns) {
       const local = localColumn(table, column.name);
-      if (local !== undefined) this.#targets.set(column.name, target({ column, shape, local, strict }));
+      if (local !== undefined) this.#targets.set(column.name, columnTarget({ column, shape, local, strict }));
     }
   }
 
@@ -89,11 +94,12 @@ export class IncomingTable {
   #row(text: RowText | null): LocalRow | null {
     if (text === null || text === "") return null;
     const row = parseRow(text);
-    const names = Object.keys(row);
+    const all = Object.keys(row);
+    const names = this.#excluded.size === 0 ? all : all.filter((name) => !this.#excluded.has(name));
     const id = names.length === 1 ? (names[0] as string) : names.join("\0");
     const set = this.#sets.get(id) ?? this.#newSet(id, names);
     const values = new Array<Bindable>(names.length);
-    for (let at = 0; at < names.length; at++) values[at] = (set.convert[at] as Target["convert"])(row[names[at] as string] as Value);
+    for (let at = 0; at < names.length; at++) values[at] = (set.convert[at] as ColumnTarget["convert"])(row[names[at] as string] as Value);
     return { set, values };
   }
 
@@ -122,16 +128,23 @@ export class IncomingTable {
 }
 
 /** Column names of SQLite do not differ by case alone. */
-const localColumn = (table: CapturedTable, name: string): Column | undefined =>
+export const localColumn = (table: CapturedTable, name: string): Column | undefined =>
   table.columns.find((column) => column.name === name) ?? table.columns.find((column) => column.name.toLowerCase() === name.toLowerCase());
 
-function target(pair: { readonly column: Column; readonly shape: TableShape; readonly local: Column; readonly strict: boolean }): Target {
+/** `decoded`: values come from bytes of UTF-8, which hold no half of a surrogate pair. */
+export function columnTarget(pair: {
+  readonly column: Column;
+  readonly shape: TableShape;
+  readonly local: Column;
+  readonly strict: boolean;
+  readonly decoded?: boolean;
+}): ColumnTarget {
   const { column, shape, local, strict } = pair;
   const encode = compileToSqlite(column, shape.engine, local, strict);
   const kind = columnKind(local.type, strict);
   const convert = (value: Value): Bindable => {
     const bound = encode(value);
-    if (typeof bound === "string" && LONE_SURROGATE.test(bound)) throw notText(column.name);
+    if (typeof bound === "string" && pair.decoded !== true && LONE_SURROGATE.test(bound)) throw notText(column.name);
     return asStored(bound, kind);
   };
   return { name: local.name, kind, convert };
@@ -152,8 +165,14 @@ function asStored(bound: Bindable, kind: ColumnKind): Bindable {
   return bound;
 }
 
+/** Names and values of a row, however it came about. */
+export interface NamedValues {
+  readonly set: Pick<ColumnSet, "names">;
+  readonly values: readonly Bindable[];
+}
+
 /** As values, for comparing and for the history. */
-export function asRow(row: LocalRow): Row {
+export function asRow(row: NamedValues): Row {
   const values: { [column: string]: Value } = {};
   for (const [at, name] of row.set.names.entries()) values[name] = boundValue(row.values[at] ?? null);
   return values;

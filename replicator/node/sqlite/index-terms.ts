@@ -17,6 +17,10 @@ interface Token {
 // strings and quoted names, comments, words and numbers, then any single character
 const TOKEN = /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*(?:\n|$)|\/\*[\s\S]*?\*\/|[\p{L}\p{N}_$]+|\S/gu;
 
+/** The words of an expression in lower case, quoted names without their quotes; columns are among them. */
+export const wordsOf = (sql: string): string[] =>
+  [...sql.matchAll(TOKEN)].map(([token]) => (/^["`[]/.test(token) ? token.slice(1, -1) : token).toLowerCase());
+
 export function indexText(sql: string): IndexText {
   const tokens = [...sql.matchAll(TOKEN)]
     .map((match): Token => ({ text: match[0], start: match.index, end: match.index + match[0].length }))

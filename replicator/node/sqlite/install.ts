@@ -6,8 +6,11 @@ import { dropTrigger, planCapture, stepsOf, type TableChange } from "./capture-p
 import { isInstalled } from "./captured-tables.ts";
 import { type Clock, isoTime } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
+import { removeStage } from "./copy-runs.ts";
+import { travelAgain } from "./excluded.ts";
 import { quote } from "./identifier.ts";
 import { migrate, pendingMigrations } from "./migrations.ts";
+import type { LocalTable } from "./shape.ts";
 
 const journalMode = (connection: Connection): string => connection.pragma("journal_mode", { simple: true }) as string;
 
@@ -58,26 +61,45 @@ export async function install(file: DatabaseFile, wanted: readonly WantedTable[]
 
 function carryOut(connection: Connection, change: TableChange, now: string): void {
   for (const name of change.stale) connection.exec(dropTrigger(name));
-  const { wanted, local, captured } = change;
+  const { wanted, local } = change;
   if (wanted === null || local === null) {
     connection.prepare("delete from tombolo_captured_table where id = ?").run(change.id);
     return;
   }
   // a hole that was found stays on record until the table has been compared
-  const hole = captured !== null && (captured.state === "must_compare" || wasBroken(change));
-  const state = hole ? "must_compare" : "live";
-  const reason = hole ? (captured.reason ?? "its triggers were not in place for a time") : null;
+  const reason = holeIn(change, local);
+  const state = reason === null ? "live" : "must_compare";
   connection.prepare("delete from tombolo_captured_table where table_name = ?").run(wanted.table);
   connection
     .prepare("insert or replace into tombolo_shape (id, table_name, columns, key_columns) values (?, ?, ?, ?)")
     .run(change.id, wanted.table, JSON.stringify(local.columns), JSON.stringify(local.key));
   connection
     .prepare(
-      `insert into tombolo_captured_table (id, table_name, channel, local_table, whole_images, fingerprint, state, reason, installed_at)
-        values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+      `insert into tombolo_captured_table (id, table_name, channel, local_table, whole_images, excluded, fingerprint, state, reason, installed_at)
+        values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
-    .run(change.id, wanted.table, wanted.channel, local.name, wanted.detect === "row" ? 1n : 0n, change.fingerprint, state, reason, now);
+    .run(
+      change.id,
+      wanted.table,
+      wanted.channel,
+      local.name,
+      wanted.wholeImages ? 1n : 0n,
+      JSON.stringify(wanted.exclude),
+      change.fingerprint,
+      state,
+      reason,
+      now,
+    );
   for (const { sql } of change.triggers) connection.exec(sql);
+}
+
+/** Why the table has to be compared; null when it has not. */
+function holeIn(change: TableChange, local: LocalTable): string | null {
+  const { captured } = change;
+  if (captured === null) return null;
+  if (captured.state === "must_compare" || wasBroken(change)) return captured.reason ?? "its triggers were not in place for a time";
+  const back = travelAgain(captured, local);
+  return back.length === 0 ? null : `${back.join(", ")} stayed at home before`;
 }
 
 /** Whether triggers were missing, so that changes may have gone unseen; an older generation of triggers that is all there has seen them. */
@@ -104,6 +126,7 @@ export async function uninstall(file: DatabaseFile): Promise<void> {
     for (const { type, name } of ourObjects(connection)) connection.exec(`drop ${type} if exists ${quote(name)}`);
     return mode;
   });
+  removeStage(file.path);
   if (before === undefined || before === "wal") return;
   await file.exclusive(async (connection) => {
     try {

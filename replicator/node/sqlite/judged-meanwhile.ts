@@ -1,6 +1,6 @@
 import type { Position } from "../../change/names.ts";
 import type { PacketHeader } from "../../change/packet.ts";
-import { storedShapes } from "./captured-tables.ts";
+import { shapeIds, storedShapes } from "./captured-tables.ts";
 import { changedColumns } from "./concurrent-changes.ts";
 import type { Connection } from "./connection.ts";
 import type { Image } from "./image.ts";
@@ -55,14 +55,15 @@ function touchedRows(
 ): Map<Image, Touched> {
   const entries = prepared(
     connection,
-    `select key, op, old, new from tombolo_change
-      where seq > ? and seq <= ? and table_id = ? and target is null and (origin is null or origin <> ?)`,
+    `select key, op, old, new, table_id from tombolo_change
+      where seq > ? and seq <= ? and table_id in (${shapeIds(connection, table.id).join(", ")}) and target is null and (origin is null or origin <> ?)`,
   )
     .raw()
-    .all(range.after, range.upTo, table.id, range.peerId) as [string, string, string | null, string | null][];
+    .all(range.after, range.upTo, range.peerId) as [string, string, string | null, string | null, bigint][];
   const touched = new Map<Image, Set<string> | null>();
-  const shape = entries.length > 0 ? storedShapes(connection).get(table.id) : undefined;
-  for (const [key, op, old, now] of entries) {
+  const shapes = entries.length > 0 ? storedShapes(connection) : undefined;
+  for (const [key, op, old, now, id] of entries) {
+    const shape = shapes?.get(Number(id));
     // a touch says nothing by itself; a REPLACE of the same row has an entry of its own
     if (op === "H" && touched.has(key)) continue;
     const columns = op === "U" && old !== null && now !== null && shape !== undefined ? changedColumns(old, now, shape) : null;

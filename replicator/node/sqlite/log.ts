@@ -1,22 +1,29 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import type { Change } from "../../change/change.ts";
 import type { ChannelName, NodeName, PacketNumber, Position, TableName } from "../../change/names.ts";
 import { position as toPosition } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { parseRow, type RowText } from "../../change/value.ts";
-import type { ChangeLog, ReadRequest, Tick } from "../change-log.ts";
+import type { ChangeLog, ReadCounts, ReadRequest, Tick } from "../change-log.ts";
+import type { LeftBehind, Retention } from "../retention.ts";
 import type { CaptureCounts } from "./capture-counts.ts";
 import { capturedTable, capturedTables, notCaptured } from "./captured-tables.ts";
 import { type Clock, isoTime } from "./clock.ts";
+import { changesSince } from "./concurrent-changes.ts";
 import type { DatabaseFile } from "./connection.ts";
+import { referencesOf } from "./foreign-keys.ts";
 import { misfit } from "./misfit.ts";
 import { News } from "./news.ts";
 import { acknowledged } from "./peers.ts";
 import { purgeSome } from "./purge.ts";
 import { read } from "./read.ts";
 import { putRefresh } from "./refresh.ts";
-import { stored } from "./rows.ts";
+import { retain } from "./retention.ts";
+import { keyImage, stored } from "./rows.ts";
 import { tableShape } from "./shape.ts";
 import { newestEntry, sealedTick, seenNow, storeTick } from "./tick.ts";
+
+const SHORTEST_PAUSE_MS = 5;
 
 /** The change log of a SQLite database. */
 export class SqliteLog implements ChangeLog {
@@ -24,12 +31,20 @@ export class SqliteLog implements ChangeLog {
   readonly #clock: Clock;
   readonly #captured: CaptureCounts;
   #news: News | undefined;
+  #purging: Promise<void> | undefined;
+  readonly #unpurged = new Set<ChannelName>();
+  #closed = false;
+  #read = 0;
   #ticking: Promise<Tick> | undefined;
 
   constructor(options: { readonly file: DatabaseFile; readonly clock: Clock; readonly captured: CaptureCounts }) {
     this.#file = options.file;
     this.#clock = options.clock;
     this.#captured = options.captured;
+  }
+
+  get reads(): ReadCounts {
+    return { made: this.#read, spared: 0 };
   }
 
   async tick(): Promise<Tick> {
@@ -60,6 +75,7 @@ export class SqliteLog implements ChangeLog {
   }
 
   read(request: ReadRequest): AsyncIterable<readonly Change[]> {
+    this.#read += 1;
     return read(this.#file, request);
   }
 
@@ -70,9 +86,20 @@ export class SqliteLog implements ChangeLog {
       return tables.map((name) => {
         const table = captured.get(name);
         if (table === undefined) throw notCaptured(name, this.#file.node);
-        return tableShape(table.name, table.channel, table.columns, table.key);
+        return tableShape(table.name, table.channel, table.columns, table.key, referencesOf(connection, table.local, captured.values()));
       });
     });
+  }
+
+  retain(limits: Retention): Promise<readonly LeftBehind[]> {
+    return retain(this.#file, { ...limits, now: this.#clock(), purge: () => this.purge() });
+  }
+
+  async purge(): Promise<void> {
+    this.#captured.count();
+    const channels = this.#file.read((connection) => [...capturedTables(connection).values()].map((table) => table.channel));
+    for (const channel of channels) this.#unpurged.add(channel);
+    await this.#purgeRest({ ref: true });
   }
 
   async refresh(reader: NodeName, rows: readonly { readonly table: TableName; readonly key: RowText }[]): Promise<void> {
@@ -86,7 +113,19 @@ export class SqliteLog implements ChangeLog {
         if (misfit(connection, table) !== null) continue;
         const values = parseRow(key);
         const bound = table.key.map((column) => stored(values[column] ?? null));
-        putRefresh(connection, { table, key: bound, peer: Number(peer), at: isoTime(this.#clock()) });
+        // the time of the change that made the row, by which the reader judges its own children's
+        const [last] = changesSince(connection, {
+          tableId: table.id,
+          key: keyImage(connection, table, bound),
+          position: null,
+          exceptFrom: -1,
+        });
+        putRefresh(connection, {
+          table,
+          key: bound,
+          peer: Number(peer),
+          at: isoTime(last === undefined ? this.#clock() : last.changedAt / 1000),
+        });
       }
     });
   }
@@ -94,7 +133,7 @@ export class SqliteLog implements ChangeLog {
   async acknowledge(peer: NodeName, channels: readonly ChannelName[], position: Position, packet: PacketNumber): Promise<void> {
     // what is about to be purged
     this.#captured.count();
-    let more: readonly ChannelName[] = await this.#file.write((connection) => {
+    const more: readonly ChannelName[] = await this.#file.write((connection) => {
       const now = this.#clock();
       const first = acknowledged(connection, { peer, channels, position, packet, now: isoTime(now) });
       const release = connection.prepare(
@@ -107,14 +146,28 @@ export class SqliteLog implements ChangeLog {
       const purged = channels.every((channel) => known.has(channel)) ? channels : [...known];
       return purged.filter((channel) => purgeSome(connection, channel, now));
     });
-    // small transactions: the application's own writes come in between
-    while (more.length > 0) {
-      const rest = more;
-      more = await this.#file.write((connection) => rest.filter((channel) => purgeSome(connection, channel, this.#clock())));
+    for (const channel of more) this.#unpurged.add(channel);
+    // not waited for; what fails is tried again with the next acknowledgement
+    this.#purging ??= this.#purgeRest({ ref: false })
+      .catch(() => undefined)
+      .finally(() => {
+        this.#purging = undefined;
+      });
+  }
+
+  /** In small transactions, with the file left alone for as long between them: whoever waits for SQLite's write lock looks only now and then. `ref`: the process does not end meanwhile. */
+  async #purgeRest(waiting: { readonly ref: boolean }): Promise<void> {
+    while (this.#unpurged.size > 0 && !this.#closed) {
+      const started = performance.now();
+      await this.#file.write((connection) => {
+        for (const channel of this.#unpurged) if (!purgeSome(connection, channel, this.#clock())) this.#unpurged.delete(channel);
+      });
+      await sleep(Math.max(SHORTEST_PAUSE_MS, performance.now() - started), undefined, waiting);
     }
   }
 
   close(): void {
+    this.#closed = true;
     this.#news?.close();
   }
 }

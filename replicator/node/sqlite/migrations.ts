@@ -54,6 +54,14 @@ export function pendingMigrations(connection: Connection, node: NodeName): reado
   return migrations().filter((migration) => migration.version > version);
 }
 
+/** Throws `NODE_NOT_INSTALLED` (operator) where `apply` has not run, or not since an older Tombolo was here; `DATABASE_NEWER`. */
+export function requireCurrent(connection: Connection, node: NodeName): void {
+  const version = installedVersion(connection, node);
+  if (version === (migrations().at(-1)?.version ?? 0)) return;
+  const what = version === 0 ? "Tombolo is not installed in this database" : "the database is as an older Tombolo left it";
+  throw new TomboloError(`${node}: ${what}`, { code: "NODE_NOT_INSTALLED", kind: "operator", hint: "run `tombolo apply`" });
+}
+
 /** Runs them inside the caller's transaction, whose write lock keeps concurrent starters apart: the second finds nothing to do. */
 export function migrate(connection: Connection, node: NodeName, now: string): void {
   const pending = pendingMigrations(connection, node);

@@ -14,7 +14,7 @@ const BUSY_FOR_MS = 500;
 const CALM_MS = 20;
 const CALM_FOR_MS = 1_000;
 /** Then the watch alone wakes us; this look catches what it may have missed. */
-const ASLEEP_MS = 500;
+const ASLEEP_MS = 1_000;
 /** Commits in a row of which the watch knew nothing, as on some shared folders, before it is given up for polling. */
 const MISSES = 3;
 
@@ -25,7 +25,7 @@ interface Waiter {
 
 /**
  * Tells when something was captured. SQLite has no notification across processes: the file's change counter says that something was
- * committed, and a watch of the operating system on its write-ahead log says when to look. An idle database costs two looks a second;
+ * committed, and a watch of the operating system on its write-ahead log says when to look. An idle database costs one look a second;
  * polling all the time would be 1 % of a core.
  */
 export class News {

@@ -3,14 +3,30 @@ import type { TableShape } from "../../change/shape.ts";
 import type { Installation } from "../installation.ts";
 import type { Node } from "../node.ts";
 import { SqliteTarget } from "./apply.ts";
+import { SqliteAuditTrail } from "./audit-trail.ts";
+import { backUp } from "./backup.ts";
 import { CaptureCounts } from "./capture-counts.ts";
 import type { Clock } from "./clock.ts";
+import { SqliteConflictDesk } from "./conflict-desk.ts";
 import { DatabaseFile } from "./connection.ts";
+import { SqliteFullSyncRuns } from "./copy-runs.ts";
+import { openCopy } from "./copy-source.ts";
+import { openStage } from "./copy-stage.ts";
+import { SqliteDigests } from "./digest.ts";
 import { install, planInstall, planUninstall, uninstall } from "./install.ts";
 import { SqliteLog } from "./log.ts";
+import { SqliteMediumDesk } from "./medium-desk.ts";
+import { SqliteParkedDesk } from "./parked-desk.ts";
+import { SqliteReconcileDesk } from "./reconcile-desk.ts";
+import { SqliteRejoin } from "./rejoin.ts";
+import { SqliteRepairs } from "./repairs.ts";
+import { SqliteScopes } from "./scopes.ts";
+import { SqliteSentPackets } from "./sent-packets.ts";
 import { readTable, tableShape } from "./shape.ts";
 import { SqliteTableReader } from "./snapshot.ts";
 import { examine, identity, notePeers, setPaused, status } from "./status.ts";
+import { SqliteTableColumns } from "./table-columns.ts";
+import { SqliteTokenDesk } from "./token-desk.ts";
 import { Verifier } from "./verify.ts";
 
 export interface SqliteNodeOptions {
@@ -30,16 +46,37 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
   const captured = new CaptureCounts(file);
   const log = new SqliteLog({ file, clock, captured });
   const tables = new SqliteTableReader({ file, clock });
+  const digests = new SqliteDigests({ file });
+  const target = new SqliteTarget({ file, clock });
   return {
     name,
     engine: "sqlite",
     log,
     tables,
-    target: new SqliteTarget({ file, clock }),
+    digests,
+    target,
+    conflicts: new SqliteConflictDesk({ file, clock }),
+    scopes: new SqliteScopes({ file, clock }),
+    sent: new SqliteSentPackets({ file, clock }),
+    parked: new SqliteParkedDesk({ file, clock }),
+    tokens: new SqliteTokenDesk({ file, clock }),
+    audit: new SqliteAuditTrail({ file, clock }),
+    media: new SqliteMediumDesk({ file }),
+    reconciles: new SqliteReconcileDesk({ file, clock }),
+    repairs: new SqliteRepairs({ file, clock }),
+    columns: new SqliteTableColumns(file),
+    copies: {
+      runs: new SqliteFullSyncRuns({ file, clock }),
+      open: (copied) => openCopy({ file, clock, copied }),
+      stage: (run, copied) => openStage({ file, target }, run, copied),
+      backUp: () => backUp(file, clock),
+    },
+    rejoin: new SqliteRejoin({ file }),
     installation: installation(file, clock, captured),
     async close() {
       log.close();
       tables.close();
+      digests.close();
       await file.close();
     },
   };
@@ -47,6 +84,8 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
 
 function installation(file: DatabaseFile, clock: Clock, captured: CaptureCounts): Installation {
   const verifier = new Verifier(file);
+  const statusNow = remembered(file, () => status(file));
+  const capturedNow = remembered(file, () => captured.count());
   return {
     plan: async (wanted) => file.read((connection) => planInstall(connection, file.node, wanted)),
     apply: (wanted) => install(file, wanted, clock),
@@ -56,10 +95,20 @@ function installation(file: DatabaseFile, clock: Clock, captured: CaptureCounts)
     inspect: async () => inspect(file),
     identity: async () => identity(file),
     examine: async () => examine(file),
-    status: async () => status(file),
-    captured: async () => captured.count(),
+    status: async () => statusNow(),
+    captured: async () => capturedNow(),
     notePeers: (notes) => notePeers(file, notes),
     setPaused: (peer, paused) => setPaused(file, peer, paused),
+  };
+}
+
+/** Looks anew only when something was committed to the file since: many files that nobody writes to cost next to nothing. */
+function remembered<T>(file: DatabaseFile, look: () => T): () => T {
+  let last: { readonly version: bigint; readonly found: T } | undefined;
+  return () => {
+    const { version } = file;
+    if (last?.version !== version) last = { version, found: look() };
+    return last.found;
   };
 }
 

@@ -6,12 +6,15 @@ import {
   type Position,
   packetNumber,
   position,
+  scopeNumber,
   type TableName,
   tableName,
 } from "../../change/names.ts";
-import { progressMap, type StoredProgress } from "../progress.ts";
+import type { PacketHeader } from "../../change/packet.ts";
+import { progressMap, type StoredProgress, storedSeen } from "../progress.ts";
 import type { PeerRole, PeerState } from "../target.ts";
 import type { Connection } from "./connection.ts";
+import { isHandedOver, setForwards } from "./copy-runs.ts";
 
 /** What applying needs to know of a peer. */
 export interface StoredPeer {
@@ -33,9 +36,7 @@ export function meet(connection: Connection, peers: readonly { readonly name: No
     "insert into tombolo_peer (name, role) values (?, ?) on conflict (name) do update set role = excluded.role where role <> excluded.role",
   );
   for (const { name, role } of peers) add.run(name, role);
-  connection.exec(
-    "update tombolo_peer set forwards = (select count(*) > 1 from tombolo_peer) where forwards <> (select count(*) > 1 from tombolo_peer)",
-  );
+  setForwards(connection);
 }
 
 /** Whether `meet` would change nothing, so that a repeated call need not write. */
@@ -47,11 +48,12 @@ export function haveMet(connection: Connection, peers: readonly { readonly name:
 export function peerState(connection: Connection, name: NodeName): PeerState {
   const row = connection
     .prepare(
-      "select id, epoch, received_packet_no, received_digest, received, state, received_receipt ->> 'wanted' from tombolo_peer where name = ?",
+      "select id, epoch, received_packet_no, received_digest, received, judged, state, received_receipt ->> 'wanted' from tombolo_peer where name = ?",
     )
     .raw()
-    .get(name) as [bigint, string | null, bigint, string, string, string, string | null] | undefined;
-  const [id = -1n, peerEpoch = null, number = 0n, digest = "", received = "{}", state = "joining", wanted = null] = row ?? [];
+    .get(name) as [bigint, string | null, bigint, string, string, string, string, string | null] | undefined;
+  const [id = -1n, peerEpoch = null, number = 0n, digest = "", received = "{}", judged = "{}", state = "joining", wanted = null] =
+    row ?? [];
   const tables = connection
     .prepare("select table_name from tombolo_peer_table where peer_id = ? and received = 1")
     .pluck()
@@ -60,14 +62,20 @@ export function peerState(connection: Connection, name: NodeName): PeerState {
     .prepare("select table_name, started_at from tombolo_peer_table where peer_id = ? and started_at is not null")
     .raw()
     .all(id) as [string, bigint][];
+  const scopes = connection
+    .prepare("select table_name, scope from tombolo_peer_table where peer_id = ? and scope is not null")
+    .raw()
+    .all(id) as [string, bigint][];
   return {
     epoch: peerEpoch === null ? null : epoch(peerEpoch),
     number: packetNumber(number),
     digest,
     channels: progressMap(JSON.parse(received) as StoredProgress),
+    seen: storedSeen(judged),
     tables: new Set(tables.map(tableName)),
     startedAt: new Map(startedTables.map(([table, at]) => [tableName(table), position(at)])),
-    paused: state === "paused",
+    scopes: new Map(scopes.map(([table, scope]) => [tableName(table), scopeNumber(scope)])),
+    paused: state === "paused" || state === "snapshot" || isHandedOver(connection, name),
     hasParked: connection.prepare("select exists (select 1 from tombolo_parked_change where peer_id = ?)").pluck().get(id) === 1n,
     wanted: JSON.parse(wanted ?? "[]") as PeerState["wanted"],
   };
@@ -97,9 +105,7 @@ export function readPeer(connection: Connection, name: NodeName): StoredPeer {
     digest,
     receipt,
     received: JSON.parse(received) as StoredProgress,
-    judged: Object.fromEntries(
-      Object.entries(JSON.parse(judged) as { [channel: string]: string }).map(([channel, at]) => [channel, position(at)]),
-    ),
+    judged: storedSeen(judged),
     forwards: forwards === 1n,
     hasParked: hasParked === 1n,
   };
@@ -117,12 +123,18 @@ export function markStarted(connection: Connection, peerId: number, tables: read
   for (const table of tables) mark.run(at, peerId, table);
 }
 
-/** Records that the tables are received from the peer from now on. */
-export function markReceived(connection: Connection, peerId: number, tables: readonly TableName[]): void {
+/** Records that the tables are received from the peer from now on, and by which of its scopes. */
+export function markReceived(
+  connection: Connection,
+  peerId: number,
+  tables: readonly TableName[],
+  scopes: NonNullable<PacketHeader["scopes"]> = [],
+): void {
   const mark = connection.prepare(
-    "insert into tombolo_peer_table (peer_id, table_name, received) values (?, ?, 1) on conflict (peer_id, table_name) do update set received = 1",
+    `insert into tombolo_peer_table (peer_id, table_name, received, scope) values (?, ?, 1, ?)
+      on conflict (peer_id, table_name) do update set received = 1, scope = excluded.scope`,
   );
-  for (const table of tables) mark.run(peerId, table);
+  for (const [at, table] of tables.entries()) mark.run(peerId, table, scopes[at] ?? null);
 }
 
 /** The peer has durably applied this log up to `at`. Answers the channels that it acknowledged for the first time. */

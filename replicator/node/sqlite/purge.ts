@@ -1,10 +1,15 @@
 import { type ChannelName, channelName } from "../../change/names.ts";
+import { LEFT_BEHIND } from "../retention.ts";
 import type { Connection } from "./connection.ts";
+import { heldForCopies } from "./copy-runs.ts";
 
 /** Rows that one transaction deletes: the application waits no longer than a few milliseconds. */
 const PURGE_ROWS = 1000n;
 /** A reader that was given tables and never came back holds the log no longer than this. */
 const HOLD_MS = 24 * 3600_000;
+
+/** SQL: the log is kept for the neighbour. */
+const READS = "(state <> 'must_resync' or reason is not ?)";
 
 /** Per channel, how far the log has been purged. */
 export function purgedUpTo(connection: Connection): Map<ChannelName, bigint> {
@@ -42,14 +47,15 @@ export function purgeSome(connection: Connection, channel: ChannelName, now: num
 
 /** Everything up to here may go. */
 function neededFrom(connection: Connection, channel: ChannelName): bigint {
-  const rows = connection.prepare("select role, sent, judged from tombolo_peer").raw().all() as [string, string, string][];
+  const rows = connection.prepare(`select sent, judged from tombolo_peer where ${READS}`).raw().all(LEFT_BEHIND) as [string, string][];
   // a neighbour that has acknowledged nothing at all is joining: what it will read is not known yet
-  if (rows.some(([, sent]) => sent === "{}")) return 0n;
-  const bounds = rows.flatMap(([role, sent, judged]) => {
+  if (rows.some(([sent]) => sent === "{}")) return 0n;
+  const bounds = rows.flatMap(([sent, judged]) => {
     const acknowledged = at(sent, channel);
     if (acknowledged === null) return [];
-    // what a parent has judged since its last packet is needed to understand its next one (see judged-meanwhile.ts)
-    const known = role === "parent" ? at(judged, channel) : null;
+    // what a parent has judged since its last packet is needed to understand its next one (see judged-meanwhile.ts); what came to a child
+    // since its last packet is needed to judge its next one: among it are deletions of rows that it edits
+    const known = at(judged, channel);
     return known === null ? [acknowledged] : [acknowledged, known];
   });
   const held = connection
@@ -61,11 +67,21 @@ function neededFrom(connection: Connection, channel: ChannelName): bigint {
     )
     .pluck()
     .all({ channel }) as bigint[];
-  const all = [...bounds, ...held];
+  const copied = heldForCopies(connection);
+  const all = [...bounds, ...held, ...(copied === null ? [] : [copied])];
+  // those who did are left behind
+  if (all.length === 0 && rows.length === 0) return leftBehind(connection);
   // nobody reads the channel
-  if (all.length === 0) all.push(...rows.flatMap(([, sent]) => positions(sent)));
+  if (all.length === 0) all.push(...rows.flatMap(([sent]) => positions(sent)));
   return lowest(all) ?? 0n;
 }
+
+/** What only readers need for whom the log is not kept any longer: all of it, where there are any. */
+const leftBehind = (connection: Connection): bigint =>
+  connection
+    .prepare("select iif(exists (select 1 from tombolo_peer), coalesce(max(position), 0), 0) from tombolo_tick")
+    .pluck()
+    .get() as bigint;
 
 const positions = (stored: string): bigint[] => Object.values(JSON.parse(stored) as { [channel: string]: string }).map(BigInt);
 
@@ -74,10 +90,11 @@ const lowest = (all: readonly bigint[]): bigint | null =>
 
 function lowestPosition(connection: Connection): bigint {
   const rows = connection
-    .prepare("select j.value from tombolo_peer p, json_each(p.sent) j union all select position from tombolo_hold")
+    .prepare(`select j.value from tombolo_peer p, json_each(p.sent) j where ${READS} union all select position from tombolo_hold`)
     .pluck()
-    .all();
-  return lowest(rows.map((value) => BigInt(value as string | bigint))) ?? 0n;
+    .all(LEFT_BEHIND);
+  const copied = heldForCopies(connection);
+  return lowest([...rows.map((value) => BigInt(value as string | bigint)), ...(copied === null ? [] : [copied])]) ?? 0n;
 }
 
 function at(stored: string, channel: ChannelName): bigint | null {

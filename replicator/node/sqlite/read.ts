@@ -6,6 +6,7 @@ import { type CapturedTable, capturedTables, notCaptured, type StoredShape, stor
 import { type LogRow, resolve } from "./chains.ts";
 import { ChangeText } from "./change-text.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
+import { type ImageTest, imageTest, scopedChange } from "./filtered-read.ts";
 import { groups } from "./groups.ts";
 import { type Image, imageOfBytes, mayBeDamaged } from "./image.ts";
 import { LOG_OF_KEY, logKeys } from "./log-keys.ts";
@@ -25,6 +26,8 @@ interface Reading {
   readonly tables: ReadonlyMap<number, CapturedTable>;
   readonly shapes: ReadonlyMap<number, StoredShape>;
   readonly texts: ReadonlyMap<number, ChangeText>;
+  /** Of tables of which the reader is given some rows only. */
+  readonly tests: ReadonlyMap<number, ImageTest>;
 }
 
 /** See `ChangeLog.read`. */
@@ -43,6 +46,7 @@ function prepare(connection: Connection, request: ReadRequest, node: NodeName): 
   const tables = new Map<number, CapturedTable>();
   const texts = new Map<number, ChangeText>();
   const shapes = new Map<number, StoredShape>();
+  const tests = new Map<number, ImageTest>();
   const purged = purgedUpTo(connection);
   for (const [index, name] of request.tables.entries()) {
     const table = captured.get(name);
@@ -52,18 +56,20 @@ function prepare(connection: Connection, request: ReadRequest, node: NodeName): 
       if (shape.table !== name) continue;
       tables.set(shape.id, table);
       shapes.set(shape.id, shape);
+      const filter = request.filters?.get(name);
+      if (filter !== undefined) tests.set(shape.id, imageTest(connection, table, shape, filter));
       texts.set(shape.id, new ChangeText({ table: index, shape, now: table.columns, wholeImages: table.wholeImages }));
     }
   }
   const peer = connection.prepare("select id from tombolo_peer where name = ?").pluck().get(request.reader) as bigint | undefined;
-  return { peer: peer === undefined ? null : Number(peer), tables, shapes, texts };
+  return { peer: peer === undefined ? null : Number(peer), tables, shapes, texts, tests };
 }
 
-const positionUnknown = (node: NodeName, reader: NodeName): TomboloError =>
-  new TomboloError(`${node}: the log no longer reaches back to where ${reader} stopped reading`, {
+const positionUnknown = (node: NodeName, reader: NodeName | null): TomboloError =>
+  new TomboloError(`${node}: the log no longer reaches back to where ${reader ?? "the reader"} stopped reading`, {
     code: "POSITION_UNKNOWN",
     kind: "operator",
-    hint: `run \`tombolo nodes resync ${reader}\``,
+    hint: reader === null ? "read the tables anew, then on from here" : `run \`tombolo nodes resync ${reader}\``,
   });
 
 function nextWindow(
@@ -75,7 +81,9 @@ function nextWindow(
   const nets = resolve(rows, { peer: reading.peer, stateAfter: (entry) => stateAfter(connection, reading, entry, end) });
   const changes: Change[] = [];
   for (const net of nets) {
-    const change = reading.texts.get(net.tableId)?.change(net.op, net.key, net);
+    const test = reading.tests.get(net.tableId);
+    const told = test === undefined ? net : scopedChange(net, test);
+    const change = told === null ? null : reading.texts.get(net.tableId)?.change(told.op, told.key, told);
     if (change != null) changes.push(change);
   }
   return { changes, end };

@@ -16,7 +16,7 @@ const CODES: { readonly [sqlite: string]: string } = {
   SQLITE_RANGE: "VALUE_REFUSED",
 };
 
-const ROW_CODES = new Set(["VALUE_REFUSED", "COLUMN_MISSING", "TABLE_MISSING", "FOREIGN_KEY_VIOLATION"]);
+const ROW_CODES = new Set(["VALUE_REFUSED", "COLUMN_MISSING", "TABLE_MISSING", "FOREIGN_KEY_VIOLATION", "FILTER_FAILED"]);
 
 const sqliteCode = (error: unknown): string => (error instanceof Database.SqliteError ? error.code : "");
 
@@ -30,12 +30,13 @@ export function isRowError(error: unknown): boolean {
   return code.startsWith("SQLITE_CONSTRAINT") || CODES[code] !== undefined;
 }
 
-export const isUniqueViolation = (error: unknown): boolean => CODES[sqliteCode(error)] === "UNIQUE_VIOLATION";
+/** Refusals that another change may clear away: a value that is handed on, a row that is still to come. */
+export const mayPass = (error: unknown): boolean =>
+  ["UNIQUE_VIOLATION", "FOREIGN_KEY_VIOLATION", "TRIGGER_REFUSED"].includes(codeOf(error));
 
-/** Code and reason for a person: which rule refused it (SQLite names the columns), never the values. */
-export function describe(error: unknown): { code: string; reason: string } {
-  if (error instanceof TomboloError) return { code: error.code, reason: error.message };
+/** What docs/errors.md calls it. */
+export function codeOf(error: unknown): string {
+  if (error instanceof TomboloError) return error.code;
   const code = sqliteCode(error);
-  const message = error instanceof Error ? error.message : "";
-  return { code: CODES[code] ?? (code.startsWith("SQLITE_CONSTRAINT") ? "CONSTRAINT_VIOLATION" : code), reason: message };
+  return CODES[code] ?? (code.startsWith("SQLITE_CONSTRAINT") ? "CONSTRAINT_VIOLATION" : code);
 }

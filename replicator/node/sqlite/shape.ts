@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import type { ChannelName, TableName } from "../../change/names.ts";
-import type { Column, TableShape } from "../../change/shape.ts";
+import type { Column, Reference, TableShape } from "../../change/shape.ts";
 import type { Connection } from "./connection.ts";
 import { type IndexText, indexText } from "./index-terms.ts";
 
@@ -18,8 +18,10 @@ export interface UniqueKey {
 /** A table as it is in the database. */
 export interface LocalTable {
   readonly name: string;
-  /** All but generated ones. */
+  /** Those that travel: neither generated ones nor those that stay at home. */
   readonly columns: readonly Column[];
+  /** Names of stored columns that stay at home. */
+  readonly excluded: readonly string[];
   /** Names of generated columns, which do not travel. */
   readonly generated: readonly string[];
   /** Names of key columns in key order; empty when there is no usable key. */
@@ -50,8 +52,8 @@ interface ColumnInfo {
   readonly hidden: bigint;
 }
 
-/** Reads an ordinary table; null when there is none of that name. */
-export function readTable(connection: Connection, name: string): LocalTable | null {
+/** Reads an ordinary table of which the columns of `exclude` stay at home; null when there is none of that name. */
+export function readTable(connection: Connection, name: string, exclude: readonly string[] = []): LocalTable | null {
   const listed = connection
     .prepare("select name, wr, strict from pragma_table_list where schema = 'main' and type = 'table' and name = ? collate nocase")
     .get(name) as { name: string; wr: bigint; strict: bigint } | undefined;
@@ -66,10 +68,15 @@ export function readTable(connection: Connection, name: string): LocalTable | nu
   const uniques: UniqueKey[] = indexes.map(({ unique }) => unique);
   if (alias !== null) uniques.unshift({ index: null, terms: [{ column: alias, collation: "BINARY" }], text: null, partial: false });
   const key = chooseKey({ stored, primary, indexes, sound: withoutRowid || strict || alias !== null });
+  const staying = new Set(exclude.map((column) => column.toLowerCase()));
+  const stays = (info: ColumnInfo): boolean => staying.has(info.name.toLowerCase());
   const names = new Set(infos.map((column) => column.name.toLowerCase()));
   return {
     name: listed.name,
-    columns: stored.map((info) => ({ name: info.name, type: info.type, notNull: info.notnull === 1n || key.columns.includes(info.name) })),
+    columns: stored
+      .filter((info) => !stays(info))
+      .map((info) => ({ name: info.name, type: info.type, notNull: info.notnull === 1n || key.columns.includes(info.name) })),
+    excluded: stored.filter(stays).map((info) => info.name),
     generated: infos.filter(({ hidden }) => hidden !== 0n).map((info) => info.name),
     key: key.columns,
     keyProblem: key.problem,
@@ -127,6 +134,13 @@ function chooseKey(table: {
 export const sha256 = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 /** The shape that packets carry. */
-export function tableShape(table: TableName, channel: ChannelName, columns: readonly Column[], key: readonly string[]): TableShape {
-  return { table, channel, engine: "sqlite", columns, key, hash: sha256(JSON.stringify(["sqlite", columns, key])) };
+export function tableShape(
+  table: TableName,
+  channel: ChannelName,
+  columns: readonly Column[],
+  key: readonly string[],
+  references: readonly Reference[] = [],
+): TableShape {
+  const hash = sha256(JSON.stringify(["sqlite", columns, key]));
+  return { table, channel, engine: "sqlite", columns, key, ...(references.length > 0 && { references }), hash };
 }

@@ -1,9 +1,13 @@
-import { epoch, nodeName } from "../../change/names.ts";
+import { TomboloError } from "../../change/error.ts";
+import { epoch, nodeName, tableName } from "../../change/names.ts";
+import { RUNS_IN_STATUS } from "../full-sync-runs.ts";
 import type { NodeIdentity } from "../identity.ts";
-import type { Finding, NodeStatus, PeerNote, PeerStatus } from "../installation.ts";
+import type { Finding, NodeStatus, PeerNote, PeerStatus, WaitingChanges } from "../installation.ts";
 import { capturedTables, isInstalled, requireInstalled } from "./captured-tables.ts";
 import { microseconds } from "./clock.ts";
 import { type Connection, type DatabaseFile, sqliteVersion } from "./connection.ts";
+import { newestRuns } from "./copy-runs.ts";
+import { requireCurrent } from "./migrations.ts";
 
 /** Counting what is pending stops here: a person needs no more, and status must stay cheap. */
 const COUNT_LIMIT = 100_000;
@@ -23,24 +27,33 @@ export function identity(file: DatabaseFile): NodeIdentity {
 export function status(file: DatabaseFile): NodeStatus {
   const own = identity(file);
   return file.read((connection) => {
+    requireCurrent(connection, file.node);
     const count = (sql: string): number => Number(connection.prepare(sql).pluck().get());
-    const counted = count(`select count(*) from (select 1 from tombolo_change limit ${COUNT_LIMIT})`);
-    // beyond that an upper bound: numbers of purged channels are among them
-    const logRows = counted < COUNT_LIMIT ? counted : count("select max(seq) - min(seq) + 1 from tombolo_change");
-    // the mean of the newest: adding up a large log would read all of it
-    const rowBytes = count(
-      "select coalesce(avg(40 + length(key) + coalesce(length(old), 0) + coalesce(length(new), 0)), 0) from (select * from tombolo_change order by seq desc limit 500)",
-    );
+    const log = logSize(connection);
     return {
       identity: own,
-      logRows,
-      logBytes: Math.round(logRows * rowBytes),
+      fullSyncs: newestRuns(connection, RUNS_IN_STATUS),
+      logRows: log.rows,
+      logBytes: log.bytes,
       openConflicts: count("select count(*) from tombolo_conflict_history where status = 'open'"),
       parkedChanges: count("select count(*) from tombolo_parked_change"),
       peers: peers(connection),
       tables: [...capturedTables(connection).values()].map(({ name, state, reason }) => ({ table: name, state, reason })),
     };
   });
+}
+
+/** About how large the change log is. */
+export function logSize(connection: Connection): { readonly rows: number; readonly bytes: number } {
+  const count = (sql: string): number => Number(connection.prepare(sql).pluck().get());
+  const counted = count(`select count(*) from (select 1 from tombolo_change limit ${COUNT_LIMIT})`);
+  // beyond that an upper bound: numbers of purged channels are among them
+  const rows = counted < COUNT_LIMIT ? counted : count("select max(seq) - min(seq) + 1 from tombolo_change");
+  // the mean of the newest: adding up a large log would read all of it
+  const rowBytes = count(
+    "select coalesce(avg(40 + length(key) + coalesce(length(old), 0) + coalesce(length(new), 0)), 0) from (select * from tombolo_change order by seq desc limit 500)",
+  );
+  return { rows, bytes: Math.round(rows * rowBytes) };
 }
 
 interface PeerRow {
@@ -56,6 +69,7 @@ interface PeerRow {
   readonly last_sync_out: string | null;
   readonly clock_offset_ms: bigint | null;
   readonly parked: bigint;
+  readonly refused_changes: bigint;
   readonly open_conflicts: bigint;
 }
 
@@ -81,10 +95,28 @@ function peers(connection: Connection): PeerStatus[] {
       pendingChanges: pending.changes,
       oldestPendingAt: pending.oldest,
       parkedChanges: Number(row.parked),
+      parked: waiting(connection, "tombolo_parked_change", row.id),
+      refusedChanges: Number(row.refused_changes),
+      refused: waiting(connection, "tombolo_refused_change", row.id),
       openConflicts: Number(row.open_conflicts),
       clockOffsetMs: row.clock_offset_ms === null ? null : Number(row.clock_offset_ms),
     };
   });
+}
+
+/** By what refuses them: how many there are, and the oldest. The other node's own number of a refused change is not known here. */
+function waiting(connection: Connection, table: "tombolo_parked_change" | "tombolo_refused_change", peerId: bigint): WaitingChanges[] {
+  const rows = connection
+    .prepare(
+      `select w.code, w.changes, o.* from (select code, count(*) as changes, min(id) as id from ${table} where peer_id = ? group by code) as w
+         join ${table} o on o.id = w.id order by w.changes desc, w.code`,
+    )
+    .all(peerId) as { code: string; changes: bigint; id: bigint; table_name: string; op: string; reason: string; parked_at: string }[];
+  return rows.map(({ code, changes, id, table_name, op, reason, parked_at }) => ({
+    code,
+    changes: Number(changes),
+    oldest: { id: table === "tombolo_parked_change" ? id : null, table: tableName(table_name), op, reason, parkedAt: parked_at },
+  }));
 }
 
 /** What the peer has not acknowledged, of the channels that it reads. */
@@ -174,10 +206,23 @@ export function examine(file: DatabaseFile): readonly Finding[] {
 }
 
 export async function setPaused(file: DatabaseFile, peer: string, paused: boolean): Promise<void> {
-  await file.write((connection) => {
-    const sql = paused
-      ? "update tombolo_peer set state = 'paused' where name = ?"
-      : "update tombolo_peer set state = case when received_packet_no > 0 then 'live' else 'joining' end where name = ? and state = 'paused'";
-    connection.prepare(sql).run(peer);
+  const known = await file.write((connection) =>
+    connection
+      .prepare(
+        `update tombolo_peer
+            set state = case when state = 'must_resync' then state
+                             when :paused then 'paused'
+                             when state <> 'paused' then state
+                             when received_packet_no > 0 or sent_packet_no > 0 then 'live'
+                             else 'joining' end
+          where name = :peer`,
+      )
+      .run({ peer, paused: paused ? 1 : 0 }),
+  );
+  if (known.changes > 0) return;
+  throw new TomboloError(`the database knows no neighbour ${peer}`, {
+    code: "PEER_UNKNOWN",
+    kind: "operator",
+    hint: "A neighbour is known once the two have been linked by `tombolo run` or `tombolo sync`.",
   });
 }

@@ -1,28 +1,31 @@
 import type { Change } from "../../change/change.ts";
-import { type ApplySession, setChangedAt } from "./apply-session.ts";
+import { TomboloError } from "../../change/error.ts";
+import type { TableName } from "../../change/names.ts";
+import { type ApplySession, blockedBy, setChangedAt } from "./apply-session.ts";
 import { inSavepoint } from "./attempt.ts";
 import { imageOf, keyColumns } from "./capture.ts";
+import { shapeIds } from "./captured-tables.ts";
 import { changesSince } from "./concurrent-changes.ts";
 import { pendingOf } from "./from-parent.ts";
 import { quote } from "./identifier.ts";
 import { literalToValue, splitImage } from "./image.ts";
 import type { IncomingTable } from "./incoming.ts";
 import { park } from "./parked.ts";
-import { describe } from "./row-error.ts";
 import { stored } from "./rows.ts";
 import { deleteRow } from "./write-row.ts";
 
 /** Empties a table because its parent did; rows that this node has changed and the parent has not judged yet stay until it has. */
 export function applyTruncate(session: ApplySession, incoming: IncomingTable, change: Change): void {
   if (session.context.from === "child") {
-    park(session, incoming.shape, change, {
+    const error = new TomboloError("a child emptied the whole table; here, where others share it, only a person may decide that", {
       code: "TRUNCATE_FROM_CHILD",
-      reason: "a child emptied the whole table; here, where others share it, only a person may decide that",
+      kind: "operator",
     });
+    park(session, { table: incoming, change, incoming: null, error });
     return;
   }
   if (incoming.misfit !== null) {
-    park(session, incoming.shape, change, describe(incoming.misfit));
+    park(session, { table: incoming, change, incoming: null, error: incoming.misfit });
     return;
   }
   setChangedAt(session, change.changedAt);
@@ -30,7 +33,7 @@ export function applyTruncate(session: ApplySession, incoming: IncomingTable, ch
     truncate(session, incoming);
     session.outcome.count("T");
   });
-  if (error !== null) park(session, incoming.shape, change, describe(error));
+  if (error !== null) park(session, { table: incoming, change, incoming: null, error });
 }
 
 function truncate(session: ApplySession, { table, rule }: IncomingTable): void {
@@ -39,10 +42,11 @@ function truncate(session: ApplySession, { table, rule }: IncomingTable): void {
   const position = session.header.seen[rule.channel] ?? 0n;
   const touched = connection
     .prepare(
-      "select distinct key from tombolo_change where table_id = ? and seq > ? and target is null and (origin is null or origin <> ?)",
+      `select distinct key from tombolo_change where table_id in (${shapeIds(connection, table.id).join(", ")})
+          and seq > ? and target is null and (origin is null or origin <> ?)`,
     )
     .pluck()
-    .all(table.id, position, session.peer.id) as string[];
+    .all(position, session.peer.id) as string[];
   const kept = new Set(
     touched.filter(
       (key) =>
@@ -52,6 +56,7 @@ function truncate(session: ApplySession, { table, rule }: IncomingTable): void {
   );
   if (kept.size === 0) {
     connection.exec(`delete from ${name}`);
+    forgetParked(session, table.name);
     return;
   }
   const keys = connection
@@ -66,4 +71,11 @@ function truncate(session: ApplySession, { table, rule }: IncomingTable): void {
         splitImage(key).map((literal) => stored(literalToValue(literal))),
       );
   }
+  forgetParked(session, table.name);
+}
+
+/** What was parked of the table came before. */
+function forgetParked({ connection, peer, blocked }: ApplySession, table: TableName): void {
+  connection.prepare("delete from tombolo_parked_change where peer_id = ? and table_name = ?").run(peer.id, table);
+  for (const id of [...blocked]) if (id.startsWith(blockedBy(table, ""))) blocked.delete(id);
 }

@@ -1,4 +1,5 @@
 import type { PacketHeader } from "../../change/packet.ts";
+import { shapeIds } from "./captured-tables.ts";
 import type { Connection } from "./connection.ts";
 import type { IncomingTable } from "./incoming.ts";
 import { prepared } from "./rows.ts";
@@ -12,7 +13,8 @@ export class Unjudged {
   readonly #connection: Connection;
   readonly #seen: PacketHeader["seen"];
   readonly #peerId: number;
-  readonly #known = new Map<IncomingTable, boolean>();
+  readonly #deleted = new Map<IncomingTable, boolean>();
+  readonly #changed = new Map<IncomingTable, boolean>();
 
   constructor(options: { readonly connection: Connection; readonly seen: PacketHeader["seen"]; readonly peerId: number }) {
     this.#connection = options.connection;
@@ -21,22 +23,31 @@ export class Unjudged {
   }
 
   any(table: IncomingTable): boolean {
-    let known = this.#known.get(table);
-    if (known === undefined) {
-      known = table.rule.oneWay !== true && this.#look(table);
-      this.#known.set(table, known);
-    }
-    return known;
+    return this.#known(this.#changed, table, "('I', 'U', 'D', 'H')");
   }
 
-  #look({ table, rule }: IncomingTable): boolean {
+  /** Only rows that are, or may be, gone. */
+  anyDeleted(table: IncomingTable): boolean {
+    return this.#known(this.#deleted, table, "('D', 'H')");
+  }
+
+  #known(known: Map<IncomingTable, boolean>, table: IncomingTable, ops: string): boolean {
+    let found = known.get(table);
+    if (found === undefined) {
+      found = table.rule.oneWay !== true && this.#look(table, ops);
+      known.set(table, found);
+    }
+    return found;
+  }
+
+  #look({ table, rule }: IncomingTable, ops: string): boolean {
     const found = prepared(
       this.#connection,
       `select exists (select 1 from tombolo_change
-        where seq > ? and table_id = ? and target is null and (origin is null or origin <> ?) and op in ('D', 'H'))`,
+        where seq > ? and table_id in (${shapeIds(this.#connection, table.id).join(", ")}) and target is null and (origin is null or origin <> ?) and op in ${ops})`,
     )
       .pluck()
-      .get(this.#seen[rule.channel] ?? 0n, table.id, this.#peerId);
+      .get(this.#seen[rule.channel] ?? 0n, this.#peerId);
     return found === 1n;
   }
 }

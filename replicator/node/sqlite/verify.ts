@@ -56,7 +56,7 @@ function driftOf(connection: Connection, table: CapturedTable): Drift | null {
     message: `${message}; changes made since may be missing from the log`,
     hint: "run `tombolo apply`, then compare the table",
   });
-  const local = readTable(connection, table.local);
+  const local = readTable(connection, table.local, table.excluded);
   if (local === null) return drift("TABLE_MISSING", `table ${table.local} is gone`);
   if (shapeHash(local) !== shapeHash(table))
     return drift("TABLE_CHANGED", `table ${table.local} has other columns or another key than when it was installed`);

@@ -1,0 +1,109 @@
+import { TomboloError } from "../change/error.ts";
+import { type TableName, tableName } from "../change/names.ts";
+import type { FullSyncResult } from "../full-sync/full-sync.ts";
+import { fullSyncReport } from "../full-sync/full-sync-report.ts";
+import { linkAbove, nodeOf } from "../lifecycle/tree.ts";
+import type { SyncDirection } from "../node/full-sync-runs.ts";
+import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { confirm } from "./ask.ts";
+import { EXIT, type ExitCode } from "./exit-codes.ts";
+import { fullSyncWatcher } from "./full-sync-watcher.ts";
+import { reachedNode, withNodes } from "./nodes-of.ts";
+import { oneOf } from "./option-values.ts";
+import { bytes, duration, plural } from "./output.ts";
+import { requireRunnableTopology } from "./topology-file.ts";
+import { type CommandContext, flag, type RunVerb, text, type VerbInput } from "./verb.ts";
+
+export const fullSync: RunVerb = async (context, input) => {
+  const topology = await requireRunnableTopology(context);
+  const link = linkOf(topology, input.args[0] ?? "");
+  const direction = oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
+  if (!(await agreed(context, input, question(link, direction)))) return EXIT.failed;
+  return synchronise(context, input, { topology, link, direction });
+};
+
+/** Runs a full sync until it is done or Ctrl-C cancels it, and tells what came of it. */
+export async function synchronise(
+  context: CommandContext,
+  input: VerbInput,
+  sync: { readonly topology: Topology; readonly link: TopologyLink; readonly direction: SyncDirection },
+): Promise<ExitCode> {
+  const { topology, link, direction } = sync;
+  const interrupt = new AbortController();
+  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const watcher = fullSyncWatcher(context.out, { ask: !flag(input, "yes") });
+  try {
+    const configs = [nodeOf(topology, link.parent), nodeOf(topology, link.child)];
+    const result = await withNodes(context, configs, (nodes) =>
+      context.parts.fullSync({
+        parent: reachedNode(nodes, link.parent),
+        child: reachedNode(nodes, link.child),
+        link,
+        topology,
+        direction,
+        tables: tablesOf(input),
+        resume: flag(input, "resume"),
+        verify: flag(input, "verify"),
+        backUp: input.options.backup !== false,
+        watcher,
+        signal: interrupt.signal,
+      }),
+    );
+    watcher.end();
+    if (context.json) context.out.json(fullSyncReport(result));
+    else context.out.line(resultLine(result));
+    if (result.state === "cancelled") return EXIT.failed;
+    return (result.differences ?? 0) > 0 ? EXIT.found : EXIT.done;
+  } catch (error) {
+    watcher.end();
+    if (!interrupt.signal.aborted) throw error;
+    context.out.note("cancelled: the tables are as they were, and what was copied is gone");
+    return EXIT.failed;
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+export function linkOf(topology: Topology, name: string): TopologyLink {
+  const link = linkAbove(topology, nodeOf(topology, name).name);
+  if (link !== undefined) return link;
+  throw new TomboloError(`${name} is the hub: it has no parent to be synchronised with`, {
+    code: "NODE_IS_HUB",
+    kind: "usage",
+    hint: "Name the child; --direction push makes the hub take over what the child has.",
+  });
+}
+
+export async function agreed(context: CommandContext, input: VerbInput, asked: string): Promise<boolean> {
+  if (flag(input, "yes") || (await confirm(asked))) return true;
+  context.out.note("nothing was changed");
+  return false;
+}
+
+const question = ({ parent, child }: TopologyLink, direction: SyncDirection): string =>
+  direction === "pull"
+    ? `${child} becomes a copy of ${parent}: rows that only ${child} has go, others are replaced, and the conflict history keeps both; changes that ${child} has not sent yet stay. Go on?`
+    : `${parent} takes over what ${child} has: rows that only ${parent} has go, others are replaced, and the conflict history keeps both; changes of ${parent} that ${child} has not received yet stay. Go on?`;
+
+function tablesOf(input: VerbInput): readonly TableName[] | null {
+  const names = text(input, "tables");
+  return names === undefined
+    ? null
+    : names
+        .split(",")
+        .map((name) => tableName(name.trim()))
+        .filter((name) => name !== "");
+}
+
+function resultLine({ source, target, state, rows, bytes: size, seconds, receipt, differences }: FullSyncResult): string {
+  if (state === "cancelled" || receipt === null) return `${target}: nothing was changed`;
+  const { insert, update, delete: gone } = receipt.applied;
+  const parts = [
+    `${plural(rows, "row")} copied from ${source} (${bytes(size)}) in ${duration(seconds)}`,
+    `${insert} added, ${update} changed, ${gone} removed`,
+  ];
+  if (receipt.parked > 0) parts.push(`${receipt.parked} parked`);
+  if (differences !== null) parts.push(differences === 0 ? "compared: equal" : `compared: ${plural(differences, "row")} differ`);
+  return `${target}: ${parts.join("; ")}`;
+}

@@ -1,0 +1,22 @@
+import type { HubContext } from "../hub/context.ts";
+import { systemTimers } from "../lifecycle/timers.ts";
+import type { Topology } from "../topology/topology.ts";
+import { Endpoint } from "./endpoint.ts";
+
+export type HubEndpointOptions = Pick<HubContext, "topology" | "node" | "parts" | "metrics" | "log" | "version">;
+
+/** The hub's service, where `hub.listen` wants it. What it is made of is loaded where a topology has one. */
+export function hubEndpoint(options: HubEndpointOptions): Endpoint<NonNullable<Topology["hub"]>> {
+  const { log } = options;
+  return new Endpoint({
+    what: "hub",
+    log,
+    wanted: (topology) => topology.hub,
+    async start(address) {
+      const [{ startHub }, { HUB_ROUTES }] = await Promise.all([import("../hub/listen.ts"), import("../hub/routes.ts")]);
+      const service = await startHub(address, { ...options, timers: systemTimers, routes: HUB_ROUTES });
+      log.info({ address: service.url }, "serving the hub");
+      return service;
+    },
+  });
+}

@@ -1,0 +1,143 @@
+import { TomboloError } from "../change/error.ts";
+import { START } from "../change/names.ts";
+import { type Backoff, createBackoff } from "../link/backoff.ts";
+import { sleep } from "../link/sleep.ts";
+import type { Edge, EdgeCounts } from "./edge.ts";
+import { type Exchanged, INTERRUPTED } from "./edge-link.ts";
+import { HubError } from "./hub-client.ts";
+
+/** What an agent tells those who watch it. Calls must not throw and must be cheap. */
+export interface EdgeWatcher {
+  /** `syncing` while something moves; otherwise whether the hub answered last. */
+  status(now: EdgeState): void;
+  /** So many changes of the hub's were applied in the exchange at hand. */
+  progress(received: number): void;
+  /** An exchange moved something. */
+  completed(counts: EdgeCounts): void;
+  /** It is tried again in `retryInMs`. */
+  failed(error: unknown, retryInMs: number): void;
+}
+
+export type EdgeState = "online" | "offline" | "syncing";
+
+export interface AgentOptions {
+  readonly edge: Edge;
+  readonly watcher: EdgeWatcher;
+  /** The hub is asked at least this often, milliseconds. */
+  readonly intervalMs: number;
+  /** At least 0, less than 1; for tests. */
+  readonly random?: () => number;
+}
+
+/** How long the hub holds a question that it has nothing to say to: below the minute that proxies take for silence. */
+const LONGEST_WAIT_MS = 50_000;
+/** What needs a person is asked about rarely: it costs data, and helps nobody. */
+const NEEDS_A_PERSON_MS = 300_000;
+
+/**
+ * Keeps a database in step with its hub: sends what is written here at once, hears at once what the hub has, and otherwise waits. To be offline is a
+ * normal state: what is written meanwhile is in the database's log, and goes when the hub is there again.
+ */
+export class EdgeAgent {
+  readonly #options: AgentOptions;
+  readonly #backoff: Backoff;
+  #state: EdgeState | undefined;
+  #nudge = new AbortController();
+
+  constructor(options: AgentOptions) {
+    const { random = Math.random } = options;
+    this.#options = options;
+    this.#backoff = createBackoff({ initialMs: 1_000, factor: 2, maxMs: 32_000, jitter: true, random });
+  }
+
+  /** Returns when the signal aborts, after the packet in hand. */
+  async run(signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        if ((await this.#round(signal)) === "moved") continue;
+        await this.#options.edge.renewToken();
+        await this.#wait(signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        await this.#failed(error, signal);
+      }
+    }
+  }
+
+  /** The network is back, or someone does not want to wait: tries now. */
+  nudge(): void {
+    this.#nudge.abort();
+  }
+
+  async #round(signal: AbortSignal): Promise<"moved" | "nothing"> {
+    const { edge, watcher } = this.#options;
+    const progress = (received: number): void => {
+      this.#now("syncing");
+      watcher.progress(received);
+    };
+    const moved = await edge.exchange({ final: false, signal, progress });
+    if (moved === INTERRUPTED) return "nothing";
+    return this.#took(moved);
+  }
+
+  #took(moved: Exchanged): "moved" | "nothing" {
+    this.#backoff.reset();
+    const { manifest: _, wanted, started, ...counts } = moved;
+    const any = counts.sent + counts.received + counts.parked > 0;
+    if (any) {
+      this.#now("syncing");
+      this.#options.watcher.completed(counts);
+    }
+    this.#now("online");
+    return any || wanted + started > 0 ? "moved" : "nothing";
+  }
+
+  /** Until the edge has news, the hub has, or the interval is over. */
+  async #wait(signal: AbortSignal): Promise<void> {
+    const { edge, intervalMs, watcher } = this.#options;
+    const node = await edge.node();
+    const over = new AbortController();
+    const stop = (): void => over.abort();
+    signal.addEventListener("abort", stop, { once: true });
+    const interrupt = new AbortController();
+    const nudged = this.#nudged();
+    nudged.addEventListener("abort", stop, { once: true });
+    const news = node.log.news(edge.position ?? START, over.signal).then(() => interrupt.abort());
+    try {
+      const progress = (received: number): void => watcher.progress(received);
+      const waitMs = Math.min(intervalMs, LONGEST_WAIT_MS);
+      const moved = await edge.exchange({ final: false, waitMs, signal, interrupt: interrupt.signal, progress });
+      if (moved !== INTERRUPTED) this.#took(moved);
+    } finally {
+      signal.removeEventListener("abort", stop);
+      nudged.removeEventListener("abort", stop);
+      over.abort();
+      await news;
+    }
+  }
+
+  async #failed(error: unknown, signal: AbortSignal): Promise<void> {
+    this.#now("offline");
+    const retryInMs = Math.max(this.#backoff.next(), leastPause(error));
+    this.#options.watcher.failed(error, retryInMs);
+    const pause = AbortSignal.any([signal, this.#nudged()]);
+    await sleep(retryInMs, pause);
+  }
+
+  #nudged(): AbortSignal {
+    if (this.#nudge.signal.aborted) this.#nudge = new AbortController();
+    return this.#nudge.signal;
+  }
+
+  #now(state: EdgeState): void {
+    if (state === this.#state) return;
+    this.#state = state;
+    this.#options.watcher.status(state);
+  }
+}
+
+function leastPause(error: unknown): number {
+  if (error instanceof HubError && error.retryAfterMs !== null) return error.retryAfterMs;
+  const needsPerson = error instanceof TomboloError && ["operator", "usage", "newer", "fatal"].includes(error.kind);
+  return needsPerson ? NEEDS_A_PERSON_MS : 0;
+}

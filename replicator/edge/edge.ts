@@ -1,0 +1,203 @@
+import { TomboloError } from "../change/error.ts";
+import type { NodeName } from "../change/names.ts";
+import { PACKET_PROTOCOLS } from "../change/packet-limits.ts";
+import type { Judge } from "../change/verdict.ts";
+import { wantedTables } from "../lifecycle/tree.ts";
+import type { LinkObserver } from "../link/link.ts";
+import { LinkEnd } from "../link/link-end.ts";
+import { edgeConfig, edgeTopology, type Manifest } from "../link/manifest.ts";
+import type { PeerStatus } from "../node/installation.ts";
+import type { Node } from "../node/node.ts";
+import type { TopologyNode } from "../topology/topology.ts";
+import type { Credential } from "./credential.ts";
+import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED } from "./edge-link.ts";
+import { hubManifest, hubStatus, renew } from "./hub-answers.ts";
+import { HubClient } from "./hub-client.ts";
+
+export interface EdgeOptions {
+  readonly credential: Credential;
+  /** A SQLite file, or the URL of a Postgres. */
+  readonly database: string;
+  readonly openNode: (config: TopologyNode) => Promise<Node>;
+  readonly observer: LinkObserver;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Called with what is to be kept of it, when that changes. */
+  readonly keep?: (credential: Credential) => Promise<void>;
+}
+
+/** What an exchange, or several, moved. */
+export type EdgeCounts = Omit<Exchanged, "manifest" | "wanted" | "started">;
+
+interface ReadyLink {
+  readonly link: EdgeLink;
+  readonly manifest: string;
+  readonly parent: string;
+}
+
+/** An edge judges nothing: its parent does. */
+const NO_JUDGE: Judge = () => {
+  throw new TomboloError("an edge was asked to decide a conflict", { code: "INTERNAL", kind: "fatal" });
+};
+/** Another process on the same database shows as one of these; reading the hub's state anew settles it, unless it is really so. */
+const SETTLED_BY_ASKING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "PEER_UNKNOWN"]);
+const NOT_INSTALLED = new Set(["NOT_INSTALLED", "NODE_NOT_INSTALLED"]);
+/** A token that is still good for less than this is renewed. */
+const RENEW_BEFORE_MS = 30 * 86_400_000;
+const ANEW_ATTEMPTS = 3;
+const MOST_ROUNDS = 1_000;
+
+/** A database and its hub. Opens the database and speaks to the hub when either is first needed, so that it can be made while the hub is away. */
+export class Edge {
+  readonly client: HubClient;
+  readonly #options: EdgeOptions;
+  #credential: Credential;
+  #node: Promise<Node> | undefined;
+  #link: ReadyLink | undefined;
+  #begun = false;
+
+  constructor(options: EdgeOptions) {
+    this.#options = options;
+    this.#credential = options.credential;
+    const { hub, token, ca } = options.credential;
+    this.client = new HubClient({ hub, token, ca });
+  }
+
+  /** The database. Throws what opening it throws; the next call tries again. */
+  node(): Promise<Node> {
+    const { database, credential, openNode } = this.#options;
+    this.#node ??= openNode(edgeConfig(credential.node, database)).catch((error: unknown) => {
+      this.#node = undefined;
+      throw error;
+    });
+    return this.#node;
+  }
+
+  /** The hub's name; undefined before the first exchange. */
+  get parent(): string | undefined {
+    return this.#link?.parent;
+  }
+
+  /** Up to where the last exchange looked into the edge's log; null before the first. */
+  get position(): EdgeLink["position"] | null {
+    return this.#link?.link.position ?? null;
+  }
+
+  /** One exchange. Before the first one, and when the hub's topology has changed, the database is brought in line with it. */
+  async exchange(options: ExchangeOptions): Promise<Exchanged | typeof INTERRUPTED> {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        const { link, manifest } = await this.#ready(options.signal);
+        const { interrupt } = options;
+        const moved = interrupt === undefined ? await link.exchange(options) : await link.exchange({ ...options, interrupt });
+        if (moved !== INTERRUPTED && moved.manifest !== manifest) this.#link = undefined;
+        return moved;
+      } catch (error) {
+        if (attempt >= ANEW_ATTEMPTS || !(error instanceof TomboloError) || !SETTLED_BY_ASKING_ANEW.has(error.code)) throw error;
+      }
+    }
+  }
+
+  /** Exchanges until nothing is pending on either side. */
+  async sync(signal: AbortSignal, progress?: (received: number) => void): Promise<EdgeCounts> {
+    const total = { sent: 0, received: 0, conflicts: 0, open: 0, parked: 0 };
+    for (let round = 0; round < MOST_ROUNDS; round++) {
+      const before = total.received;
+      const moved = await this.exchange({
+        final: true,
+        signal,
+        ...(progress && { progress: (received: number) => progress(before + received) }),
+      });
+      if (moved === INTERRUPTED) break;
+      for (const key of ["sent", "received", "conflicts", "open", "parked"] as const) total[key] += moved[key];
+      if (moved.sent + moved.received + moved.parked + moved.wanted + moved.started === 0) break;
+    }
+    return total;
+  }
+
+  /** Gets a new token where the one that it has ends soon: an edge that is in touch stays enrolled. */
+  async renewToken(): Promise<void> {
+    const { expiresAt = null, node } = this.#credential;
+    if (expiresAt === null || Date.parse(expiresAt) - this.#options.now() > RENEW_BEFORE_MS) return;
+    const { token, expires_at: next } = await renew(this.client, node);
+    await this.#keep({ ...this.#credential, token, expiresAt: next });
+    this.client.useToken(token);
+  }
+
+  /** What the database itself knows of its exchange with the hub; null before the first. Works offline. */
+  async ofParent(): Promise<PeerStatus | null> {
+    const node = await this.node();
+    try {
+      const { peers } = await node.installation.status();
+      return peers.find(({ role }) => role === "parent") ?? null;
+    } catch (error) {
+      // nothing of ours is in the database yet
+      if (error instanceof TomboloError && NOT_INSTALLED.has(error.code)) return null;
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.client.close();
+    const node = await this.#node?.catch(() => undefined);
+    await node?.close();
+  }
+
+  async #keep(credential: Credential): Promise<void> {
+    await this.#options.keep?.(credential);
+    this.#credential = credential;
+  }
+
+  /**
+   * A database that was an edge before, under another name or until the hub forgot it, begins anew: as a node of its own, with all of its rows to be judged.
+   * One whose token was only lost goes on.
+   */
+  async #begin(node: Node, parent: NodeName, signal: AbortSignal): Promise<void> {
+    const { state } = (await hubStatus(this.client, this.#options.credential.node, signal)).report;
+    const marks = await node.rejoin.marks(parent);
+    if (state.number === 0n && marks !== null && (marks.sentPacket > 0n || marks.receivedPacket > 0n)) {
+      await node.rejoin.renew();
+      await node.rejoin.forget(parent);
+    }
+    const { fresh: _, ...credential } = this.#credential;
+    await this.#keep(credential);
+  }
+
+  async #ready(signal: AbortSignal): Promise<ReadyLink> {
+    if (this.#link !== undefined) return this.#link;
+    const { credential, database, observer, now } = this.#options;
+    const node = await this.node();
+    const { id, manifest } = await hubManifest(this.client, credential.node, signal);
+    mustSpeakTheSame(manifest);
+    const { topology, link, edge } = edgeTopology(manifest, database);
+    await node.installation.apply(wantedTables(topology, edge));
+    const { parent } = manifest;
+    if (credential.fresh === true && !this.#begun) await this.#begin(node, link.parent, signal);
+    this.#begun = true;
+    const end = new LinkEnd({
+      node,
+      role: "child",
+      other: { name: link.parent, engine: parent.engine },
+      link,
+      topology,
+      judge: NO_JUDGE,
+      observer,
+      now,
+    });
+    this.#link = { link: new EdgeLink({ end, client: this.client, node: credential.node }), manifest: id, parent: link.parent };
+    return this.#link;
+  }
+}
+
+/** Before anything is sent: what neither could read is not tried. */
+function mustSpeakTheSame({ protocol, parent }: Manifest): void {
+  if (protocol.oldest <= PACKET_PROTOCOLS.newest && protocol.newest >= PACKET_PROTOCOLS.oldest) return;
+  throw new TomboloError(
+    `the hub ${parent.name} reads packets of protocol ${protocol.oldest} to ${protocol.newest}, and this edge writes others`,
+    {
+      code: "PACKET_PROTOCOL",
+      kind: "operator",
+      hint: protocol.oldest > PACKET_PROTOCOLS.newest ? "bring the edge to the hub's version" : "bring the hub to the edge's version",
+    },
+  );
+}

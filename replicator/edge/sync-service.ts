@@ -1,0 +1,199 @@
+import { EventEmitter } from "node:events";
+import type { Node } from "../node/node.ts";
+import type { TopologyNode } from "../topology/topology.ts";
+import { EdgeAgent, type EdgeState } from "./agent.ts";
+import type { Credential } from "./credential.ts";
+import { Edge, type EdgeCounts } from "./edge.ts";
+import { decideConflict, type EdgeConflict, type EdgeDecision, edgeConflicts } from "./edge-conflicts.ts";
+import { hubStatus } from "./hub-answers.ts";
+import { edgeCredential, keepCredential } from "./open-edge.ts";
+
+export interface SyncServiceOptions {
+  /** A SQLite file (or a better-sqlite3 database of one, which stays the application's), or the URL of a Postgres. */
+  readonly database: string | { readonly name: string };
+  /** For the first time: the hub's address and the one-time code of its operator. Afterwards the credential file has what is needed. */
+  readonly enrol?: { readonly hub: string; readonly code: string; readonly ca?: string };
+  /** Where the credential is kept; beside a SQLite file where it is not said. */
+  readonly credential?: string;
+  /** The hub is asked at least this often, milliseconds; 60 000 where it is not said. */
+  readonly intervalMs?: number;
+}
+
+/** What the service tells. Listeners must not throw. */
+export interface SyncServiceEvents {
+  /** Whether the hub can be reached, and whether something is moving. */
+  status: [state: EdgeState];
+  /** So many changes of the hub were applied in the exchange at hand. */
+  progress: [progress: { readonly received: number }];
+  /** An exchange moved something. */
+  completed: [counts: EdgeCounts];
+  /** Changes of this edge conflicted: so many, `open` of them wait for a person; `conflicts()` has them. */
+  conflict: [conflicts: { readonly count: number; readonly open: number }];
+  /** An exchange failed; it is tried again in so many milliseconds, or not at all (null) when it was `syncNow`. */
+  failed: [error: unknown, retryInMs: number | null];
+}
+
+export interface SyncStatus {
+  readonly node: string;
+  readonly hub: string;
+  /** `online` when the hub answered now. */
+  readonly state: "online" | "offline";
+  /** Changes here that the hub has not confirmed. */
+  readonly pendingUp: number;
+  /** Changes at the hub for this edge; null while it cannot be asked. */
+  readonly pendingDown: number | null;
+  /** Changes of this edge that the hub has set aside, as it last told. */
+  readonly refused: number;
+  readonly openConflicts: number | null;
+  /** RFC 3339; null before the first. */
+  readonly lastReceivedAt: string | null;
+  readonly lastSentAt: string | null;
+}
+
+const INTERVAL_MS = 60_000;
+
+/**
+ * Keeps an application's database in step with its hub: in the background between `start` and `stop`, or when it is told to (`syncNow`). The
+ * application goes on reading and writing its database as it likes; triggers note what it changes.
+ */
+export class SyncService {
+  readonly #events = new EventEmitter<SyncServiceEvents>();
+  readonly #edge: Edge;
+  readonly #credential: Credential;
+  readonly #intervalMs: number;
+  #running: { readonly agent: EdgeAgent; readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  #syncing: Promise<unknown> = Promise.resolve();
+
+  private constructor(edge: Edge, credential: Credential, intervalMs: number) {
+    this.#edge = edge;
+    this.#credential = credential;
+    this.#intervalMs = intervalMs;
+  }
+
+  /** Opens the database; enrols where that has not been done. Throws `EDGE_NOT_ENROLLED`, `EDGE_CREDENTIAL`, and what the hub says to a code. */
+  static async open(options: SyncServiceOptions): Promise<SyncService> {
+    const database = typeof options.database === "string" ? options.database : options.database.name;
+    const place = { database, ...(options.credential !== undefined && { credential: options.credential }) };
+    const credential = await edgeCredential(place, options.enrol);
+    const edge = new Edge({
+      credential,
+      database,
+      openNode,
+      observer: { applied() {}, caughtUp() {}, failed() {}, recovered() {}, notice() {} },
+      now: Date.now,
+      keep: (changed) => keepCredential(place, changed),
+    });
+    return new SyncService(edge, credential, options.intervalMs ?? INTERVAL_MS);
+  }
+
+  on<E extends keyof SyncServiceEvents>(event: E, listener: (...told: SyncServiceEvents[E]) => void): this {
+    this.#events.on(event, listener as never);
+    return this;
+  }
+
+  off<E extends keyof SyncServiceEvents>(event: E, listener: (...told: SyncServiceEvents[E]) => void): this {
+    this.#events.off(event, listener as never);
+    return this;
+  }
+
+  /** Begins to sync in the background; does nothing where it does already. To be offline is no error. */
+  start(): void {
+    if (this.#running !== undefined) return;
+    const stop = new AbortController();
+    const agent = new EdgeAgent({
+      edge: this.#edge,
+      intervalMs: this.#intervalMs,
+      watcher: {
+        status: (state) => this.#events.emit("status", state),
+        progress: (received) => this.#events.emit("progress", { received }),
+        completed: (counts) => this.#completed(counts),
+        failed: (error, retryInMs) => this.#events.emit("failed", error, retryInMs),
+      },
+    });
+    this.#running = { agent, stop, ended: agent.run(stop.signal) };
+  }
+
+  /** Ends it after the packet in hand. It may be started again. */
+  async stop(): Promise<void> {
+    const running = this.#running;
+    this.#running = undefined;
+    running?.stop.abort();
+    await running?.ended;
+  }
+
+  /** Exchanges until nothing is pending on either side; answers what moved. Beside a running service as well. Throws why it could not. */
+  syncNow(): Promise<EdgeCounts> {
+    const syncing = this.#syncing.then(() => this.#syncOnce());
+    this.#syncing = syncing.catch(() => undefined);
+    return syncing;
+  }
+
+  /** What waits on either side; changes nothing, and works offline. */
+  async status(): Promise<SyncStatus> {
+    const { node, hub } = this.#credential;
+    const parent = await this.#edge.ofParent();
+    const told = await hubStatus(this.#edge.client, node).catch(() => null);
+    return {
+      node,
+      hub,
+      state: told === null ? "offline" : "online",
+      pendingUp: parent?.pendingChanges ?? 0,
+      pendingDown: told?.pending_changes ?? null,
+      refused: told?.parked_changes ?? parent?.refusedChanges ?? 0,
+      openConflicts: told?.open_conflicts ?? null,
+      lastReceivedAt: parent?.lastSyncIn ?? null,
+      lastSentAt: parent?.lastSyncOut ?? null,
+    };
+  }
+
+  /** Conflicts about changes of this edge, newest first, as the hub has recorded them. Asks the hub. */
+  conflicts(options: { readonly open?: boolean; readonly limit?: number; readonly before?: string } = {}): Promise<EdgeConflict[]> {
+    return edgeConflicts(this.#edge.client, this.#credential.node, options);
+  }
+
+  /** Decides one; the decision comes down like any change. Throws `CONFLICT_ROW_CHANGED` when the row has changed since, and nothing is done. */
+  resolve(id: string, decision: EdgeDecision): Promise<EdgeConflict> {
+    return decideConflict(this.#edge.client, this.#credential.node, id, decision);
+  }
+
+  /** Stops, and closes the service's own connection to the database. */
+  async close(): Promise<void> {
+    await this.stop();
+    await this.#syncing;
+    await this.#edge.close();
+  }
+
+  async #syncOnce(): Promise<EdgeCounts> {
+    // one exchange at a time: the background one ends first, and goes on afterwards
+    const wasRunning = this.#running !== undefined;
+    await this.stop();
+    this.#events.emit("status", "syncing");
+    try {
+      const counts = await this.#edge.sync(new AbortController().signal, (received) => this.#events.emit("progress", { received }));
+      this.#completed(counts);
+      this.#events.emit("status", "online");
+      return counts;
+    } catch (error) {
+      this.#events.emit("failed", error, null);
+      this.#events.emit("status", "offline");
+      throw error;
+    } finally {
+      if (wasRunning) this.start();
+    }
+  }
+
+  #completed(counts: EdgeCounts): void {
+    if (counts.conflicts > 0) this.#events.emit("conflict", { count: counts.conflicts, open: counts.open });
+    this.#events.emit("completed", counts);
+  }
+}
+
+/** Each engine is loaded when it is first needed: an application with a SQLite file has no use for a Postgres driver. */
+async function openNode(config: TopologyNode): Promise<Node> {
+  if (config.type === "sqlite") {
+    const { openSqliteNode } = await import("../node/sqlite/open.ts");
+    return openSqliteNode({ name: config.name, path: config.path });
+  }
+  const { openPostgresNode } = await import("../node/postgres/open.ts");
+  return openPostgresNode({ name: config.name, url: config.url });
+}

@@ -1,0 +1,71 @@
+import type { NodeName, TableName } from "../change/names.ts";
+import type { Receipt } from "../change/packet.ts";
+import { Copying } from "./copying.ts";
+import { handOver } from "./hand-over.ts";
+import { Lifeline } from "./lifeline.ts";
+import type { FullSyncOptions } from "./options.ts";
+import { planSync } from "./sync-plan.ts";
+import { differingRows } from "./verify.ts";
+
+export interface FullSyncResult {
+  readonly source: NodeName;
+  readonly target: NodeName;
+  readonly tables: readonly TableName[];
+  readonly state: "done" | "cancelled";
+  readonly resumed: boolean;
+  /** Rows and bytes that were copied, by this attempt and those before. */
+  readonly rows: number;
+  readonly bytes: number;
+  readonly seconds: number;
+  /** Null where it was cancelled. */
+  readonly receipt: Receipt | null;
+  /** Where the target was copied to before. */
+  readonly backup: string | null;
+  /** Rows that differed when they were compared; null where they were not. */
+  readonly differences: number | null;
+}
+
+/**
+ * Makes one node of a link a copy of the other. The rows are copied at one tick while both are written to, into a place where nobody sees them, in chunks, each with
+ * how far it got: whatever interrupts, a later run goes on from there. What changed meanwhile is looked up in the source's log and read anew, so that what is staged
+ * is the source at one tick after all. Then one transaction at the target makes it so, as a packet that fills the tables: number, positions and hash chain go on from
+ * there. What the target has changed itself and the source has not seen stays, and is judged afterwards, as ever.
+ *
+ * The link goes on meanwhile, but for the hand-over. Throws `FULL_SYNC_RUNS`, `FULL_SYNC_LOST`, `FULL_SYNC_TABLES` (operator), and whatever the databases throw.
+ */
+export async function fullSync(options: FullSyncOptions): Promise<FullSyncResult> {
+  const { signal, watcher } = options;
+  const started = performance.now();
+  const plan = await planSync(options);
+  const { source, target } = plan.flow;
+  const life = await Lifeline.begin({ plan, resume: options.resume, watcher });
+  const answer = { source: source.name, target: target.name, tables: plan.tables, resumed: life.resumed };
+  const copying = new Copying({ plan, life, signal, ...(options.chunkRows !== undefined && { chunkRows: options.chunkRows }) });
+  try {
+    const backup = options.backUp && !life.resumed ? await target.copies.backUp() : null;
+    if (backup !== null) watcher.note(`${target.name} was copied to ${backup}`);
+    await copying.open();
+    await copying.copy();
+    const receipt = await handOver({ ...options, plan, life, copying });
+    await copying.close("drop");
+    if (receipt !== null) await Promise.all([source.rejoin.resume(target.name), target.rejoin.resume(source.name)]);
+    if (receipt !== null && options.verify) await life.at({ phase: "verify" });
+    const differences = receipt !== null && options.verify ? await differingRows(options, plan.tables) : null;
+    await life.end(receipt === null ? "cancelled" : "done");
+    return {
+      ...answer,
+      state: receipt === null ? "cancelled" : "done",
+      rows: life.rows,
+      bytes: life.bytes,
+      seconds: (performance.now() - started) / 1000,
+      receipt,
+      backup,
+      differences,
+    };
+  } catch (error) {
+    const state = life.stateAfter(error, signal);
+    await copying.close(state === "interrupted" ? "keep" : "drop").catch(() => undefined);
+    await life.end(state, error).catch(() => undefined);
+    throw error;
+  }
+}

@@ -1,0 +1,124 @@
+import { TomboloError } from "../change/error.ts";
+import type { Position } from "../change/names.ts";
+import type { RunState, SyncPhase } from "../node/full-sync-runs.ts";
+import { Pacer, type SyncProgress } from "./progress.ts";
+import type { SyncPlan } from "./sync-plan.ts";
+
+const BEAT_MS = 3_000;
+
+/**
+ * What both databases know of a full sync while it runs: who runs it, that it lives, and where it is. A run that falls silent may be taken over; then this one ends
+ * with `FULL_SYNC_LOST`.
+ */
+export class Lifeline {
+  readonly run: bigint;
+  readonly resumed: boolean;
+  readonly #plan: SyncPlan;
+  readonly #sourceRun: bigint;
+  readonly #watch: (progress: SyncProgress) => void;
+  readonly #pacer = new Pacer();
+  readonly #timer: ReturnType<typeof setInterval>;
+  #where: { phase: SyncPhase; rows: number; bytes: number; estimatedRows: number; position: Position | null } = {
+    phase: "prepare",
+    rows: 0,
+    bytes: 0,
+    estimatedRows: 0,
+    position: null,
+  };
+  #beating: Promise<void> | undefined;
+  #failed: unknown;
+
+  private constructor(options: {
+    readonly plan: SyncPlan;
+    readonly run: bigint;
+    readonly sourceRun: bigint;
+    readonly resumed: boolean;
+    readonly watch: (progress: SyncProgress) => void;
+  }) {
+    this.#plan = options.plan;
+    this.run = options.run;
+    this.#sourceRun = options.sourceRun;
+    this.resumed = options.resumed;
+    this.#watch = options.watch;
+    this.#timer = setInterval(() => {
+      this.#beat().catch((error) => {
+        this.#failed ??= error;
+      });
+    }, BEAT_MS);
+    this.#timer.unref();
+  }
+
+  /** The target first: it is the one that can have another. */
+  static async begin(options: {
+    readonly plan: SyncPlan;
+    readonly resume: boolean;
+    readonly watcher: { progress(progress: SyncProgress): void };
+  }): Promise<Lifeline> {
+    const { plan, resume, watcher } = options;
+    const { source, target } = plan.flow;
+    const { direction, tables } = plan;
+    const entered = await target.copies.runs.begin({ peer: source.name, side: "target", direction, tables, resume });
+    try {
+      const beside = await source.copies.runs.begin({ peer: target.name, side: "source", direction, tables, resume: entered.resumed });
+      const watch = (progress: SyncProgress): void => watcher.progress(progress);
+      return new Lifeline({ plan, run: entered.id, sourceRun: beside.id, resumed: entered.resumed, watch });
+    } catch (error) {
+      await target.copies.runs.end(entered.id, "failed").catch(() => undefined);
+      throw error;
+    }
+  }
+
+  get rows(): number {
+    return this.#where.rows;
+  }
+
+  get bytes(): number {
+    return this.#where.bytes;
+  }
+
+  /** Says so at once where it is another phase, or another position to keep the log from. */
+  async at(change: {
+    readonly phase?: SyncPhase;
+    readonly rows?: number;
+    readonly bytes?: number;
+    readonly estimatedRows?: number;
+    readonly position?: Position;
+  }): Promise<void> {
+    const before = this.#where;
+    this.#where = { ...before, ...change };
+    this.#watch(this.#pacer.at(this.#where));
+    if (this.#failed !== undefined) throw this.#failed;
+    if (before.phase !== this.#where.phase || before.position !== this.#where.position) await this.#beat();
+  }
+
+  /** Refused, or broken by a database that went away: what is staged is worth keeping only then. */
+  stateAfter(error: unknown, signal: AbortSignal): Exclude<RunState, "running" | "done"> {
+    if (signal.aborted) return "cancelled";
+    return error instanceof TomboloError && (error.kind === "retry" || error.kind === "connect" || error.code === "FULL_SYNC_LOST")
+      ? "interrupted"
+      : "failed";
+  }
+
+  async end(state: Exclude<RunState, "running">, error?: unknown): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#beating?.catch(() => undefined);
+    // how far it came is told whatever became of it
+    await this.#beat().catch(() => undefined);
+    const reason =
+      error instanceof TomboloError ? `${error.message} (${error.code})` : error === undefined ? undefined : "an unexpected error";
+    const { source, target } = this.#plan.flow;
+    await Promise.allSettled([target.copies.runs.end(this.run, state, reason), source.copies.runs.end(this.#sourceRun, state, reason)]);
+  }
+
+  /** One at a time: while a SQLite target is being handed over, it waits. */
+  #beat(): Promise<void> {
+    const { source, target } = this.#plan.flow;
+    const where = this.#where;
+    this.#beating ??= Promise.all([target.copies.runs.beat(this.run, where), source.copies.runs.beat(this.#sourceRun, where)])
+      .then(() => undefined)
+      .finally(() => {
+        this.#beating = undefined;
+      });
+    return this.#beating;
+  }
+}

@@ -1,0 +1,171 @@
+import type { z } from "zod";
+import type { PacketHeader, Receipt } from "../change/packet.ts";
+import { type answerTail, ExchangeReader, jsonSection, requestHead } from "../link/exchange.ts";
+import type { Heard, LinkEnd, Sender } from "../link/link-end.ts";
+import { Pipe } from "../link/pipe.ts";
+import { receiptJson, sumOf } from "../link/receipts.ts";
+import type { Carrier } from "../link/relay.ts";
+import { reportJson } from "../link/report.ts";
+import { eachWhole } from "../link/spool.ts";
+import type { PassOptions } from "../link/transfer.ts";
+import type { EdgePlace } from "./edge-desk.ts";
+
+/**
+ * Both ways in one request: what the edge brings is applied, then what the hub has for it is sent. The answer begins when there is something to
+ * say, which is at once unless the edge wants to wait for it. Throws before it begins; what goes wrong later cuts it off.
+ */
+export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Pipe<Uint8Array>> {
+  const { end, manifestId } = place;
+  const reader = new ExchangeReader(body);
+  const head = await reader.json(requestHead);
+  const heard = await end.hear(head.report, { delayMs: head.round_trip_ms / 2 });
+  for (const start of head.starts) await end.start(start);
+  const receipts = await end.receive(eachWhole(reader.packets()), heard);
+  await reader.close();
+  const retried = await end.retryParked(heard, { all: head.final });
+  const up = sumOf(receipts);
+  const begin = async (): Promise<Buffer> =>
+    jsonSection({ report: reportJson(await end.report()), receipts: receipts.map(receiptJson), retried, manifest: manifestId });
+  const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
+  const answer = new Answer(begin);
+  const carrier: Carrier = {
+    start: () => Promise.reject(new Error("a parent starts nothing at its child")),
+    packet: (_, bytes) => answer.packet(bytes),
+  };
+  const sender = await end.sender(heard, carrier);
+  const sending = follow({
+    place,
+    sender,
+    signal,
+    first: { final: head.final },
+    waitMs: news ? 0 : head.wait_seconds * 1000,
+    sent: () => answer.packets > 0,
+  });
+  void sending.then(
+    (received) => answer.end({ sent: up.changes + retried, received, conflicts: up.conflicts, parked: up.parked }),
+    (error: unknown) => answer.fail(error),
+  );
+  return answer.begun(sending);
+}
+
+/** Packets for an edge that only listens; null when there were none in time. */
+export async function pull(
+  place: EdgePlace,
+  heard: Heard,
+  options: { readonly waitMs: number; readonly signal: AbortSignal },
+): Promise<Pipe<Uint8Array> | null> {
+  const answer = new Answer(async () => null);
+  const carrier: Carrier = {
+    start: () => Promise.reject(new Error("a parent starts nothing at its child")),
+    packet: (_, bytes) => answer.packet(bytes),
+  };
+  const sender = await place.end.sender(heard, carrier);
+  const sending = follow({ place, sender, first: { final: true, advance: false }, ...options, sent: () => answer.packets > 0 });
+  void sending.then(
+    () => answer.end(null),
+    (error: unknown) => answer.fail(error),
+  );
+  const pipe = await answer.begun(sending);
+  return answer.packets === 0 ? null : pipe;
+}
+
+/** One packet that an edge brings, in a request of its own. */
+export async function push(
+  end: LinkEnd,
+  bytes: AsyncIterable<Uint8Array>,
+  options: { readonly clockMs: number | null; readonly expected: (header: PacketHeader) => void },
+): Promise<Receipt> {
+  const admitted = await end.admit(options);
+  const [receipt] = await end.receive(eachWhole(only(bytes)), admitted, options);
+  if (receipt === undefined) throw new Error("a packet was neither applied nor refused");
+  return receipt;
+}
+
+/** Passes until something was sent or the time is over; at the end of it the edge is told how far it is, if that is further than it knows. Answers the changes. */
+async function follow(options: {
+  readonly place: EdgePlace;
+  readonly sender: Sender;
+  readonly signal: AbortSignal;
+  readonly first: PassOptions;
+  readonly waitMs: number;
+  readonly sent: () => boolean;
+}): Promise<number> {
+  const { place, sender, signal, first, waitMs, sent } = options;
+  const over = AbortSignal.timeout(waitMs);
+  const stop = AbortSignal.any([signal, over]);
+  let { changes } = await sender.pass(first);
+  while (!sent() && !stop.aborted && waitMs > 0) {
+    await place.node.log.news(sender.position, stop);
+    if (signal.aborted) break;
+    changes += (await sender.pass({ final: false, advance: over.aborted })).changes;
+  }
+  return changes;
+}
+
+/** So much is held back: what goes wrong until then is told with its code, and not by cutting the answer off. */
+const HELD_BACK = 2 ** 18;
+
+/** An answer that begins when there is more to say than is held back, or with its end. */
+class Answer {
+  packets = 0;
+  readonly #pipe = new Pipe<Uint8Array>();
+  readonly #head: () => Promise<Buffer | null>;
+  readonly #began: Promise<void>;
+  #beginning: () => void = () => {};
+  #hasBegun = false;
+  #held: Uint8Array[] = [];
+  #heldBytes = 0;
+
+  constructor(head: () => Promise<Buffer | null>) {
+    this.#head = head;
+    this.#began = new Promise((resolve) => {
+      this.#beginning = resolve;
+    });
+  }
+
+  async packet(bytes: AsyncIterable<Buffer>): Promise<void> {
+    this.packets += 1;
+    for await (const piece of bytes) {
+      if (this.#hasBegun) {
+        await this.#pipe.put(piece);
+        continue;
+      }
+      this.#held.push(piece);
+      this.#heldBytes += piece.length;
+      if (this.#heldBytes > HELD_BACK) await this.#begin();
+    }
+  }
+
+  async end(tail: z.input<typeof answerTail> | null): Promise<void> {
+    try {
+      if (tail !== null) this.#held.push(jsonSection(tail));
+      await this.#begin();
+      this.#pipe.end();
+    } catch (error) {
+      this.fail(error);
+    }
+  }
+
+  fail(error: unknown): void {
+    this.#pipe.end(error);
+  }
+
+  /** The bytes, once there are some. Throws what `sending` throws before that. */
+  async begun(sending: Promise<unknown>): Promise<Pipe<Uint8Array>> {
+    await Promise.race([this.#began, sending]);
+    return this.#pipe;
+  }
+
+  async #begin(): Promise<void> {
+    const head = this.#hasBegun ? null : await this.#head();
+    this.#hasBegun = true;
+    this.#beginning();
+    const held = head === null ? this.#held : [head, ...this.#held];
+    this.#held = [];
+    if (held.length > 0) await this.#pipe.put(Buffer.concat(held));
+  }
+}
+
+async function* only<T>(one: T): AsyncGenerator<T> {
+  yield one;
+}

@@ -1,0 +1,31 @@
+import type { RoutePlugin } from "./context.ts";
+import { auditRoutes } from "./routes/audit.ts";
+import { changesRoutes } from "./routes/changes.ts";
+import { conflictRoutes } from "./routes/conflicts.ts";
+import { edgeConflictRoutes } from "./routes/edge-conflicts.ts";
+import { edgeDataRoutes } from "./routes/edge-data.ts";
+import { enrolmentRoutes } from "./routes/enrolment.ts";
+import { eventRoutes } from "./routes/events.ts";
+import { nodeRoutes } from "./routes/nodes.ts";
+import { parkedRoutes } from "./routes/parked.ts";
+import { runRoutes } from "./routes/runs.ts";
+import { serviceRoutes } from "./routes/service.ts";
+import { tokenRoutes } from "./routes/tokens.ts";
+import { upkeepRoutes } from "./routes/upkeep.ts";
+
+/** Every route of the service. Whoever adds some adds a line, and `npm run docs` writes docs/openapi.json anew. */
+export const HUB_ROUTES: readonly RoutePlugin[] = [
+  serviceRoutes,
+  enrolmentRoutes,
+  edgeDataRoutes,
+  edgeConflictRoutes,
+  nodeRoutes,
+  changesRoutes,
+  eventRoutes,
+  conflictRoutes,
+  parkedRoutes,
+  tokenRoutes,
+  auditRoutes,
+  runRoutes,
+  upkeepRoutes,
+];

@@ -1,0 +1,90 @@
+import { z } from "zod";
+import { failure, moment } from "./common.ts";
+
+const waiting = z.object({
+  code: z.string(),
+  changes: z.int(),
+  oldest: z.object({ id: z.string().nullable(), table: z.string(), op: z.string(), reason: z.string(), parked_at: moment }),
+});
+
+const direction = z.object({
+  pending_changes: z.int().nullable(),
+  lag_seconds: z.number().nullable().meta({ description: "Age of the oldest pending change; 0 when there is none." }),
+  packets_sent: z.string().nullable(),
+  packets_acknowledged: z.string().nullable(),
+});
+
+const fullSync = z.object({
+  source: z.string(),
+  direction: z.enum(["pull", "push"]),
+  state: z.string(),
+  phase: z.string(),
+  rows: z.number(),
+  estimated_rows: z.number(),
+  bytes: z.number(),
+  started_at: moment,
+  finished_at: moment.nullable(),
+  holder: z.string(),
+  error: z.string().nullable(),
+});
+
+export const nodeStatusSchema = z.object({
+  name: z.string(),
+  engine: z.enum(["postgres", "sqlite"]),
+  state: z.enum(["up", "not_ready", "down"]),
+  error: failure.nullable(),
+  version: z.string().nullable(),
+  epoch: z.string().nullable(),
+  clock_offset_ms: z.number().nullable(),
+  log_rows: z.number().nullable(),
+  log_bytes: z.number().nullable(),
+  conflicts_open: z.int().nullable(),
+  parked_changes: z.int().nullable(),
+  drift: z.array(z.object({ table: z.string(), state: z.string(), reason: z.string().nullable() })),
+  full_sync: fullSync.nullable().meta({ description: "The newest full sync that the node was the target of." }),
+});
+
+export const linkStatusSchema = z.object({
+  parent: z.string(),
+  child: z.string(),
+  state: z.string().meta({
+    description:
+      "joining, snapshot, live, lagging, must_resync, paused; down when an end cannot be reached, new before the first exchange.",
+  }),
+  reason: z.string().nullable(),
+  last_in: moment.nullable(),
+  last_out: moment.nullable(),
+  up: direction,
+  down: direction,
+  conflicts_open: z.int().nullable(),
+  parked_changes: z.int().nullable(),
+  parked_at_parent: z.array(waiting),
+  parked_at_child: z.array(waiting),
+  refused_changes: z.int().nullable(),
+  refused: z.array(waiting),
+});
+
+export const edgeStatusSchema = z.object({
+  edge: z.string(),
+  parent: z.string(),
+  state: z.string(),
+  reason: z.string().nullable(),
+  last_in: moment.nullable(),
+  last_out: moment.nullable(),
+  pending_changes: z.int().meta({ description: "Changes that wait to be fetched by it." }),
+  packets_sent: z.string(),
+  packets_received: z.string(),
+  conflicts_open: z.int(),
+  parked_changes: z.int(),
+  clock_offset_ms: z.number().nullable(),
+});
+
+export const statusSchema = z
+  .object({
+    topology: z.string(),
+    at: moment,
+    nodes: z.array(nodeStatusSchema),
+    links: z.array(linkStatusSchema),
+    edges: z.array(edgeStatusSchema).meta({ description: "Edges that have come, as their parents see them." }),
+  })
+  .meta({ description: "What `tombolo status --json` prints." });

@@ -1,0 +1,265 @@
+import { usableOffset } from "../change/clock.ts";
+import { TomboloError } from "../change/error.ts";
+import type { NodeName, Position } from "../change/names.ts";
+import type { Packet, PacketHeader, Receipt } from "../change/packet.ts";
+import { decodePacket } from "../change/packet-codec.ts";
+import { NODE_LIMITS, type PacketLimits } from "../change/packet-limits.ts";
+import type { Engine } from "../change/shape.ts";
+import type { Judge } from "../change/verdict.ts";
+import type { NodeIdentity } from "../node/identity.ts";
+import type { Node } from "../node/node.ts";
+import type { ApplyContext, PeerRole, PeerState } from "../node/target.ts";
+import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { fillAnew, isLeftBehind } from "./fill-anew.ts";
+import { type Flow, flowTables, scopedTables } from "./flow.ts";
+import type { LinkObserver } from "./link.ts";
+import { LinkScopes } from "./link-scopes.ts";
+import { type Carrier, Relay, type TableStart } from "./relay.ts";
+import { NOTHING_REFUSED, type Report } from "./report.ts";
+import { type PassOptions, Transfer, type Transferred } from "./transfer.ts";
+
+export interface LinkEndOptions {
+  readonly node: Node;
+  /** What this node is to the other. */
+  readonly role: PeerRole;
+  readonly other: { readonly name: NodeName; readonly engine: Engine };
+  readonly link: TopologyLink;
+  readonly topology: Topology;
+  readonly judge: Judge;
+  readonly observer: LinkObserver;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** What is taken from the other end. */
+  readonly limits?: PacketLimits;
+}
+
+/** What is known of the other end while its packets are applied. */
+export interface Admitted {
+  /** The other node's clock minus this node's, milliseconds; null where it has not told. */
+  readonly aheadMs: number | null;
+  readonly state: Pick<PeerState, "hasParked">;
+}
+
+/** What the other end has told, as it was heard here. */
+export interface Heard extends Report {
+  readonly aheadMs: number;
+  /** A parent's: which rows the child is given, and held to. */
+  readonly scopes: LinkScopes | undefined;
+}
+
+/** Sends what there is, again and again, to an end that says nothing meanwhile. */
+export interface Sender {
+  pass(options: PassOptions): Promise<Transferred>;
+  /** The tick that the last pass went up to. */
+  readonly position: Position;
+  /** Where the other end is once it has taken all that was handed on. */
+  readonly assumed: PeerState;
+}
+
+const IDENTITY_MS = 30_000;
+/** Of a child's refused changes, so many are told in full; of the others, that they are there. */
+const MOST_TOLD = 1_000;
+
+/**
+ * One end of a link whose other end is in another process: takes what the other sends, and says what is to be sent to it. Knows nothing of what carries
+ * the two; an exchange over HTTP and a file on a medium are the same to it. What counts is in the node's database: another process may go on at any time.
+ *
+ * Both ends tell each other where they are (`report`), and send from there: a packet that got lost is made anew, one that came twice is recognised.
+ */
+export class LinkEnd {
+  readonly #options: LinkEndOptions;
+  readonly #in: Omit<Flow, "source" | "target">;
+  readonly #out: Omit<Flow, "source" | "target">;
+  #met = false;
+
+  constructor(options: LinkEndOptions) {
+    const { node, role, other, link, topology } = options;
+    this.#options = options;
+    const parentEngine = role === "parent" ? node.engine : other.engine;
+    this.#in = flowTables({ from: role === "parent" ? "child" : "parent", parentEngine, link, topology });
+    this.#out = flowTables({ from: role, parentEngine, link, topology });
+  }
+
+  /** Where this end is. */
+  async report(): Promise<Report> {
+    const { node, role, other, now } = this.#options;
+    await this.#meet();
+    const { clockOffsetMs } = await this.#identify();
+    const state = await node.target.peer(other.name);
+    const refused = role === "parent" && state.hasParked ? await node.parked.refused(other.name, MOST_TOLD) : NOTHING_REFUSED;
+    return { state, clockMs: now() + clockOffsetMs, refused };
+  }
+
+  /**
+   * Takes in what the other end has told, `delayMs` ago; before anything of it is applied, for by this a parent knows to which rows a child is held.
+   * Throws `PACKET_FORK` (operator) when the other has applied what was never sent from here, and what `Scopes.choose` throws.
+   */
+  async hear(report: Report, { delayMs = 0 }: { readonly delayMs?: number } = {}): Promise<Heard> {
+    const { node, role, other, now } = this.#options;
+    const heardAt = now();
+    await this.#meet();
+    const { clockOffsetMs } = await this.#identify();
+    await node.sent.confirm(other.name, report.state);
+    const aheadMs = report.clockMs + delayMs - (heardAt + clockOffsetMs);
+    if (role === "child") {
+      await node.parked.noteRefused(other.name, report.refused);
+      return { ...report, aheadMs, scopes: undefined };
+    }
+    const scopes = this.#scopesOf();
+    await scopes.prepare(report.state);
+    return { ...report, aheadMs, scopes };
+  }
+
+  /** For a child that brings packets and tells nothing of itself: it is held to all that it may have been given. */
+  async admit({ clockMs }: { readonly clockMs: number | null }): Promise<Admitted> {
+    const { node, other, now } = this.#options;
+    const heardAt = now();
+    await this.#meet();
+    const { clockOffsetMs } = await this.#identify();
+    await this.#scopesOf().prepare({ tables: new Set(), scopes: new Map() });
+    const { hasParked } = await node.target.peer(other.name);
+    return { aheadMs: clockMs === null ? null : clockMs - (heardAt + clockOffsetMs), state: { hasParked } };
+  }
+
+  /** The other end's rows of these tables come from there on. */
+  async start({ channel, tables, at }: TableStart): Promise<void> {
+    const { node, role, other, link } = this.#options;
+    const known = this.#in.groups.flat().find(({ name }) => name === channel);
+    if (role !== "parent" || known === undefined || tables.some((table) => !known.tables.includes(table))) {
+      throw new TomboloError(
+        `${other.name} starts tables of channel ${channel} that the link ${link.parent}/${link.child} does not carry`,
+        {
+          code: "TABLE_NOT_IN_LINK",
+          kind: "operator",
+          hint: "let both sides run with the same topology",
+        },
+      );
+    }
+    await node.target.start(other.name, channel, tables, at);
+  }
+
+  /**
+   * Applies what the other end sends, packet by packet, each in a transaction of its own. After one that leaves rows wanted, the rest is left alone: only
+   * the last receipt is kept, so the other end must hear of it before it goes on. `bytes` are read while the transaction is open (see `spooled`).
+   * Throws what `decodePacket` and `Target.apply` throw, and `PACKET_STRANGER` (operator) for a packet that is not from one end to the other.
+   */
+  async receive(
+    packets: AsyncIterable<AsyncIterable<Uint8Array>>,
+    heard: Admitted,
+    options: {
+      readonly expected?: (header: PacketHeader) => void;
+      readonly applied?: (receipt: Receipt, header: PacketHeader) => void;
+    } = {},
+  ): Promise<readonly Receipt[]> {
+    const receipts: Receipt[] = [];
+    for await (const bytes of packets) {
+      const packet = await this.#read(bytes);
+      options.expected?.(packet.header);
+      const receipt = await this.#options.node.target.apply(packet, this.#context(heard, await this.#identify()));
+      receipts.push(receipt);
+      options.applied?.(receipt, packet.header);
+      if (receipt.wanted.length > 0) break;
+    }
+    return receipts;
+  }
+
+  async #read(bytes: AsyncIterable<Uint8Array>): Promise<Packet> {
+    const { node, other, limits = NODE_LIMITS } = this.#options;
+    const packet = await decodePacket(bytes, limits);
+    if (packet.header.source === other.name && packet.header.target === node.name) return packet;
+    throw new TomboloError(`a packet that ${other.name} brought is not from it to ${node.name}`, {
+      code: "PACKET_STRANGER",
+      kind: "operator",
+      hint: "give each node a name and an enrolment of its own",
+    });
+  }
+
+  /** Tries what is set aside of the other's changes, as far as it is due; answers how many went through. */
+  async retryParked(heard: Admitted, options: { readonly all?: boolean } = {}): Promise<number> {
+    const { node, other } = this.#options;
+    const { hasParked } = await node.target.peer(other.name);
+    return hasParked ? node.target.retryParked(other.name, this.#context(heard, await this.#identify()), options) : 0;
+  }
+
+  /**
+   * What the other end does not have yet goes to the carrier, beginning from where it said it is, or from where it is `assumed` to be once it
+   * has taken what is on its way. Only what it said is acknowledged.
+   */
+  async sender(heard: Heard, carrier: Carrier, { assumed = heard.state }: { readonly assumed?: PeerState } = {}): Promise<Sender> {
+    const { node, other, link, topology, observer, now } = this.#options;
+    const { batch } = topology;
+    const codec = batch.compression;
+    const identity = await this.#identify();
+    const sealed = ({ number }: PacketHeader, digest: string): Promise<void> => node.sent.note(other.name, { number, digest });
+    const { state: said, refused } = heard;
+    const relay = new Relay({ name: other.name, engine: other.engine, state: assumed, confirmed: said, refused, carrier, codec, sealed });
+    const flow: Flow = { source: node, target: relay, ...this.#out };
+    const bounds = { maxRows: batch.maxRows, maxBytes: batch.maxBytes };
+    const { scopes } = heard;
+    const transfer = new Transfer({
+      flow,
+      parent: link.parent,
+      child: link.child,
+      bounds,
+      codec,
+      observer,
+      now,
+      ...(scopes && { scopes }),
+    });
+    const context = this.#context(heard, identity);
+    return {
+      async pass(options) {
+        try {
+          return await transfer.pass(identity.epoch, context, options);
+        } catch (error) {
+          if (scopes === undefined || !isLeftBehind(error)) throw error;
+          await fillAnew(flow, { scopes, epoch: identity.epoch, context, bounds });
+          transfer.reset();
+          return transfer.pass(identity.epoch, context, options);
+        }
+      },
+      get position() {
+        return transfer.position;
+      },
+      get assumed() {
+        return relay.state;
+      },
+    };
+  }
+
+  #context(heard: Admitted, { clockOffsetMs }: NodeIdentity): ApplyContext {
+    const { judge, now } = this.#options;
+    return {
+      from: this.#in.from,
+      rules: this.#in.rules,
+      judge,
+      clockOffsetMs: usableOffset(heard.aheadMs),
+      nowMs: now() + clockOffsetMs,
+      parkedAtSource: heard.state.hasParked,
+    };
+  }
+
+  #scopesOf(): LinkScopes {
+    const { node, other, link, topology } = this.#options;
+    return new LinkScopes({ parent: node, child: other.name, tables: scopedTables({ parent: node, link, topology }) });
+  }
+
+  async #meet(): Promise<void> {
+    if (this.#met) return;
+    const { node, role, other } = this.#options;
+    await node.target.meet([{ name: other.name, role: role === "parent" ? "child" : "parent" }]);
+    this.#met = true;
+  }
+
+  async #identify(): Promise<NodeIdentity> {
+    const { node, now } = this.#options;
+    const known = identities.get(node);
+    if (known !== undefined && now() - known.at < IDENTITY_MS) return known.read;
+    const read = await node.installation.identity();
+    identities.set(node, { read, at: now() });
+    return read;
+  }
+}
+
+/** Who the nodes are, and how their clocks go: the same for the thousand ends that one may have. */
+const identities = new WeakMap<Node, { readonly read: NodeIdentity; readonly at: number }>();

@@ -1,0 +1,42 @@
+import type { Position } from "../change/names.ts";
+import type { ChangeLog } from "../node/change-log.ts";
+
+/** After this, a log is looked into whether or not it has news: there is more to a pass than changes (acknowledging, what is parked). */
+const LONGEST_REST_MS = 1_000;
+
+/**
+ * Whether a log in which nothing was found may be left alone for now. A link whose parent is busy and whose child is not would otherwise seal
+ * a tick at the child in every round, which is a fifth of the round.
+ */
+export class Rest {
+  readonly #log: Pick<ChangeLog, "news">;
+  readonly #now: () => number;
+  #until = 0;
+  #watching: AbortController | undefined;
+
+  constructor(options: { readonly log: Pick<ChangeLog, "news">; readonly now: () => number }) {
+    this.#log = options.log;
+    this.#now = options.now;
+  }
+
+  /** Nothing was found up to there. */
+  begin(at: Position): void {
+    this.end();
+    const watching = new AbortController();
+    this.#watching = watching;
+    this.#until = this.#now() + LONGEST_REST_MS;
+    void this.#log.news(at, watching.signal).then(() => {
+      if (this.#watching === watching) this.end();
+    });
+  }
+
+  get isOn(): boolean {
+    return this.#now() < this.#until;
+  }
+
+  end(): void {
+    this.#until = 0;
+    this.#watching?.abort();
+    this.#watching = undefined;
+  }
+}

@@ -1,0 +1,98 @@
+import { hostname } from "node:os";
+import { TomboloError } from "../change/error.ts";
+import type { NodeName, Position, TableName } from "../change/names.ts";
+
+/** `pull`: the child becomes a copy of its parent. `push`: the parent takes over what the child has. */
+export type SyncDirection = "pull" | "push";
+export type SyncPhase = "prepare" | "copy" | "apply" | "verify" | "hand_over";
+/** `interrupted`: whoever ran it is gone; it can be resumed. */
+export type RunState = "running" | "done" | "failed" | "cancelled" | "interrupted";
+
+export interface RunStart {
+  /** The other node. */
+  readonly peer: NodeName;
+  /** What this node is in it. */
+  readonly side: "source" | "target";
+  readonly direction: SyncDirection;
+  readonly tables: readonly TableName[];
+  /** Go on with what was interrupted, where there is such a run of the same tables. */
+  readonly resume: boolean;
+}
+
+export interface FullSyncRun extends Omit<RunStart, "resume"> {
+  readonly id: bigint;
+  readonly state: RunState;
+  readonly phase: SyncPhase;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly estimatedRows: number;
+  readonly holder: string;
+  /** RFC 3339, UTC. */
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+  readonly error: string | null;
+}
+
+export interface RunProgress {
+  readonly phase: SyncPhase;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly estimatedRows: number;
+  /** At the source: its log is kept from here on. */
+  readonly position: Position | null;
+}
+
+/** A run that does not say that it lives for this long is taken for gone. */
+export const ALIVE_SECONDS = 20;
+/** An interrupted run keeps its source's log no longer than this. */
+export const HOLD_HOURS = 24;
+
+/** The full syncs that a node is part of: kept in its database, so that whoever looks there knows. */
+export interface FullSyncRuns {
+  /**
+   * Enters a run, or goes on with an interrupted one. A node is the target of one at a time: throws `FULL_SYNC_RUNS` (operator) with who runs the
+   * other. Runs whose process is gone are marked interrupted. From here on a source logs for the run whatever is applied to it, too.
+   */
+  begin(start: RunStart): Promise<{ readonly id: bigint; readonly resumed: boolean }>;
+  /** Says that it lives, and where it is. Throws `FULL_SYNC_LOST` (operator) when it is not this process's any more. */
+  beat(id: bigint, progress: RunProgress): Promise<void>;
+  end(id: bigint, state: Exclude<RunState, "running">, error?: string): Promise<void>;
+  /** Newest first. */
+  list(limit: number): Promise<readonly FullSyncRun[]>;
+}
+
+/** So many of the newest are part of a node's status. */
+export const RUNS_IN_STATUS = 5;
+
+export const holderName = (): string => `full-sync on ${hostname()}, pid ${process.pid}`;
+
+/** Whether the process that holds a run has ended: by its silence, or because this machine knows. */
+export function isGone(holder: string, silentSeconds: number): boolean {
+  if (silentSeconds > ALIVE_SECONDS) return true;
+  const [, host, pid] = /^full-sync on (.*), pid (\d+)$/.exec(holder) ?? [];
+  if (host !== hostname() || pid === undefined) return false;
+  if (Number(pid) === process.pid) return false;
+  try {
+    process.kill(Number(pid), 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ESRCH";
+  }
+}
+
+export const runsAlready = (node: NodeName, run: Pick<FullSyncRun, "holder" | "peer" | "startedAt">): TomboloError =>
+  new TomboloError(`${node} is the target of a full sync with ${run.peer} already: ${run.holder}, since ${run.startedAt}`, {
+    code: "FULL_SYNC_RUNS",
+    kind: "operator",
+    hint: "Let it end, or stop that process.",
+  });
+
+export const runLost = (): TomboloError =>
+  new TomboloError("another process has taken this full sync over", {
+    code: "FULL_SYNC_LOST",
+    kind: "operator",
+    hint: "See `tombolo status` for who runs it.",
+  });
+
+export const movedOn = (): TomboloError =>
+  new TomboloError("the target has received more than the full sync holds", { code: "FULL_SYNC_MOVED", kind: "retry" });

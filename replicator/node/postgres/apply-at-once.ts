@@ -1,0 +1,43 @@
+import { applyKnowing } from "./apply-knowing.ts";
+import type { ApplySession } from "./apply-session.ts";
+import { mustNotDangle } from "./dangling.ts";
+import { takeBackDeleted } from "./deleted-here.ts";
+import { type ChangeSet, copySet } from "./fast-path.ts";
+import type { IncomingChange } from "./incoming.ts";
+import { isRowError } from "./row-error.ts";
+
+/** Why sets could not be applied as they are. */
+export interface Failure {
+  readonly error: unknown;
+  /** Found by a deferred constraint when all was done. */
+  readonly atEnd: boolean;
+}
+
+/** All sets at once, constraints at the end: what did not fit; or why the database refused any of it, and nothing of it was done. */
+export async function applyAtOnce(
+  session: ApplySession,
+  sets: readonly ChangeSet[],
+): Promise<{ readonly unfit: readonly IncomingChange[] } | Failure> {
+  const unfit: IncomingChange[] = [];
+  const counts: (() => void)[] = [];
+  let atEnd = false;
+  await session.client.query("savepoint part; set constraints all deferred");
+  try {
+    for (const set of sets) {
+      const missed = (await copySet(session, set))
+        ? await takeBackDeleted(session, set, set.changes)
+        : await applyKnowing(session, set, set.changes);
+      unfit.push(...missed);
+      counts.push(() => session.outcome.count(set.op, set.changes.length - missed.length));
+    }
+    for (const set of sets) await mustNotDangle(session, set.table, { columns: set.columns, rows: set.changes });
+    atEnd = true;
+    await session.client.query("set constraints all immediate; release savepoint part");
+  } catch (error) {
+    if (!isRowError(error)) throw error;
+    await session.client.query("rollback to savepoint part; release savepoint part");
+    return { error, atEnd };
+  }
+  for (const count of counts) count();
+  return { unfit };
+}

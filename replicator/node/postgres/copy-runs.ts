@@ -1,0 +1,168 @@
+import type pg from "pg";
+import { nodeName, type TableName } from "../../change/names.ts";
+import {
+  ALIVE_SECONDS,
+  type FullSyncRun,
+  type FullSyncRuns,
+  HOLD_HOURS,
+  holderName,
+  isGone,
+  type RunProgress,
+  type RunStart,
+  type RunState,
+  runLost,
+  runsAlready,
+} from "../full-sync-runs.ts";
+import { transaction } from "./connection.ts";
+import { ident } from "./identifier.ts";
+import { requireCurrent } from "./migrate.ts";
+import { postgresError } from "./postgres-error.ts";
+
+const UTC = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
+const COLUMNS = `json_build_object('id', id::text, 'peer', peer, 'side', side, 'direction', direction, 'tables', tables, 'state', state, 'phase', phase,
+  'rows', rows, 'bytes', bytes, 'estimatedRows', estimated_rows, 'holder', holder, 'startedAt', to_char(started_at, ${UTC}),
+  'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'silent', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
+
+type StoredRun = Omit<FullSyncRun, "id"> & { readonly id: string; readonly silent: number };
+
+/** The full syncs that a Postgres node is part of. */
+export class PostgresFullSyncRuns implements FullSyncRuns {
+  readonly #pool: pg.Pool;
+  readonly #node: string;
+
+  constructor(options: { readonly pool: pg.Pool; readonly node: string }) {
+    this.#pool = options.pool;
+    this.#node = options.node;
+  }
+
+  async begin(start: RunStart): Promise<{ readonly id: bigint; readonly resumed: boolean }> {
+    await requireCurrent(this.#pool);
+    return transaction(this.#pool, async (client) => {
+      await client.query("lock table tombolo.full_sync_run in share row exclusive mode");
+      const open = await runs(client, "where state in ('running', 'interrupted') order by id desc");
+      for (const run of open) {
+        if (run.state !== "running") continue;
+        if (isGone(run.holder, run.silent)) await setState(client, run.id, "interrupted");
+        else if (run.side === "target" && start.side === "target") throw runsAlready(nodeName(this.#node), run);
+      }
+      const left = open.filter((run) => run.state === "interrupted" || isGone(run.holder, run.silent));
+      const interrupted = left.filter((run) => run.side === start.side && run.peer === start.peer);
+      const known = start.resume ? interrupted.find((run) => isSame(run, start)) : undefined;
+      for (const run of interrupted) if (run !== known) await drop(client, run.id);
+      if (start.side === "source") await client.query("update tombolo.peer set forwards = true where name = $1", [start.peer]);
+      return known === undefined
+        ? { id: await insert(client, start), resumed: false }
+        : { id: await take(client, known.id), resumed: true };
+    });
+  }
+
+  async beat(id: bigint, progress: RunProgress): Promise<void> {
+    const { rowCount } = await this.#query(
+      `update tombolo.full_sync_run set heartbeat_at = clock_timestamp(), phase = $3, rows = $4, bytes = $5, estimated_rows = $6,
+              position = case when side = 'source' then coalesce($7, position) else position end
+        where id = $1 and holder = $2 and state = 'running'`,
+      [
+        String(id),
+        holderName(),
+        progress.phase,
+        progress.rows,
+        progress.bytes,
+        progress.estimatedRows,
+        progress.position?.toString() ?? null,
+      ],
+    );
+    if (rowCount === 0) throw runLost();
+  }
+
+  async end(id: bigint, state: Exclude<RunState, "running">, error?: string): Promise<void> {
+    await transaction(this.#pool, async (client) => {
+      await client.query(
+        `update tombolo.full_sync_run set state = $3, error = $4, finished_at = clock_timestamp() where id = $1 and holder = $2 and state = 'running'`,
+        [String(id), holderName(), state, error ?? null],
+      );
+      if (state !== "interrupted") await client.query(FORWARDS);
+    });
+  }
+
+  async list(limit: number): Promise<readonly FullSyncRun[]> {
+    return newestRuns(this.#pool, limit);
+  }
+
+  async #query(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+    try {
+      return await this.#pool.query(text, values as unknown[]);
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+}
+
+/** What is applied from a peer is logged where others read it, and while a full sync that it is the other side of may have to know. */
+export const FORWARDS = `
+  update tombolo.peer
+     set forwards = wanted.forwards
+    from (select p.id, (select count(*) > 1 from tombolo.peer)
+                 -- a database of an older version has no such columns
+                 or exists (select from tombolo.full_sync_run r where r.peer = p.name and to_jsonb(r) ->> 'side' = 'source' and r.state in ('running', 'interrupted')
+                             and (to_jsonb(r) ->> 'heartbeat_at')::timestamptz > clock_timestamp() - interval '${HOLD_HOURS} hours') as forwards
+            from tombolo.peer p) as wanted
+   where peer.id = wanted.id and peer.forwards is distinct from wanted.forwards`;
+
+/** A full sync with peer `p` is being handed over: the link waits. */
+export const HANDED_OVER = `exists (select from tombolo.full_sync_run r where r.peer = p.name and r.state = 'running' and to_jsonb(r) ->> 'phase' = 'hand_over'
+  and (to_jsonb(r) ->> 'heartbeat_at')::timestamptz > clock_timestamp() - interval '${ALIVE_SECONDS} seconds')`;
+
+async function runs(
+  client: pg.Pool | pg.ClientBase,
+  which: string,
+  values: readonly unknown[] = [],
+): Promise<(FullSyncRun & { readonly silent: number })[]> {
+  const { rows } = await (client as pg.Pool).query<{ run: string }>(
+    `select ${COLUMNS} from tombolo.full_sync_run ${which}`,
+    values as unknown[],
+  );
+  return rows.map(({ run }) => {
+    const stored = JSON.parse(run) as StoredRun;
+    return { ...stored, id: BigInt(stored.id) };
+  });
+}
+
+export const newestRuns = (client: pg.Pool, limit: number): Promise<readonly FullSyncRun[]> =>
+  runs(client, "order by id desc limit $1", [limit]);
+
+const isSame = (run: FullSyncRun, start: RunStart): boolean =>
+  run.direction === start.direction && [...run.tables].sort().join("\n") === [...start.tables].sort().join("\n");
+
+const setState = (client: pg.ClientBase, id: bigint, state: RunState): Promise<unknown> =>
+  client.query("update tombolo.full_sync_run set state = $2 where id = $1", [String(id), state]);
+
+/** An interrupted run that nobody goes on with. */
+async function drop(client: pg.ClientBase, id: bigint): Promise<void> {
+  await setState(client, id, "cancelled");
+  await dropStaged(client, id);
+}
+
+/** Drops what a run has staged. */
+export async function dropStaged(client: pg.ClientBase | pg.Pool, id: bigint): Promise<void> {
+  const { rows } = await (client as pg.Pool).query<{ relation: string }>("select relation from tombolo.full_sync_table where run_id = $1", [
+    String(id),
+  ]);
+  for (const { relation } of rows) await (client as pg.Pool).query(`drop table if exists tombolo.${ident(relation)}`);
+  await (client as pg.Pool).query("delete from tombolo.full_sync_table where run_id = $1", [String(id)]);
+}
+
+async function insert(client: pg.ClientBase, start: RunStart): Promise<bigint> {
+  const { rows } = await client.query<{ id: string }>(
+    `insert into tombolo.full_sync_run (peer, side, direction, state, tables, holder) values ($1, $2, $3, 'running', $4, $5) returning id`,
+    [start.peer, start.side, start.direction, JSON.stringify(start.tables satisfies readonly TableName[]), holderName()],
+  );
+  return BigInt(rows[0]?.id ?? 0);
+}
+
+async function take(client: pg.ClientBase, id: bigint): Promise<bigint> {
+  await client.query(
+    "update tombolo.full_sync_run set state = 'running', holder = $2, heartbeat_at = clock_timestamp(), finished_at = null, error = null where id = $1",
+    [String(id), holderName()],
+  );
+  return id;
+}

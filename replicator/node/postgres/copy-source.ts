@@ -1,0 +1,167 @@
+import type pg from "pg";
+import { to } from "pg-copy-streams";
+import type { CopyRows } from "../../change/copy-text.ts";
+import { TomboloError } from "../../change/error.ts";
+import { filterCondition } from "../../change/filter-text.ts";
+import type { Position } from "../../change/names.ts";
+import type { Tick } from "../change-log.ts";
+import { filterFailed } from "../filter-fault.ts";
+import type { CopiedTable, CopyChanges, CopyChunk, CopySnapshot, Staged } from "../full-copy.ts";
+import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
+import { typed } from "./column-sql.ts";
+import { ident, literal } from "./identifier.ts";
+import { isServerError, postgresError } from "./postgres-error.ts";
+import { rowsOf } from "./row-filter.ts";
+import { columnNamed } from "./set-statements.ts";
+import type { LogGate } from "./slot/log-gate.ts";
+import { tickAtSnapshotOf } from "./snapshot.ts";
+import { CLASS_DATA } from "./sqlstate.ts";
+
+/** A table that was never analysed is counted up to this size. */
+const COUNTED_BYTES = 256 * 2 ** 20;
+
+export async function openCopy(options: {
+  readonly pool: pg.Pool;
+  readonly tables: CapturedTables;
+  readonly gate: LogGate;
+  readonly hstore: string;
+  readonly copied: readonly CopiedTable[];
+}): Promise<CopySnapshot> {
+  const { pool, copied } = options;
+  const tables = await options.tables.named(copied.map(({ shape }) => shape.table));
+  const client = await pool.connect().catch((error) => {
+    throw postgresError(error);
+  });
+  try {
+    const tick = await tickAtSnapshotOf(pool, client);
+    await options.gate.complete();
+    // whole tables are read: the session's dislike of that is meant for the log
+    await client.query("set local enable_seqscan = on; set local idle_in_transaction_session_timeout = 0");
+    return new PostgresCopySnapshot({ client, tables, tick, hstore: options.hstore });
+  } catch (error) {
+    client.release(true);
+    throw postgresError(error);
+  }
+}
+
+/** Holds a transaction that reads on a connection of its own. */
+class PostgresCopySnapshot implements CopySnapshot {
+  readonly tick: Tick;
+  readonly #client: pg.PoolClient;
+  readonly #tables: readonly CapturedTable[];
+  readonly #hstore: string;
+  #reading = false;
+
+  constructor(options: {
+    readonly client: pg.PoolClient;
+    readonly tables: readonly CapturedTable[];
+    readonly tick: Tick;
+    readonly hstore: string;
+  }) {
+    this.#hstore = options.hstore;
+    this.#client = options.client;
+    this.#tables = options.tables;
+    this.tick = options.tick;
+  }
+
+  async estimate(copied: CopiedTable): Promise<number> {
+    const { sql } = this.#table(copied);
+    const [rows, bytes] = await this.#row(
+      `select sum(greatest(c.reltuples, 0))::bigint::text, sum(pg_relation_size(c.oid))::text
+         from pg_class c where c.oid in (select relid from pg_partition_tree(${literal(sql)}) where isleaf union all select ${literal(sql)}::regclass)`,
+    );
+    if (Number(rows) > 0) return Number(rows);
+    if (Number(bytes) > COUNTED_BYTES) return Math.round(Number(bytes) / 100);
+    return Number((await this.#row(`select count(*) from ${sql}`))[0]);
+  }
+
+  async chunk(copied: CopiedTable, after: string | null, maxRows: number): Promise<CopyChunk> {
+    const table = this.#table(copied);
+    const beyond = after === null ? [] : [this.#compared(table, ">", after)];
+    const keys = table.key.map(ident).join(", ");
+    const [upTo = null] = await this.#row(
+      `select to_json(array[${table.key.map((name) => `${ident(name)}::text`).join(", ")}])::text from ${table.sql} ${where(beyond)}
+        order by ${keys} offset ${maxRows - 1} limit 1`,
+    );
+    const within = upTo === null ? beyond : [...beyond, this.#compared(table, "<=", upTo)];
+    return { rows: this.#copy(copied, within), upTo };
+  }
+
+  async changed(copied: CopiedTable, since: Position, soFar: Pick<Staged, "upTo" | "done">): Promise<CopyChanges | null> {
+    const table = this.#table(copied);
+    const [snapshot] = await this.#row(`select snapshot::text from tombolo.tick where position = ${since}`);
+    if (snapshot === undefined) return null;
+    const cut = `${literal(snapshot)}::pg_snapshot`;
+    const changes = `tombolo.change c where c.table_id = ${table.id} and c.target is null and c.xid >= pg_snapshot_xmin(${cut}) and not pg_visible_in_snapshot(c.xid, ${cut})`;
+    const [truncated] = await this.#row(`select exists (select from ${changes} and c.op = 'T')`);
+    if (truncated === "t") return null;
+    const keys = table.key.map(
+      (name) => `${typed(`(c.key operator(${this.#hstore}.->) ${literal(name)})`, columnNamed(table, name))} as ${ident(name)}`,
+    );
+    const touched = `select distinct ${keys.join(", ")} from ${changes}`;
+    const there = [`(${table.key.map(ident).join(", ")}) in (${touched})`];
+    if (!soFar.done) there.push(soFar.upTo === null ? "false" : this.#compared(table, "<=", soFar.upTo));
+    return {
+      table: table.name,
+      keys: () => this.#stream(`copy (${touched}) to stdout`),
+      rows: () => this.#copy(copied, there),
+    };
+  }
+
+  async close(): Promise<void> {
+    // what is asked of a connection waits behind a copy that was left before its end
+    let broken = this.#reading;
+    if (!broken) {
+      await this.#client.query("rollback").catch(() => {
+        broken = true;
+      });
+    }
+    this.#client.release(broken);
+  }
+
+  #copy({ shape, rows }: CopiedTable, conditions: readonly string[]): CopyRows {
+    const table = this.#tables.find(({ name }) => name === shape.table) as CapturedTable;
+    const columns = shape.columns.map(({ name }) => ident(name)).join(", ");
+    const all = rows === null ? conditions : [...conditions, filterLiteral(rows)];
+    return this.#stream(`copy (select ${columns} from ${rowsOf(table)} ${where(all)}) to stdout`, rows === null ? undefined : table);
+  }
+
+  async *#stream(sql: string, filtered?: CapturedTable): AsyncGenerator<Buffer> {
+    this.#reading = true;
+    try {
+      for await (const piece of this.#client.query(to(sql, { highWaterMark: 1 << 18 }))) yield piece as Buffer;
+      this.#reading = false;
+    } catch (error) {
+      const failed = filtered !== undefined && isServerError(error) && error.code.startsWith(CLASS_DATA);
+      throw failed ? filterFailed([filtered.name], error.code) : postgresError(error);
+    }
+  }
+
+  #compared(table: CapturedTable, operator: string, key: string): string {
+    const values = (JSON.parse(key) as string[]).map((value, at) =>
+      typed(`${literal(value)}::text`, columnNamed(table, table.key[at] as string)),
+    );
+    return `(${table.key.map(ident).join(", ")}) ${operator} (${values.join(", ")})`;
+  }
+
+  #table({ shape }: CopiedTable): CapturedTable {
+    return this.#tables.find(({ name }) => name === shape.table) as CapturedTable;
+  }
+
+  async #row(text: string): Promise<(string | undefined)[]> {
+    try {
+      const { rows } = await this.#client.query({ text, rowMode: "array" });
+      return ((rows[0] as (string | null)[] | undefined) ?? []).map((value) => value ?? undefined);
+    } catch (error) {
+      throw error instanceof TomboloError ? error : postgresError(error);
+    }
+  }
+}
+
+const where = (conditions: readonly string[]): string => (conditions.length === 0 ? "" : `where ${conditions.join(" and ")}`);
+
+/** COPY takes no parameters: a filter's values stand in the statement. */
+export function filterLiteral(filter: NonNullable<CopiedTable["rows"]>): string {
+  const { values } = filterCondition(filter, "postgres", () => "");
+  return `(${filterCondition(filter, "postgres", (occurrence) => literal(values[occurrence] ?? "")).sql})`;
+}

@@ -1,0 +1,141 @@
+import type { Column } from "../../change/shape.ts";
+import { postgresType } from "../../change/values/postgres-type.ts";
+import type { DigestTable, KeyRange, KeyText } from "../digest.ts";
+import { textArray } from "./array-literal.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+import { typed } from "./column-sql.ts";
+import { ident } from "./identifier.ts";
+import { condition, rowsOf, Values } from "./row-filter.ts";
+import { columnNamed } from "./set-statements.ts";
+
+export interface Statement {
+  readonly text: string;
+  readonly values: unknown[];
+}
+
+/** The statements that digest one table. */
+export interface DigestSql {
+  bounds(range: KeyRange, step: { readonly rows: number; readonly count: number }): Statement;
+  digest(range: KeyRange): Statement;
+  buckets(digits: number): Statement;
+  /** In the order `key`, of the first range. */
+  list(ranges: readonly KeyRange[]): Statement;
+  rows(keys: readonly KeyText[]): Statement;
+}
+
+/** Behind every hex digit. */
+const BEHIND_ALL = "g";
+
+/** A number from another node's table may lie beyond this column's type, and is compared all the same. */
+const WIDE: { readonly [base: string]: string } = { int2: "int8", int4: "int8", int8: "int8" };
+
+/**
+ * A record prints its columns as their types' output functions do: as they travel. Its MD5 is over UTF-8, whatever the database's encoding. Measured with
+ * five columns on one connection of a busy machine: the text alone 1.1 M rows/s, with its MD5 970 k/s, with the chain of them 510 k/s.
+ */
+export function digestSql({
+  table,
+  wanted,
+  hstore,
+  isUtf8,
+}: {
+  readonly table: CapturedTable;
+  readonly wanted: DigestTable;
+  readonly hstore: string;
+  readonly isUtf8: boolean;
+}): DigestSql {
+  // qualified: a column may be called as what is selected here
+  const own = (name: string): string => `${ident(table.local)}.${ident(name)}`;
+  const record = (names: readonly string[]): string => md5(`row(${names.map(own).join(", ")})::text`, isUtf8);
+  const digest = record(wanted.columns.map(({ name }) => name));
+  const keyDigest = record(wanted.key);
+  const key = wanted.key.map(own).join(", ");
+  const texts = (names: readonly string[]): string => `to_json(array[${names.map((name) => `format('%s', ${name})`).join(", ")}])::text`;
+  const keyTexts = texts(wanted.key.map(own));
+  const columns = wanted.key.map((name) => columnNamed(table, name));
+  const place = (text: KeyText, values: Values): string => {
+    const texts = JSON.parse(text) as (string | null)[];
+    return `(${columns.map((column, at) => `${values.add(texts[at] ?? null)}::text::${WIDE[column.base ?? ""] ?? column.type}`).join(", ")})`;
+  };
+  const compared = (values: Values): string[] => (wanted.filter === null ? [] : [condition(wanted.filter, values)]);
+  const within = ({ from, to }: KeyRange, values: Values): string[] => [
+    ...(from === null ? [] : [`(${key}) >= ${place(from, values)}`]),
+    ...(to === null ? [] : [`(${key}) < ${place(to, values)}`]),
+  ];
+  const where = (conditions: readonly string[]): string => (conditions.length === 0 ? "" : ` where ${conditions.join(" and ")}`);
+  const made = (make: (values: Values) => string): Statement => {
+    const values = new Values();
+    return { text: make(values), values: values.all };
+  };
+  const source = rowsOf(table);
+  return {
+    bounds: (range, { rows, count }) =>
+      made((values) => {
+        const inside = where([...compared(values), ...within(range, values)]);
+        const places = wanted.key.map((_, at) => `k${at}`);
+        const named = wanted.key.map((name, at) => `${own(name)} as k${at}`).join(", ");
+        const numbered = `select ${named}, row_number() over (order by ${key}) - 1 as place from ${source}${inside} order by ${key} limit ${rows * count + 1}`;
+        return `select ${texts(places)} from (${numbered}) as n where place > 0 and place % ${rows} = 0 order by place`;
+      }),
+    digest: (range) =>
+      made((values) => {
+        const inside = where([...compared(values), ...within(range, values)]);
+        return `select count(*), md5(string_agg(h, '')) from (select ${digest} as h from ${source}${inside} order by ${key}) as r`;
+      }),
+    buckets: (digits) =>
+      made((values) => {
+        const half = (side: "left" | "right"): string => `sum(('x' || ${side}(h, 16))::bit(64)::int8)`;
+        const rows = `select left(${keyDigest}, ${digits}) as b, ${digest} as h from ${source}${where(compared(values))} offset 0`;
+        return `select b, count(*), ${half("left")}, ${half("right")} from (${rows}) as r group by b`;
+      }),
+    list: (ranges) =>
+      made((values) => {
+        const inside = compared(values);
+        if (wanted.order === "key") {
+          const [range = { from: null, to: null }] = ranges;
+          return `select ${keyTexts}, ${digest} from ${source}${where([...inside, ...within(range, values)])}`;
+        }
+        const froms = values.add(textArray(ranges.map(({ from }) => from ?? "")));
+        const ends = values.add(textArray(ranges.map(({ to }) => to ?? BEHIND_ALL)));
+        const rows = `select ${keyTexts} as k, ${keyDigest} as kh, ${digest} as h from ${source}${where(inside)} offset 0`;
+        // of ranges that ascend, the one that begins last at or before it
+        const end = `(${ends}::text[])[width_bucket(kh collate "C", ${froms}::text[] collate "C")]`;
+        return `select k, h from (${rows}) as r where kh collate "C" < ${end} collate "C"`;
+      }),
+    rows: (keys) =>
+      made((values) => {
+        const parsed = keys.map((text) => JSON.parse(text) as (string | null)[]);
+        const inside = where(compared(values));
+        const arrays = columns.map((_, at) => `${values.add(textArray(parsed.map((key) => key[at] ?? null)))}::text[]`);
+        const wantedKeys = `unnest(${arrays.join(", ")}) with ordinality as u(${columns.map((_, at) => `a${at}`).join(", ")}, ord)`;
+        const casts = columns.map((column, at) => `${typed(`u.a${at}`, column)} as k${at}`).join(", ");
+        const match = columns.map((column, at) => `t.${ident(column.name)} = x.k${at}`).join(" and ");
+        const row = `${hstore}.hstore(t.*)`;
+        return `with x as materialized (select ord, ${casts} from ${wantedKeys})
+          select x.ord, ${hstore}.hstore_to_json(${hstore}.slice(${row}, ${values.add(textArray(table.key))}::text[]))::text, ${hstore}.hstore_to_json(${row})::text
+            from x join (select * from ${source}${inside}) as t on ${match}`;
+      }),
+  };
+}
+
+/** The digests of rows given as texts, one array per column, in their order. */
+export function normalisedSql(table: CapturedTable, wanted: DigestTable, isUtf8: boolean): string {
+  const columns: Column[] = wanted.columns.map(({ name }) => columnNamed(table, name));
+  const arrays = columns.map((_, at) => `$${at + 1}::text[]`).join(", ");
+  const names = columns.map((_, at) => `a${at}`).join(", ");
+  const casts = columns.map((column, at) => declared(`a${at}`, column)).join(", ");
+  return `select ${md5(`row(${casts})::text`, isUtf8)} from unnest(${arrays}) with ordinality as u(${names}, ord) order by ord`;
+}
+
+/** Types that take fewer or more characters or digits by their modifiers; a cast to those cuts or rounds what does not fit. */
+const MODIFIED = new Set(["varchar", "bpchar", "numeric", "time", "timetz", "timestamp", "timestamptz", "interval"]);
+
+/** As the column would hold it, and print it; what would not fit stays as it is, and is another value than the column has. */
+function declared(text: string, column: Column): string {
+  const { base, modifiers } = postgresType(column);
+  if (modifiers.length === 0 || !MODIFIED.has(base)) return typed(text, column);
+  const [held, plain] = [`${text}::${column.type}`, `${text}::${base}`];
+  return `case when ${held} = ${plain} then format('%s', ${held}) when ${text} is not null then format('%s', ${plain}) end`;
+}
+
+const md5 = (text: string, isUtf8: boolean): string => (isUtf8 ? `md5(${text})` : `md5(convert_to(${text}, 'UTF8'))`);

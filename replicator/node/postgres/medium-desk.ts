@@ -1,0 +1,36 @@
+import type pg from "pg";
+import type { NodeName } from "../../change/names.ts";
+import type { MediumDesk } from "../medium-desk.ts";
+import { requireCurrent } from "./migrate.ts";
+import { postgresError } from "./postgres-error.ts";
+
+/** What a Postgres node remembers of files that travel. */
+export class PostgresMediumDesk implements MediumDesk {
+  readonly #pool: pg.Pool;
+
+  constructor(options: { readonly pool: pg.Pool }) {
+    this.#pool = options.pool;
+  }
+
+  async read(peer: NodeName): Promise<string | null> {
+    try {
+      await requireCurrent(this.#pool);
+      const { rows } = await this.#pool.query<{ state: string }>("select state::text as state from tombolo.medium where peer = $1", [peer]);
+      return rows[0]?.state ?? null;
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
+  async replace(peer: NodeName, before: string | null, after: string): Promise<boolean> {
+    try {
+      const { rowCount } =
+        before === null
+          ? await this.#pool.query("insert into tombolo.medium (peer, state) values ($1, $2) on conflict do nothing", [peer, after])
+          : await this.#pool.query("update tombolo.medium set state = $3 where peer = $1 and state::text = $2", [peer, before, after]);
+      return rowCount === 1;
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import type pg from "pg";
+import { type NodeName, nodeName } from "../../change/names.ts";
+import { NEVER_ENDED, type ReconcileDesk, type ReconcileRun, RUNS_KEPT, readTables, storedTables, totals } from "../reconcile-desk.ts";
+import { postgresError } from "./postgres-error.ts";
+
+interface StoredRun {
+  readonly id: string;
+  readonly name: string;
+  readonly peer: string;
+  readonly repair: string;
+  readonly state: ReconcileRun["state"];
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly tables: string;
+  readonly error: string | null;
+}
+
+const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
+
+/** Comparisons, as a Postgres node keeps them. */
+export class PostgresReconcileDesk implements ReconcileDesk {
+  readonly #pool: pg.Pool;
+
+  constructor(options: { readonly pool: pg.Pool }) {
+    this.#pool = options.pool;
+  }
+
+  async begin({ name, peer, repair }: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint> {
+    const rows = await this.#query<{ id: string }>(
+      `with ended as (
+         update tombolo.reconcile_run set state = 'failed', finished_at = clock_timestamp(), error = $4
+          where state = 'running' and name = $1 and peer = $2),
+       forgotten as (
+         delete from tombolo.reconcile_run where id <= (
+           select id from tombolo.reconcile_run where name = $1 and peer = $2 order by id desc offset $5::bigint limit 1) and name = $1 and peer = $2)
+       insert into tombolo.reconcile_run (name, peer, repair, state, started_at, tables) values ($1, $2, $3, 'running', clock_timestamp(), '[]')
+       returning id`,
+      [name, peer, repair, NEVER_ENDED, RUNS_KEPT - 1],
+    );
+    return BigInt(rows[0]?.id ?? 0);
+  }
+
+  async finish(id: bigint, { state, tables, error }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
+    const { compared, differing, repaired } = totals(tables);
+    await this.#query(
+      `update tombolo.reconcile_run set state = $2, finished_at = clock_timestamp(), tables = $3::jsonb, compared = $4::bigint,
+         differing = $5::bigint, repaired = $6::bigint, error = $7 where id = $1::bigint`,
+      [id.toString(), state, storedTables(tables), compared, differing, repaired, error],
+    );
+  }
+
+  async runs({ name, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
+    const rows = await this.#query<StoredRun>(
+      `select id, name, peer, repair, state, ${iso("started_at")} as started_at, ${iso("finished_at")} as finished_at, tables::text, error
+         from tombolo.reconcile_run where name = coalesce($1, name) order by id desc limit $2::bigint`,
+      [name ?? null, limit],
+    );
+    return rows.map(({ id, peer, started_at, finished_at, tables, ...run }) => ({
+      ...run,
+      id: BigInt(id),
+      peer: nodeName(peer),
+      startedAt: started_at,
+      finishedAt: finished_at,
+      tables: readTables(tables),
+    }));
+  }
+
+  async compared(tables: Parameters<ReconcileDesk["compared"]>[0]): Promise<void> {
+    for (const { table, reason } of tables) {
+      await this.#query(
+        `update tombolo.captured_table set state = 'live', reason = null
+          where table_name = $1 and state = 'must_compare' and reason is not distinct from $2`,
+        [table, reason],
+      );
+    }
+  }
+
+  async #query<R extends pg.QueryResultRow>(text: string, values: unknown[]): Promise<R[]> {
+    try {
+      return (await this.#pool.query<R>(text, values)).rows;
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+}

@@ -1,0 +1,87 @@
+import { TomboloError } from "../../change/error.ts";
+import type { ApplySession } from "./apply-session.ts";
+import { textArray } from "./array-literal.ts";
+import type { CapturedTable } from "./captured-tables.ts";
+import { typed } from "./column-sql.ts";
+import { type ForeignKey, foreignKeys, refers } from "./foreign-keys.ts";
+import { ident } from "./identifier.ts";
+import type { IncomingChange, TextRow } from "./incoming.ts";
+import { deleteRow } from "./rows.ts";
+import { columnNamed } from "./set-statements.ts";
+
+/**
+ * The foreign keys to a table that a deletion has to be careful about.
+ *
+ * In a parent: those that would take rows along, or change them, which the child could have deleted or changed itself. It has not, and so
+ * does not know them. In a child under the replica's role: all, because the database looks at none.
+ */
+async function watched({ client, context, quiet }: ApplySession, table: CapturedTable): Promise<readonly ForeignKey[]> {
+  if (context.from === "parent" && !quiet) return [];
+  const { inward } = await foreignKeys(client, table);
+  if (quiet) return inward;
+  return inward.filter(({ acts, of }) => acts && of !== null && context.rules.has(of) && context.rules.get(of)?.oneWay !== true);
+}
+
+/** Of some deletions of one table, those whose rows others refer to. Their rows are locked: nobody can come to refer to them any more. */
+export async function withReferrers(session: ApplySession, deletions: readonly IncomingChange[]): Promise<Set<IncomingChange>> {
+  const table = deletions[0]?.table.table;
+  const keys = table === undefined ? [] : await watched(session, table);
+  if (table === undefined || keys.length === 0) return new Set();
+  return referredTo(session, table, keys, deletions);
+}
+
+/** Throws when others refer to a row of a parent's that a child has deleted: nothing goes that the child has not seen. */
+export async function mustNotTakeAlong(session: ApplySession, table: CapturedTable, key: TextRow): Promise<void> {
+  const keys = await watched(session, table);
+  if (keys.length === 0 || (await referredTo(session, table, keys, [{ key }])).size === 0) return;
+  throw new TomboloError(`rows that ${session.header.source} has not seen refer to the row of ${table.name}`, {
+    code: "FOREIGN_KEY_VIOLATION",
+    kind: "operator",
+  });
+}
+
+/**
+ * Deletes a row that the parent has deleted. What refers to it is this node's own, and its parent has not taken it: the foreign key does
+ * with it what it says, or refuses the deletion.
+ */
+export async function deleteForParent(session: ApplySession, table: CapturedTable, key: TextRow): Promise<void> {
+  const keys = await watched(session, table);
+  const aloud = keys.length > 0 && (await referredTo(session, table, keys, [{ key }])).size > 0;
+  if (aloud) await session.client.query("select set_config('session_replication_role', 'origin', true)");
+  await deleteRow(session, table, key);
+  // what is refused goes back with its savepoint
+  if (aloud) await session.client.query("select set_config('session_replication_role', 'replica', true)");
+}
+
+async function referredTo<T extends { readonly key: TextRow }>(
+  { client, quiet }: ApplySession,
+  table: CapturedTable,
+  keys: readonly ForeignKey[],
+  rows: readonly T[],
+): Promise<Set<T>> {
+  const columns = table.key.map((name) => columnNamed(table, name));
+  const arrays = columns.map((_, index) => `$${index + 1}::text[]`).join(", ");
+  const names = columns.map((_, index) => `a${index}`).join(", ");
+  const casts = columns.map((column, index) => `${typed(`a${index}`, column)} as k${index}`).join(", ");
+  const is = (row: string, of = "x"): string =>
+    columns.map((column, index) => `${row}.${ident(column.name)} = ${of}.k${index}`).join(" and ");
+  // a row may refer to itself; and under the replica's role, to one that goes with the same statement
+  const others = (key: ForeignKey): string => {
+    if (key.from !== table.sql) return "";
+    return quiet ? `and not exists (select from x as y where ${is("f", "y")})` : `and not (${is("f")})`;
+  };
+  const found = keys.map((key) => `exists (select from ${key.from} as f where ${refers(key)} ${others(key)})`);
+  const x = `with x as materialized (select ord, ${casts} from unnest(${arrays}) with ordinality as u(${names}, ord))`;
+  const values = table.key.map((name) => textArray(rows.map(({ key }) => key[name] ?? null)));
+  // two statements: what was added before the lock was had is seen by the second only
+  await client.query({
+    text: `${x} select from x join ${table.sql} as t on ${is("t")} order by ${columns.map((_, index) => `x.k${index}`).join(", ")} for update of t`,
+    values,
+  });
+  const answer = await client.query({
+    text: `${x} select x.ord from x join ${table.sql} as t on ${is("t")} where ${found.join(" or ")}`,
+    values,
+    rowMode: "array",
+  });
+  return new Set((answer.rows as [string][]).map(([ordinal]) => rows[Number(ordinal) - 1] as T));
+}

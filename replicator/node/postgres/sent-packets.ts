@@ -1,0 +1,38 @@
+import type pg from "pg";
+import type { NodeName } from "../../change/names.ts";
+import { checkConfirmed, type SentPacket, type SentPackets } from "../sent-packets.ts";
+
+/** See `SentPackets`. */
+export class PostgresSentPackets implements SentPackets {
+  readonly #pool: pg.Pool;
+
+  constructor(pool: pg.Pool) {
+    this.#pool = pool;
+  }
+
+  async note(peer: NodeName, { number, digest }: SentPacket): Promise<void> {
+    await this.#pool.query(
+      `insert into tombolo.sent_packet (peer_id, packet_no, digest) select id, $2, $3 from tombolo.peer where name = $1
+        on conflict do nothing`,
+      [peer, number.toString(), digest],
+    );
+  }
+
+  async confirm(peer: NodeName, said: SentPacket): Promise<void> {
+    const { rows } = await this.#pool.query<{ packet_no: string; digest: string }>({
+      name: "tombolo_sent_packets",
+      text: "select packet_no, digest from tombolo.sent_packet where peer_id = (select id from tombolo.peer where name = $1)",
+      values: [peer],
+    });
+    const noted = rows.map((row) => ({ number: BigInt(row.packet_no), digest: row.digest }));
+    const found = checkConfirmed(peer, said, noted);
+    if (found === "new") await this.note(peer, said);
+    else if (noted.some(({ number, digest }) => number < said.number || (number === said.number && digest !== said.digest))) {
+      await this.#pool.query(
+        `delete from tombolo.sent_packet where peer_id = (select id from tombolo.peer where name = $1)
+            and (packet_no < $2 or (packet_no = $2 and digest <> $3))`,
+        [peer, said.number.toString(), said.digest],
+      );
+    }
+  }
+}

@@ -1,0 +1,153 @@
+import pg from "pg";
+import { position } from "../../../change/names.ts";
+import type { Tick } from "../../change-log.ts";
+import { type RecentTicks, tickRow } from "../recent-ticks.ts";
+import { SEEN, TICK_LOCK, tickOf } from "../tick-row.ts";
+import type { LogGate } from "./log-gate.ts";
+
+interface Cut {
+  readonly position: string;
+  readonly snapshot: string;
+  readonly seen: string;
+  readonly unsealed: string;
+}
+
+/** The tick that was the last, and the one that is now. */
+interface Made {
+  readonly last: string;
+  readonly position: string;
+  readonly snapshot: string;
+  readonly seq_high: string;
+}
+
+/** What is visible now, and how much of the neighbours' logs that includes; and whether the log holds anything that the last tick does not show. */
+const CUT = `
+  select last.position, pg_current_snapshot()::text as snapshot, ${SEEN}::text as seen,
+         exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
+      or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid) as unsealed
+    from (select position, snapshot from tombolo.tick order by position desc limit 1) as last`;
+
+/** One message, one implicit transaction, durable when it is answered. No tick where another process made one since the cut. */
+const make = ({ snapshot, seen, position: last }: Cut): string => `
+  ${TICK_LOCK};
+  with last as (select position, snapshot, seq_high from tombolo.tick order by position desc limit 1),
+       made as (
+         insert into tombolo.tick (snapshot, seen, seq_high)
+         select cut.snapshot, ${pg.escapeLiteral(seen)}::jsonb, (select last_value from tombolo.change_seq)
+           from last, (select ${pg.escapeLiteral(snapshot)}::pg_snapshot as snapshot) as cut
+          where last.position = ${BigInt(last)}
+            and (exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot) and c.xid < pg_snapshot_xmax(cut.snapshot)
+                            and pg_visible_in_snapshot(c.xid, cut.snapshot))
+              or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c
+                          where c.xid = open.xid and pg_visible_in_snapshot(c.xid, cut.snapshot)))
+         returning position, snapshot, seq_high)
+  select last.position as last, coalesce(made.position, last.position) as position,
+         coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
+    from last left join made on true`;
+
+/** While changes come in, a cut is begun this often: some are then complete while the log is far behind the newest. */
+const CUT_EVERY_MS = 40;
+/** Somebody asked for a lagging tick so recently. */
+const WANTED_FOR_MS = 2_000;
+const MOST_CUTS = 200;
+
+type PendingCut = Cut & { readonly ready: Promise<void>; readonly state: { ready: boolean } };
+
+/**
+ * Seals ticks of a log that lags behind the commits. A tick is what is visible at one moment, as with triggers, and what had been applied from
+ * the neighbours by then: both come from one snapshot. It is made, and told to anyone, when the log has all of that. What was
+ * logged earlier than it became visible (its commit waited for a standby) is not part of it; the next tick has it.
+ */
+export class SlotSeal {
+  readonly #pool: pg.Pool;
+  readonly #gate: LogGate;
+  readonly #recent: RecentTicks;
+  #last: { readonly tick: Tick; readonly position: string; readonly seen: string } | undefined;
+  /** Begun and not used, in the order of their snapshots. */
+  #cuts: PendingCut[] = [];
+  #beginning: Promise<unknown> = Promise.resolve();
+  #begunAt = 0;
+  #wantedAt = 0;
+
+  constructor(options: { readonly pool: pg.Pool; readonly gate: LogGate; readonly recent: RecentTicks }) {
+    this.#recent = options.recent;
+    this.#pool = options.pool;
+    this.#gate = options.gate;
+  }
+
+  /** Something was logged: more may follow. */
+  logged(): void {
+    const now = Date.now();
+    if (now - this.#begunAt < CUT_EVERY_MS || now - this.#wantedAt > WANTED_FOR_MS || this.#cuts.length >= MOST_CUTS) return;
+    // what fails here fails again for who wants the tick
+    this.#begin().catch(() => undefined);
+  }
+
+  /** One call at a time. `lagging`: what was committed and is not logged yet may stay for the next. */
+  async tick(lagging: boolean): Promise<Tick> {
+    if (lagging) this.#wantedAt = Date.now();
+    else this.#cuts = [];
+    for (;;) {
+      const earlier = this.#earlier();
+      const cut = earlier ?? (await this.#begin());
+      const last = this.#last;
+      if (lagging && cut.unsealed !== "t" && last?.position === cut.position && last.seen === cut.seen) {
+        this.#use(cut);
+        if (earlier === undefined) return last.tick;
+        continue;
+      }
+      try {
+        await cut.ready;
+      } catch (error) {
+        this.#cuts = [];
+        throw error;
+      }
+      this.#use(cut);
+      const made = await this.#make(cut);
+      // another process's tick, or that of a fill, may be newer than the cut
+      if (made.last !== cut.position && made.last !== this.#last?.position) {
+        this.#cuts = [];
+        continue;
+      }
+      const tick = tickOf({ position: made.position, seen: cut.seen });
+      this.#last = { tick, position: made.position, seen: cut.seen };
+      // an earlier cut in which nothing is new says nothing of now
+      if (earlier === undefined || made.position !== made.last) return tick;
+    }
+  }
+
+  /** Neither the cut nor one before it is used any more. */
+  #use(cut: PendingCut): void {
+    this.#cuts = this.#cuts.slice(this.#cuts.indexOf(cut) + 1);
+  }
+
+  /** The newest cut that is complete, or else the first that will be. */
+  #earlier(): PendingCut | undefined {
+    return this.#cuts.findLast(({ state }) => state.ready) ?? this.#cuts[0];
+  }
+
+  /** One after the other, so that they are in the order of their snapshots. */
+  #begin(): Promise<PendingCut> {
+    this.#begunAt = Date.now();
+    const begun = this.#beginning.then(async () => {
+      const { rows } = await this.#pool.query<Cut>({ name: "tombolo_slot_cut", text: CUT });
+      const state = { ready: false };
+      const ready = this.#gate.complete().then(() => {
+        state.ready = true;
+      });
+      ready.catch(() => undefined);
+      const cut: PendingCut = { ...(rows[0] as Cut), ready, state };
+      this.#cuts.push(cut);
+      return cut;
+    });
+    this.#beginning = begun.catch(() => undefined);
+    return begun;
+  }
+
+  async #make(cut: Cut): Promise<Made> {
+    const results = (await this.#pool.query(make(cut))) as unknown as pg.QueryResult<Made>[];
+    const row = results.at(-1)?.rows[0] as Made;
+    this.#recent.add(position(row.position), tickRow(row));
+    return row;
+  }
+}

@@ -1,0 +1,74 @@
+import type { NodeName, TableName } from "../change/names.ts";
+import type { KeyText } from "./digest.ts";
+
+/** How a comparison ended: `drift` left differences, `stopped` asked for a person first, `failed` did not get through. */
+export type ReconcileOutcome = "clean" | "repaired" | "drift" | "stopped" | "failed";
+export const RECONCILE_OUTCOMES: readonly ReconcileOutcome[] = ["clean", "repaired", "drift", "stopped", "failed"];
+
+/** What one run found in one table. */
+export interface ReconcileRunTable {
+  readonly table: TableName;
+  readonly compared: number;
+  readonly differing: number;
+  readonly repaired: number;
+  /** Rows that news were under way of; rows that a change is parked of. */
+  readonly unsettled: number;
+  readonly parked: number;
+  /** Keys of some rows that differ. */
+  readonly examples: readonly KeyText[];
+  /** Why it was not compared, or not repaired: a code of docs/errors.md. */
+  readonly error: string | null;
+}
+
+/** A comparison with one child, as its parent keeps it. */
+export interface ReconcileRun {
+  readonly id: bigint;
+  /** Of the schedule; `manual` where a person asked for it. */
+  readonly name: string;
+  readonly peer: NodeName;
+  readonly repair: string;
+  readonly state: ReconcileOutcome | "running";
+  /** RFC 3339, UTC. */
+  readonly startedAt: string;
+  readonly finishedAt: string | null;
+  readonly tables: readonly ReconcileRunTable[];
+  readonly error: string | null;
+}
+
+/** What a node keeps of comparisons. */
+export interface ReconcileDesk {
+  /** Answers the number of the run. Earlier ones of the same name and peer that never ended are marked as failed, and only the newest are kept. */
+  begin(run: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint>;
+  finish(
+    id: bigint,
+    run: { readonly state: ReconcileOutcome; readonly tables: readonly ReconcileRunTable[]; readonly error: string | null },
+  ): Promise<void>;
+  /** Newest first. */
+  runs(filter: { readonly name?: string; readonly limit: number }): Promise<readonly ReconcileRun[]>;
+  /** These tables are equal to their neighbours' again: the mark `must_compare` goes, unless there is a newer reason for it. */
+  compared(tables: readonly { readonly table: TableName; readonly reason: string | null }[]): Promise<void>;
+}
+
+/** Of one name and peer: a schedule that comes due every minute fills no disk. */
+export const RUNS_KEPT = 1_000;
+
+/** What keeps a run that never ended from looking as if it went on. */
+export const NEVER_ENDED = "it never ended: its process was stopped";
+
+export function totals(tables: readonly ReconcileRunTable[]): { compared: number; differing: number; repaired: number } {
+  const sum = (of: (table: ReconcileRunTable) => number): number => tables.reduce((total, table) => total + of(table), 0);
+  return { compared: sum((table) => table.compared), differing: sum((table) => table.differing), repaired: sum((table) => table.repaired) };
+}
+
+/** As `reconcile_run.tables` holds them: JSON in the terms of SQL, without what the JSON of Postgres does not take. */
+export function storedTables(tables: readonly ReconcileRunTable[]): string {
+  const shown = (key: KeyText): (string | null)[] =>
+    (JSON.parse(key) as (string | null)[]).map((text) => text?.replaceAll("\u0000", "").toWellFormed() ?? null);
+  return JSON.stringify(tables.map(({ examples, ...table }) => ({ ...table, examples: examples.map(shown) })));
+}
+
+export const readTables = (stored: string): ReconcileRunTable[] =>
+  (JSON.parse(stored) as (Omit<ReconcileRunTable, "examples"> & { examples: unknown[] })[]).map((table) => ({
+    ...table,
+    examples: table.examples.map((key) => JSON.stringify(key)),
+  }));

@@ -1,0 +1,36 @@
+import type { ChannelName, NodeName, PacketNumber, Position } from "../change/names.ts";
+
+/** What a node has kept of its exchange with a neighbour. */
+export interface PeerMarks {
+  /** Of the neighbour's log, by channel: how far it was applied here. */
+  readonly received: ReadonlyMap<ChannelName, Position>;
+  /** Of this node's log, by channel: how far the neighbour has acknowledged it. */
+  readonly sent: ReadonlyMap<ChannelName, Position>;
+  /** The last packet from the neighbour; and the last to it that it is known to have committed. */
+  readonly receivedPacket: PacketNumber;
+  readonly sentPacket: PacketNumber;
+}
+
+/** How two nodes whose memories of each other no longer agree begin anew. */
+export interface Rejoin {
+  /** Null for a neighbour that is not known. */
+  marks(peer: NodeName): Promise<PeerMarks | null>;
+
+  /** Gives the node a new epoch, and takes the cluster and the database that it finds itself in for its own. */
+  renew(): Promise<void>;
+
+  /**
+   * The packets of the two begin at 1 again, of whatever epoch, and go on from these positions; of the node's own log, from the first that it still reaches back
+   * to. Nothing flows (state `snapshot`) until `resume`, or until a full sync of the two is handed over. Answers the positions in its own log.
+   */
+  restart(
+    peer: NodeName,
+    at: { readonly received: ReadonlyMap<ChannelName, Position>; readonly sent: ReadonlyMap<ChannelName, Position> },
+  ): Promise<ReadonlyMap<ChannelName, Position>>;
+
+  /** Ends `snapshot` and `must_resync`. */
+  resume(peer: NodeName): Promise<void>;
+
+  /** Forgets a neighbour, with its parked changes; the log is kept for it no longer. False where it is not known. */
+  forget(peer: NodeName): Promise<boolean>;
+}

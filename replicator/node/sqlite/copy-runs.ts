@@ -1,0 +1,200 @@
+import { existsSync, rmSync } from "node:fs";
+import { nodeName, tableName } from "../../change/names.ts";
+import {
+  ALIVE_SECONDS,
+  type FullSyncRun,
+  type FullSyncRuns,
+  HOLD_HOURS,
+  holderName,
+  isGone,
+  type RunProgress,
+  type RunStart,
+  type RunState,
+  runLost,
+  runsAlready,
+} from "../full-sync-runs.ts";
+import { type Clock, isoTime } from "./clock.ts";
+import type { Connection, DatabaseFile } from "./connection.ts";
+import { requireCurrent } from "./migrations.ts";
+
+interface StoredRun {
+  readonly id: bigint;
+  readonly peer: string;
+  readonly side: FullSyncRun["side"];
+  readonly direction: FullSyncRun["direction"];
+  readonly tables: string;
+  readonly state: RunState;
+  readonly phase: FullSyncRun["phase"];
+  readonly rows: bigint;
+  readonly bytes: bigint;
+  readonly estimated_rows: bigint;
+  readonly holder: string;
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly error: string | null;
+  readonly heartbeat_at: string;
+}
+
+/** Beside the database: what waits for a full sync's hand-over. */
+export const stageFile = (path: string): string => `${path}-tombolo-full-sync`;
+
+export function removeStage(path: string): void {
+  for (const suffix of ["", "-journal", "-wal", "-shm"]) if (existsSync(stageFile(path) + suffix)) rmSync(stageFile(path) + suffix);
+}
+
+/** The full syncs that a SQLite node is part of. */
+export class SqliteFullSyncRuns implements FullSyncRuns {
+  readonly #file: DatabaseFile;
+  readonly #clock: Clock;
+
+  constructor(options: { readonly file: DatabaseFile; readonly clock: Clock }) {
+    this.#file = options.file;
+    this.#clock = options.clock;
+  }
+
+  begin(start: RunStart): Promise<{ readonly id: bigint; readonly resumed: boolean }> {
+    return this.#file.write((connection) => {
+      requireCurrent(connection, this.#file.node);
+      const open = runs(connection, "where state in ('running', 'interrupted') order by id desc").map((run) => ({
+        ...run,
+        gone: isGone(run.holder, (this.#clock() - Date.parse(run.heartbeatAt)) / 1000),
+      }));
+      for (const run of open) {
+        if (run.state !== "running") continue;
+        if (run.gone) setState(connection, run.id, "interrupted");
+        else if (run.side === "target" && start.side === "target") throw runsAlready(nodeName(this.#file.node), run);
+      }
+      const interrupted = open.filter(
+        (run) => run.side === start.side && run.peer === start.peer && (run.state === "interrupted" || run.gone),
+      );
+      const known = start.resume ? interrupted.find((run) => isSame(run, start)) : undefined;
+      for (const run of interrupted) if (run !== known) setState(connection, run.id, "cancelled");
+      if (known === undefined && start.side === "target") removeStage(this.#file.path);
+      if (start.side === "source") connection.prepare("update tombolo_peer set forwards = 1 where name = ?").run(start.peer);
+      return known === undefined
+        ? { id: insert(connection, start, this.#clock()), resumed: false }
+        : { id: take(connection, known.id, this.#clock()), resumed: true };
+    });
+  }
+
+  async beat(id: bigint, progress: RunProgress): Promise<void> {
+    const changed = await this.#file.write(
+      (connection) =>
+        connection
+          .prepare(
+            `update tombolo_full_sync_run set heartbeat_at = ?, phase = ?, rows = ?, bytes = ?, estimated_rows = ?,
+                    position = iif(side = 'source', coalesce(?, position), position)
+              where id = ? and holder = ? and state = 'running'`,
+          )
+          .run(
+            isoTime(this.#clock()),
+            progress.phase,
+            progress.rows,
+            progress.bytes,
+            progress.estimatedRows,
+            progress.position,
+            id,
+            holderName(),
+          ).changes,
+    );
+    if (changed === 0) throw runLost();
+  }
+
+  async end(id: bigint, state: Exclude<RunState, "running">, error?: string): Promise<void> {
+    await this.#file.write((connection) => {
+      connection
+        .prepare("update tombolo_full_sync_run set state = ?, error = ?, finished_at = ? where id = ? and holder = ? and state = 'running'")
+        .run(state, error ?? null, isoTime(this.#clock()), id, holderName());
+      if (state !== "interrupted") setForwards(connection);
+    });
+  }
+
+  async list(limit: number): Promise<readonly FullSyncRun[]> {
+    return this.#file.read((connection) => newestRuns(connection, limit));
+  }
+}
+
+/** SQL: the runs in which this node is the source, and that may still read its log. */
+const READING = `side = 'source' and state in ('running', 'interrupted') and julianday(heartbeat_at) > julianday('now') - ${HOLD_HOURS} / 24.0`;
+
+/** A database of an older version knows no such runs. */
+const knowsRuns = (connection: Connection): boolean =>
+  connection.prepare("select 1 from pragma_table_info('tombolo_full_sync_run') where name = 'side'").pluck().get() !== undefined;
+
+/** Where what full syncs will read of the log begins; null when none does. */
+export function heldForCopies(connection: Connection): bigint | null {
+  if (!knowsRuns(connection)) return null;
+  return connection.prepare(`select min(position) from tombolo_full_sync_run where ${READING}`).pluck().get() as bigint | null;
+}
+
+/** What is applied from a peer is logged where others read it, and while a full sync that it is the other side of may have to know. */
+export function setForwards(connection: Connection): void {
+  const copied = knowsRuns(connection) ? ` or exists (select 1 from tombolo_full_sync_run r where r.peer = p.name and ${READING})` : "";
+  connection.exec(
+    `update tombolo_peer as p set forwards = (select count(*) > 1 from tombolo_peer)${copied}
+      where forwards <> ((select count(*) > 1 from tombolo_peer)${copied})`,
+  );
+}
+
+/** Whether a full sync with the peer is being handed over: the link waits. */
+export function isHandedOver(connection: Connection, peer: string): boolean {
+  if (!knowsRuns(connection)) return false;
+  return (
+    connection
+      .prepare(
+        `select exists (select 1 from tombolo_full_sync_run where peer = ? and state = 'running' and phase = 'hand_over'
+           and julianday(heartbeat_at) > julianday('now') - ${ALIVE_SECONDS} / 86400.0)`,
+      )
+      .pluck()
+      .get(peer) === 1n
+  );
+}
+
+function runs(connection: Connection, which: string): (FullSyncRun & { readonly heartbeatAt: string })[] {
+  const rows = connection.prepare(`select * from tombolo_full_sync_run ${which}`).all() as StoredRun[];
+  return rows.map((row) => ({
+    id: row.id,
+    peer: nodeName(row.peer),
+    side: row.side,
+    direction: row.direction,
+    tables: (JSON.parse(row.tables) as string[]).map(tableName),
+    state: row.state,
+    phase: row.phase,
+    rows: Number(row.rows),
+    bytes: Number(row.bytes),
+    estimatedRows: Number(row.estimated_rows),
+    holder: row.holder,
+    startedAt: row.started_at,
+    finishedAt: row.finished_at,
+    error: row.error,
+    heartbeatAt: row.heartbeat_at,
+  }));
+}
+
+export const newestRuns = (connection: Connection, limit: number): readonly FullSyncRun[] =>
+  runs(connection, `order by id desc limit ${Math.trunc(limit)}`);
+
+const isSame = (run: FullSyncRun, start: RunStart): boolean =>
+  run.direction === start.direction && [...run.tables].sort().join("\n") === [...start.tables].sort().join("\n");
+
+function setState(connection: Connection, id: bigint, state: RunState): void {
+  connection.prepare("update tombolo_full_sync_run set state = ? where id = ?").run(state, id);
+}
+
+function insert(connection: Connection, start: RunStart, now: number): bigint {
+  return connection
+    .prepare(
+      `insert into tombolo_full_sync_run (peer, side, direction, state, tables, holder, started_at, heartbeat_at) values (?, ?, ?, 'running', ?, ?, ?, ?)`,
+    )
+    .run(start.peer, start.side, start.direction, JSON.stringify(start.tables), holderName(), isoTime(now), isoTime(now))
+    .lastInsertRowid as bigint;
+}
+
+function take(connection: Connection, id: bigint, now: number): bigint {
+  connection
+    .prepare(
+      "update tombolo_full_sync_run set state = 'running', holder = ?, heartbeat_at = ?, finished_at = null, error = null where id = ?",
+    )
+    .run(holderName(), isoTime(now), id);
+  return id;
+}

@@ -1,0 +1,90 @@
+import { type NodeName, nodeName } from "../../change/names.ts";
+import { NEVER_ENDED, type ReconcileDesk, type ReconcileRun, RUNS_KEPT, readTables, storedTables, totals } from "../reconcile-desk.ts";
+import { type Clock, isoTime } from "./clock.ts";
+import type { DatabaseFile } from "./connection.ts";
+import { requireCurrent } from "./migrations.ts";
+
+interface StoredRun {
+  readonly id: bigint;
+  readonly name: string;
+  readonly peer: string;
+  readonly repair: string;
+  readonly state: ReconcileRun["state"];
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly tables: string;
+  readonly error: string | null;
+}
+
+/** Comparisons, as a SQLite node keeps them. */
+export class SqliteReconcileDesk implements ReconcileDesk {
+  readonly #file: DatabaseFile;
+  readonly #clock: Clock;
+
+  constructor(options: { readonly file: DatabaseFile; readonly clock: Clock }) {
+    this.#file = options.file;
+    this.#clock = options.clock;
+  }
+
+  async begin({ name, peer, repair }: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint> {
+    return this.#file.write((connection) => {
+      requireCurrent(connection, this.#file.node);
+      const now = isoTime(this.#clock());
+      connection
+        .prepare(
+          "update tombolo_reconcile_run set state = 'failed', finished_at = ?, error = ? where state = 'running' and name = ? and peer = ?",
+        )
+        .run(now, NEVER_ENDED, name, peer);
+      connection
+        .prepare(
+          `delete from tombolo_reconcile_run where name = :name and peer = :peer and id <= (
+             select id from tombolo_reconcile_run where name = :name and peer = :peer order by id desc limit 1 offset ${RUNS_KEPT - 1})`,
+        )
+        .run({ name, peer });
+      const made = connection
+        .prepare("insert into tombolo_reconcile_run (name, peer, repair, state, started_at, tables) values (?, ?, ?, 'running', ?, '[]')")
+        .run(name, peer, repair, now);
+      return BigInt(made.lastInsertRowid);
+    });
+  }
+
+  async finish(id: bigint, { state, tables, error }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
+    const { compared, differing, repaired } = totals(tables);
+    await this.#file.write((connection) =>
+      connection
+        .prepare(
+          "update tombolo_reconcile_run set state = ?, finished_at = ?, tables = ?, compared = ?, differing = ?, repaired = ?, error = ? where id = ?",
+        )
+        .run(state, isoTime(this.#clock()), storedTables(tables), compared, differing, repaired, error, id),
+    );
+  }
+
+  async runs({ name, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
+    const rows = this.#file.read((connection) => {
+      requireCurrent(connection, this.#file.node);
+      return connection
+        .prepare(
+          `select id, name, peer, repair, state, started_at, finished_at, tables, error from tombolo_reconcile_run
+            where name = coalesce(?, name) order by id desc limit ?`,
+        )
+        .all(name ?? null, limit) as StoredRun[];
+    });
+    return rows.map(({ peer, started_at, finished_at, tables, ...run }) => ({
+      ...run,
+      peer: nodeName(peer),
+      startedAt: started_at,
+      finishedAt: finished_at,
+      tables: readTables(tables),
+    }));
+  }
+
+  async compared(tables: Parameters<ReconcileDesk["compared"]>[0]): Promise<void> {
+    if (tables.length === 0) return;
+    await this.#file.write((connection) => {
+      const clear = connection.prepare(
+        "update tombolo_captured_table set state = 'live', reason = null where table_name = ? and state = 'must_compare' and reason is ?",
+      );
+      for (const { table, reason } of tables) clear.run(table, reason);
+    });
+  }
+}

@@ -1,0 +1,83 @@
+import { randomUUID } from "node:crypto";
+import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position } from "../../change/names.ts";
+import type { StoredProgress } from "../progress.ts";
+import type { PeerMarks, Rejoin } from "../rejoin.ts";
+import type { DatabaseFile } from "./connection.ts";
+import { setForwards } from "./copy-runs.ts";
+import { purgedUpTo } from "./purge.ts";
+import { newestEntry } from "./tick.ts";
+
+export class SqliteRejoin implements Rejoin {
+  readonly #file: DatabaseFile;
+
+  constructor(options: { readonly file: DatabaseFile }) {
+    this.#file = options.file;
+  }
+
+  async marks(peer: NodeName): Promise<PeerMarks | null> {
+    return this.#file.read((connection) => {
+      const row = connection
+        .prepare("select received, sent, received_packet_no, sent_packet_no from tombolo_peer where name = ?")
+        .raw()
+        .get(peer) as [string, string, bigint, bigint] | undefined;
+      if (row === undefined) return null;
+      const [received, sent, receivedPacket, sentPacket] = row;
+      return {
+        received: positions(Object.entries(JSON.parse(received) as StoredProgress).map(([channel, at]) => [channel, at.position])),
+        sent: positions(Object.entries(JSON.parse(sent) as { [channel: string]: string })),
+        receivedPacket: packetNumber(receivedPacket),
+        sentPacket: packetNumber(sentPacket),
+      };
+    });
+  }
+
+  async renew(): Promise<void> {
+    await this.#file.write((connection) => connection.prepare("update tombolo_node set epoch = ?").run(randomUUID()));
+  }
+
+  restart(peer: NodeName, at: Parameters<Rejoin["restart"]>[1]): Promise<ReadonlyMap<ChannelName, Position>> {
+    return this.#file.write((connection) => {
+      const purged = purgedUpTo(connection);
+      const newest = newestEntry(connection);
+      const sent = new Map(
+        [...at.sent].map(([channel, wanted]): [ChannelName, Position] => {
+          const oldest = purged.get(channel) ?? 0n;
+          const reached = wanted < oldest ? oldest : wanted;
+          return [channel, position(reached > newest ? newest : reached)];
+        }),
+      );
+      const texts = (map: ReadonlyMap<ChannelName, Position>): { [channel: string]: string } =>
+        Object.fromEntries([...map].map(([channel, place]) => [channel, place.toString()]));
+      const received = Object.fromEntries([...at.received].map(([channel, place]) => [channel, { position: place.toString() }]));
+      connection
+        .prepare(
+          `update tombolo_peer
+              set epoch = null, received_packet_no = 0, received_digest = '', received_receipt = null, received = ?, judged = ?, sent_packet_no = 0, sent = ?,
+                  state = 'snapshot', reason = 'its positions begin anew: a full sync is to follow'
+            where name = ?`,
+        )
+        .run(JSON.stringify(received), JSON.stringify(texts(sent)), JSON.stringify(texts(sent)), peer);
+      connection.prepare("delete from tombolo_sent_packet where peer_id = (select id from tombolo_peer where name = ?)").run(peer);
+      return sent;
+    });
+  }
+
+  async resume(peer: NodeName): Promise<void> {
+    await this.#file.write((connection) =>
+      connection
+        .prepare("update tombolo_peer set state = 'live', reason = null where name = ? and state in ('snapshot', 'must_resync')")
+        .run(peer),
+    );
+  }
+
+  forget(peer: NodeName): Promise<boolean> {
+    return this.#file.write((connection) => {
+      const { changes } = connection.prepare("delete from tombolo_peer where name = ?").run(peer);
+      setForwards(connection);
+      return changes === 1;
+    });
+  }
+}
+
+const positions = (entries: readonly (readonly [string, string])[]): ReadonlyMap<ChannelName, Position> =>
+  new Map(entries.map(([channel, at]) => [channelName(channel), position(at)]));

@@ -1,0 +1,84 @@
+import type { TableName } from "../change/names.ts";
+import type { KeyRange, KeyText } from "../node/digest.ts";
+import { compareTable } from "../node/digest-compare.ts";
+import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import { NOTHING_DIFFERS, type TableComparison } from "./comparison.ts";
+import { atCuts } from "./cuts.ts";
+import { type Sleep, settleCandidates } from "./settle.ts";
+
+export interface CompareLinkOptions {
+  readonly tables: readonly ComparedTable[];
+  /** Of tables in the order `key`. */
+  readonly range?: KeyRange;
+  /** Share of the ranges that is compared, above 0 and up to 1. */
+  readonly sample?: number;
+  readonly signal: AbortSignal;
+  readonly onProgress: (table: TableName, rows: number) => void;
+  readonly sleep: Sleep;
+  /** In [0, 1). */
+  readonly random?: () => number;
+}
+
+const EVERYTHING: KeyRange = { from: null, to: null };
+/** How long a table is read at one cut, where its order lets another go on from there. */
+const CUT_MS = 20_000;
+/** Of one table. Beyond this, what differs is no drift to be mended row by row. */
+const MOST_CANDIDATES = 200_000;
+
+/**
+ * Compares the tables of two nodes while both are written to. First range by range at one cut of each node, which finds candidates; then those row by row,
+ * at new cuts (see `settleCandidates`).
+ */
+export async function compareLink(ends: ComparedLink, options: CompareLinkOptions): Promise<readonly TableComparison[]> {
+  const { tables, signal } = options;
+  const candidates = new Map<ComparedTable, ReadonlySet<KeyText>>();
+  const compared = new Map<ComparedTable, number>();
+  for (const table of tables) {
+    const found = await candidatesOf(ends, table, options);
+    compared.set(table, found.rows);
+    if (found.keys.size > 0) candidates.set(table, found.keys);
+  }
+  const settled = await settleCandidates(ends, { candidates, signal, sleep: options.sleep });
+  return tables.map((table) => ({
+    table,
+    compared: compared.get(table) ?? 0,
+    isPartial: (candidates.get(table)?.size ?? 0) > MOST_CANDIDATES,
+    ...(settled.get(table) ?? NOTHING_DIFFERS),
+  }));
+}
+
+/** Rows that look different. The cuts are made anew now and then: as long as one is open, its database can clean up nothing. */
+async function candidatesOf(
+  ends: ComparedLink,
+  table: ComparedTable,
+  options: CompareLinkOptions,
+): Promise<{ readonly rows: number; readonly keys: ReadonlySet<KeyText> }> {
+  const keys = new Set<KeyText>();
+  const { order } = table.pair.parent;
+  const { range = EVERYTHING, signal } = options;
+  let rows = 0;
+  let from = range.from;
+  for (let more = true; more && keys.size <= MOST_CANDIDATES; ) {
+    more = await atCuts(ends, [table], async (opened) => {
+      const until = performance.now() + CUT_MS;
+      for await (const step of compareTable({ ...opened, ...sampled(options), table: 0, order, range: { from, to: range.to } })) {
+        signal.throwIfAborted();
+        rows += step.rows;
+        options.onProgress(table.name, rows);
+        for (const { key, child } of step.differences) if (child !== null || !isOneOfMany(table)) keys.add(key);
+        if (keys.size > MOST_CANDIDATES) return false;
+        if (step.upTo === null || performance.now() < until) continue;
+        from = step.upTo;
+        return true;
+      }
+      return false;
+    });
+  }
+  return { rows, keys };
+}
+
+/** What only travels up comes together at the parent from many children: its other rows are theirs, unless a filter tells them apart. */
+const isOneOfMany = ({ direction, filter }: ComparedTable): boolean => direction === "up" && filter === null;
+
+const sampled = ({ sample = 1, random = Math.random }: CompareLinkOptions): { sample?: () => boolean } =>
+  sample < 1 ? { sample: () => random() < sample } : {};

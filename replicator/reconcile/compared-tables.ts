@@ -1,0 +1,133 @@
+import { TomboloError } from "../change/error.ts";
+import type { ChannelName, NodeName, Position, TableName } from "../change/names.ts";
+import type { RowFilter } from "../change/row-filter.ts";
+import type { RowText } from "../change/value.ts";
+import { scopedTables } from "../link/flow.ts";
+import type { KeyText } from "../node/digest.ts";
+import { type DigestPair, digestPair } from "../node/digest-pair.ts";
+import { keyReader } from "../node/digest-text.ts";
+import type { Drift } from "../node/installation.ts";
+import type { Node } from "../node/node.ts";
+import { type Scope, sameFilter } from "../node/scopes.ts";
+import type { PeerState } from "../node/target.ts";
+import type { Direction, Topology, TopologyLink } from "../topology/topology.ts";
+
+/** A link whose two ends are compared. */
+export interface ComparedLink {
+  readonly parent: Node;
+  readonly child: Node;
+  readonly link: TopologyLink;
+  readonly topology: Topology;
+}
+
+/** A table that can be compared. */
+export interface ComparedTable {
+  readonly name: TableName;
+  readonly channel: ChannelName;
+  readonly direction: Direction;
+  readonly pair: DigestPair;
+  /** The rows that the child is given; null for all of them. */
+  readonly filter: RowFilter | null;
+  /** The key of a change of one of the nodes, as both tell it. */
+  readonly keyOf: { parent(key: RowText): KeyText; child(key: RowText): KeyText };
+  /** Of a table that was filled, or started, after its channel: from where on the other's log speaks of it. */
+  readonly ahead: { readonly down: Position | null; readonly up: Position | null };
+}
+
+/** A table that cannot be compared now, and why. */
+export interface SkippedTable {
+  readonly name: TableName;
+  readonly error: TomboloError;
+}
+
+/** The tables of a link, as they are now. `only`: those that somebody asked for; `ranged`: by ranges of their keys. */
+export async function comparedTables(
+  ends: ComparedLink,
+  only: readonly TableName[] | null,
+  { ranged = false } = {},
+): Promise<{ readonly tables: readonly ComparedTable[]; readonly skipped: readonly SkippedTable[] }> {
+  const { parent, child, link, topology } = ends;
+  const [below, above, kept, drifts] = await Promise.all([
+    child.target.peer(parent.name),
+    parent.target.peer(child.name),
+    parent.scopes.of(child.name),
+    Promise.all([parent, child].map(async (node) => (await node.installation.verify()).map((drift) => ({ ...drift, node: node.name })))),
+  ]);
+  const wanted = new Map(scopedTables(ends).map((table) => [table.name, table.wanted]));
+  const tables: ComparedTable[] = [];
+  const skipped: SkippedTable[] = [];
+  for (const { name: channel, direction } of link.channels) {
+    const all = topology.channels.find(({ name }) => name === channel)?.tables ?? [];
+    for (const { name } of all.filter((table) => only === null || only.includes(table.name))) {
+      try {
+        requireAsInstalled(name, drifts.flat());
+        requireStarted(name, { direction, below, above });
+        const filter = filterOf(name, { direction, below, kept, wanted: wanted.get(name) ?? null });
+        const [[parentShape], [childShape]] = await Promise.all([parent.log.shapes([name]), child.log.shapes([name])]);
+        if (parentShape === undefined || childShape === undefined) continue;
+        const pair = digestPair(parentShape, childShape, filter);
+        if (ranged && pair.parent.order === "hash") throw unordered(name);
+        const ahead = {
+          down: below.channels.get(channel)?.ahead.get(name) ?? null,
+          up: above.channels.get(channel)?.ahead.get(name) ?? null,
+        };
+        const keyOf = { parent: keyReader(parentShape, pair.parent), child: keyReader(childShape, pair.child) };
+        tables.push({ name, channel, direction, pair, filter, keyOf, ahead });
+      } catch (error) {
+        if (!(error instanceof TomboloError) || error.kind === "connect") throw error;
+        skipped.push({ name, error });
+      }
+    }
+  }
+  return { tables, skipped };
+}
+
+/** Drift after which rows cannot be read as they were captured. Where only triggers are gone, comparing is what helps. */
+const OTHER_TABLE = new Set(["TABLE_ALTERED", "TABLE_CHANGED", "TABLE_DROPPED", "TABLE_MISSING", "TABLE_RENAMED"]);
+
+function requireAsInstalled(table: TableName, drifts: readonly (Drift & { readonly node: NodeName })[]): void {
+  const drift = drifts.find((candidate) => candidate.table === table && OTHER_TABLE.has(candidate.code));
+  if (drift === undefined) return;
+  const { code, node, message, hint } = drift;
+  throw new TomboloError(`${node}: ${message}`, { code, kind: "operator", hint });
+}
+
+function requireStarted(
+  table: TableName,
+  { direction, below, above }: { readonly direction: Direction; readonly below: PeerState; readonly above: PeerState },
+): void {
+  const down = direction === "up" || below.tables.has(table);
+  const up = direction === "down" || above.tables.has(table);
+  if (!down || !up) throw notFilled(table, "the child has not been given it yet");
+}
+
+/** The rows that the child has now. While it goes over to others, nobody can say which those are. */
+function filterOf(
+  table: TableName,
+  options: { readonly direction: Direction; readonly below: PeerState; readonly kept: readonly Scope[]; readonly wanted: RowFilter | null },
+): RowFilter | null {
+  const { direction, below, kept, wanted } = options;
+  if (direction === "up") return wanted;
+  const number = below.scopes.get(table) ?? null;
+  const own = kept.filter((scope) => scope.table === table);
+  if (own.length === 0 && number === null && wanted === null) return null;
+  const scope = own.find((candidate) => candidate.number === number);
+  if (scope === undefined || own.at(-1) !== scope || !sameFilter(scope.filter, wanted)) {
+    throw notFilled(table, "the child is about to be given other rows of it");
+  }
+  return scope.filter;
+}
+
+const unordered = (table: TableName): TomboloError =>
+  new TomboloError(`${table} has no ranges of keys: only whole numbers and UUIDs sort alike in both databases`, {
+    code: "RANGE_UNORDERED",
+    kind: "usage",
+    hint: "compare the whole table, or a sample of it",
+  });
+
+const notFilled = (table: TableName, why: string): TomboloError =>
+  new TomboloError(`${table} cannot be compared yet: ${why}`, {
+    code: "TABLE_NOT_FILLED",
+    kind: "retry",
+    hint: "let `tombolo run` or `tombolo sync` bring it over first",
+  });

@@ -1,0 +1,171 @@
+import { TomboloError } from "../change/error.ts";
+import type { TableName } from "../change/names.ts";
+import type { KeyRange, KeyText } from "../node/digest.ts";
+import type { ReconcileOutcome, ReconcileRunTable } from "../node/reconcile-desk.ts";
+import { compareLink } from "./compare-link.ts";
+import { type ComparedLink, type ComparedTable, comparedTables } from "./compared-tables.ts";
+import type { Difference, TableComparison } from "./comparison.ts";
+import { type DeleteGuard, deletesOf, requireGuarded } from "./delete-guard.ts";
+import { type RepairSide, repairTable } from "./repair-link.ts";
+import { type Sleep, settleCandidates } from "./settle.ts";
+
+export interface ReconcileOptions {
+  /** Of the schedule; `manual` where a person asks. */
+  readonly name: string;
+  readonly repair: "report" | RepairSide;
+  /** Null for all tables of the link. */
+  readonly tables: readonly TableName[] | null;
+  readonly range?: KeyRange;
+  /** Share of the ranges that is compared. */
+  readonly sample?: number;
+  readonly guard: DeleteGuard;
+  /** Lets what was sent arrive: a round of the link, or nothing where another process carries it. */
+  readonly carry: (ends: ComparedLink) => Promise<void>;
+  readonly signal: AbortSignal;
+  readonly onProgress: (ends: ComparedLink, table: TableName, rows: number) => void;
+  readonly sleep: Sleep;
+  readonly now: () => number;
+}
+
+export interface TableReport {
+  readonly name: TableName;
+  readonly compared: number;
+  readonly differing: number;
+  readonly repaired: number;
+  readonly unsettled: number;
+  readonly parked: number;
+  /** Some of the rows that differed. */
+  readonly examples: readonly Difference[];
+  /** By kind, of the rows that differed. */
+  readonly kinds: { readonly [kind in Difference["kind"]]: number };
+  /** Not all rows were compared: a range, a sample, or too many differences. */
+  readonly isPartial: boolean;
+  /** Why it was not compared, or not repaired; null where it was. */
+  readonly error: TomboloError | null;
+}
+
+export interface LinkReport {
+  readonly ends: ComparedLink;
+  readonly outcome: ReconcileOutcome;
+  readonly tables: readonly TableReport[];
+}
+
+const EXAMPLES = 5;
+
+/** Compares the two ends of a link, repairs what differs if it is told to, and keeps a record of it at the parent. */
+export async function reconcileLink(ends: ComparedLink, options: ReconcileOptions): Promise<LinkReport> {
+  const { parent, child } = ends;
+  const id = await parent.reconciles.begin({ name: options.name, peer: child.name, repair: options.repair });
+  try {
+    // what is known to be under way needs no repair
+    if (options.repair !== "report") await options.carry(ends);
+    const { tables, skipped } = await comparedTables(ends, options.tables, { ranged: options.range !== undefined });
+    const comparisons = await compareLink(ends, {
+      ...options,
+      tables,
+      onProgress: (table, rows) => options.onProgress(ends, table, rows),
+    });
+    const repaired =
+      options.repair === "report" ? comparisons.map(unrepaired) : await repairAll(ends, comparisons, options.repair, options);
+    const reports = [
+      ...repaired.map(({ comparison, ...done }) => tableReport(comparison, done, options)),
+      ...skipped.map(({ name, error }): TableReport => ({ ...NOT_COMPARED, name, error })),
+    ];
+    const outcome = outcomeOf(reports);
+    await parent.reconciles.finish(id, { state: outcome, tables: reports.map(runTable), error: null });
+    return { ends, outcome, tables: reports };
+  } catch (error) {
+    const code = error instanceof TomboloError ? error.code : options.signal.aborted ? "RUN_INTERRUPTED" : "UNEXPECTED";
+    await parent.reconciles.finish(id, { state: "failed", tables: [], error: code }).catch(() => {});
+    throw error;
+  }
+}
+
+const NOT_COMPARED: Omit<TableReport, "name" | "error"> = {
+  compared: 0,
+  differing: 0,
+  repaired: 0,
+  unsettled: 0,
+  parked: 0,
+  examples: [],
+  kinds: { differs: 0, only_parent: 0, only_child: 0 },
+  isPartial: true,
+};
+
+/** What was done about one table. */
+interface Repaired {
+  readonly comparison: TableComparison;
+  readonly repaired: number;
+  readonly error: TomboloError | null;
+}
+
+const unrepaired = (comparison: TableComparison): Repaired => ({ comparison, repaired: 0, error: null });
+
+/** Parents before children would be nicer to foreign keys, but the link sees to those by itself. */
+async function repairAll(
+  ends: ComparedLink,
+  comparisons: readonly TableComparison[],
+  side: RepairSide,
+  options: ReconcileOptions,
+): Promise<readonly Repaired[]> {
+  const sent = new Map<ComparedTable, ReadonlySet<KeyText>>();
+  const errors = new Map<ComparedTable, TomboloError>();
+  const { who, nowMs, signal } = { who: `reconcile ${options.name}`, nowMs: options.now(), signal: options.signal };
+  for (const comparison of comparisons) {
+    const { table, differences } = comparison;
+    if (differences.length === 0) continue;
+    try {
+      requireGuarded(comparison, deletesOf(comparison), options.guard);
+      sent.set(table, new Set(await repairTable(ends, table, differences, { side, who, nowMs, signal })));
+    } catch (error) {
+      if (!(error instanceof TomboloError) || error.kind === "connect") throw error;
+      errors.set(table, error);
+    }
+  }
+  if (sent.size > 0) await options.carry(ends);
+  const settled = await settleCandidates(ends, { candidates: sent, signal, sleep: options.sleep });
+  return comparisons.map((comparison) => {
+    const { table } = comparison;
+    const { differences = [], unsettled = 0, parked = 0 } = settled.get(table) ?? {};
+    const repaired = (sent.get(table)?.size ?? 0) - differences.length - unsettled - parked;
+    return { comparison, repaired, error: errors.get(table) ?? null };
+  });
+}
+
+function tableReport(
+  { table, compared, differences, unsettled, parked, isPartial }: TableComparison,
+  { repaired, error }: { readonly repaired: number; readonly error: TomboloError | null },
+  { range, sample = 1 }: ReconcileOptions,
+): TableReport {
+  const count = (wanted: Difference["kind"]): number => differences.filter(({ kind }) => kind === wanted).length;
+  return {
+    name: table.name,
+    compared,
+    differing: differences.length,
+    repaired,
+    unsettled,
+    parked,
+    examples: differences.slice(0, EXAMPLES),
+    kinds: { differs: count("differs"), only_parent: count("only_parent"), only_child: count("only_child") },
+    isPartial: isPartial || range !== undefined || sample < 1,
+    error,
+  };
+}
+
+const runTable = ({ name, compared, differing, repaired, unsettled, parked, examples, error }: TableReport): ReconcileRunTable => ({
+  table: name,
+  compared,
+  differing,
+  repaired,
+  unsettled,
+  parked,
+  examples: examples.map(({ key }) => key),
+  error: error?.code ?? null,
+});
+
+function outcomeOf(tables: readonly TableReport[]): ReconcileOutcome {
+  if (tables.some(({ error }) => error?.code === "RECONCILE_DELETES")) return "stopped";
+  if (tables.some(({ differing, repaired }) => differing > repaired)) return "drift";
+  if (tables.some(({ error }) => error !== null)) return "failed";
+  return tables.some(({ repaired }) => repaired > 0) ? "repaired" : "clean";
+}

@@ -1,0 +1,91 @@
+import type { NodeName, TableName } from "../change/names.ts";
+import { linkName, rootFirst } from "../lifecycle/tree.ts";
+import type { Node } from "../node/node.ts";
+import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { type LinkReport, type ReconcileOptions, reconcileLink, type TableReport } from "./reconcile-link.ts";
+
+export interface ReconcileLinksOptions extends ReconcileOptions {
+  readonly topology: Topology;
+  readonly links: readonly TopologyLink[];
+  /** Throws where the node cannot be had. */
+  readonly node: (name: NodeName) => Promise<Node>;
+  readonly onReport: (report: LinkResult) => void;
+}
+
+export interface LinkResult {
+  readonly link: TopologyLink;
+  readonly report: LinkReport | null;
+  /** Why the link was not compared; undefined where it was. */
+  readonly error: unknown;
+}
+
+/** A table of a node that must be compared, and why. */
+interface Mark {
+  readonly node: Node;
+  readonly table: TableName;
+  readonly reason: string | null;
+}
+
+/** Compares links one after the other, from the root down, so that what is repaired above is there before it is compared below. A link that fails holds up no other. */
+export async function reconcileLinks(options: ReconcileLinksOptions): Promise<readonly LinkResult[]> {
+  const { topology, signal } = options;
+  const names = new Set(options.links.map(linkName));
+  const ordered = rootFirst(topology).filter((link) => names.has(linkName(link)));
+  const results: LinkResult[] = [];
+  const marks = new Map<string, Mark>();
+  for (const link of ordered) {
+    if (signal.aborted) break;
+    const result = await oneLink(options, link, marks);
+    results.push(result);
+    options.onReport(result);
+  }
+  await clearMarks(topology, { marks: [...marks.values()], results });
+  return results;
+}
+
+async function oneLink(options: ReconcileLinksOptions, link: TopologyLink, marks: Map<string, Mark>): Promise<LinkResult> {
+  try {
+    const [parent, child] = await Promise.all([options.node(link.parent), options.node(link.child)]);
+    // before anything is compared: a reason that comes later stays
+    for (const node of [parent, child]) {
+      for (const { table, state, reason } of (await node.installation.status()).tables) {
+        const name = `${node.name}\0${table}`;
+        if (state === "must_compare" && !marks.has(name)) marks.set(name, { node, table, reason });
+      }
+    }
+    return { link, report: await reconcileLink({ parent, child, link, topology: options.topology }, options), error: undefined };
+  } catch (error) {
+    return { link, report: null, error };
+  }
+}
+
+/** The links over which a table of a node is found to be as it should: the one above it; at the root, all below. */
+export function decidingLinks(topology: Topology, node: NodeName, table: TableName): readonly TopologyLink[] {
+  const carrying = topology.links.filter((link) => carries(topology, link, table));
+  const above = carrying.filter(({ child }) => child === node);
+  return above.length > 0 ? above : carrying.filter(({ parent }) => parent === node);
+}
+
+/**
+ * A table that must be compared is as it should be once it is equal to its parent's, wherever it has one; at the root, once it is equal to every child's.
+ */
+async function clearMarks(
+  topology: Topology,
+  { marks, results }: { readonly marks: readonly Mark[]; readonly results: readonly LinkResult[] },
+): Promise<void> {
+  const isEqual = (link: TopologyLink, table: TableName): boolean => {
+    const report = results.find((result) => linkName(result.link) === linkName(link))?.report;
+    return report?.tables.some((found) => found.name === table && isWhole(found)) === true;
+  };
+  for (const { node, table, reason } of marks) {
+    const deciding = decidingLinks(topology, node.name, table);
+    if (deciding.length > 0 && deciding.every((link) => isEqual(link, table))) await node.reconciles.compared([{ table, reason }]);
+  }
+}
+
+/** All rows were compared, and those that differed are equal now. */
+const isWhole = ({ error, isPartial, differing, repaired, unsettled }: TableReport): boolean =>
+  error === null && !isPartial && differing === repaired && unsettled === 0;
+
+const carries = (topology: Topology, link: TopologyLink, table: TableName): boolean =>
+  link.channels.some(({ name }) => topology.channels.find((channel) => channel.name === name)?.tables.some((each) => each.name === table));

@@ -1,0 +1,116 @@
+import { TomboloError } from "../change/error.ts";
+import type { KeyText } from "../node/digest.ts";
+import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import type { Difference, DifferenceKind, Settled } from "./comparison.ts";
+import { atCuts, type Cuts } from "./cuts.ts";
+import { type InFlight, inFlight, setAside } from "./in-flight.ts";
+import { type CheckedRow, checkRows } from "./row-check.ts";
+
+export type Sleep = (ms: number, signal: AbortSignal) => Promise<unknown>;
+
+/** Before each look. News of a row that is written all the time may be under way at every one of them. */
+const WAITS_MS: readonly number[] = [0, 150, 300, 600, 1_000, 2_000, 3_000, 4_000];
+/** So often must a row differ while nothing is under way. Once could be a row that a child is just asking for. */
+const LOOKS = 2;
+const ROWS_AT_ONCE = 500;
+
+/** A row that is being looked at. */
+interface Candidate {
+  differed: number;
+}
+
+/** What is known of one table's candidates. */
+class TableCandidates {
+  readonly open: Map<KeyText, Candidate>;
+  readonly differences: Difference[] = [];
+  parked = 0;
+
+  constructor(keys: Iterable<KeyText>) {
+    this.open = new Map([...keys].map((key) => [key, { differed: 0 }]));
+  }
+
+  take(row: CheckedRow, { flight, aside }: { readonly flight: InFlight | undefined; readonly aside: ReadonlySet<KeyText> }): void {
+    const candidate = this.open.get(row.key);
+    if (candidate === undefined) return;
+    if (row.isSame) this.open.delete(row.key);
+    else if (aside.has(row.key)) {
+      this.open.delete(row.key);
+      this.parked += 1;
+    } else if (flight === "all" || flight?.has(row.key) === true) candidate.differed = 0;
+    else if (++candidate.differed >= LOOKS) {
+      this.open.delete(row.key);
+      this.differences.push({ key: row.key, kind: kindOf(row) });
+    }
+  }
+}
+
+const kindOf = ({ parent, child }: CheckedRow): DifferenceKind =>
+  parent === null ? "only_child" : child === null ? "only_parent" : "differs";
+
+/**
+ * Looks at rows that seemed to differ until each of them is equal, or differs although everything that either node knows of it has reached the other. A
+ * row of which there is news at every look is told as unsettled, never as different; so are edits that a child has not sent yet.
+ */
+export async function settleCandidates(
+  ends: ComparedLink,
+  options: {
+    readonly candidates: ReadonlyMap<ComparedTable, ReadonlySet<KeyText>>;
+    readonly signal: AbortSignal;
+    readonly sleep: Sleep;
+  },
+): Promise<ReadonlyMap<ComparedTable, Settled>> {
+  const all = new Map([...options.candidates].map(([table, keys]) => [table, new TableCandidates(keys)]));
+  let before = "";
+  for (const wait of WAITS_MS) {
+    const open = new Map([...all].filter(([, candidates]) => candidates.open.size > 0));
+    if (open.size === 0) break;
+    if (wait > 0) await options.sleep(wait, options.signal);
+    options.signal.throwIfAborted();
+    const cuts = await look(ends, open).catch(unlessPurged);
+    if (cuts === null) continue;
+    // nobody carries anything over: the rest stays under way
+    const isAtRest = applied(ends, cuts) === before && [...open.values()].every(nothingIsDoubtful);
+    if (isAtRest) break;
+    before = applied(ends, cuts);
+  }
+  return new Map(
+    [...all].map(([table, { differences, open, parked }]) => [table, { differences, unsettled: open.size, parked } satisfies Settled]),
+  );
+}
+
+/** The log of one node was purged up to what the other has applied since its cut: nothing can be said now, and the next look is at newer cuts. */
+function unlessPurged(error: unknown): null {
+  if (error instanceof TomboloError && error.code === "POSITION_UNKNOWN") return null;
+  throw error;
+}
+
+/** No row has differed only once so far. */
+const nothingIsDoubtful = ({ open }: TableCandidates): boolean => [...open.values()].every(({ differed }) => differed === 0);
+
+/** One look at every open candidate, all at the same two cuts. */
+async function look(ends: ComparedLink, open: ReadonlyMap<ComparedTable, TableCandidates>): Promise<Cuts> {
+  const tables = [...open.keys()];
+  const aside = new Map<ComparedTable, ReadonlySet<KeyText>>();
+  for (const table of tables) aside.set(table, await setAside(ends, table));
+  return atCuts(ends, tables, async (opened) => {
+    const cuts = { parent: opened.parent.tick, child: opened.child.tick };
+    const wanted = new Map(tables.map((table) => [table, new Set(open.get(table)?.open.keys())]));
+    // at once: the logs are purged behind their readers
+    const flight = await inFlight(ends, tables, { cuts, wanted });
+    for (const [index, table] of tables.entries()) {
+      const candidates = open.get(table) as TableCandidates;
+      const keys = [...candidates.open.keys()];
+      for (let at = 0; at < keys.length; at += ROWS_AT_ONCE) {
+        const rows = await checkRows(ends, table, { opened, index, keys: keys.slice(at, at + ROWS_AT_ONCE) });
+        for (const row of rows) candidates.take(row, { flight: flight.get(table), aside: aside.get(table) ?? new Set() });
+      }
+    }
+    return cuts;
+  });
+}
+
+/** What each node had applied of the other's log. */
+function applied({ parent, child }: ComparedLink, cuts: Cuts): string {
+  const places = [cuts.parent.seen[child.name], cuts.child.seen[parent.name]];
+  return JSON.stringify(places, (_, value: unknown) => (typeof value === "bigint" ? value.toString() : value));
+}

@@ -1,0 +1,200 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import Database from "better-sqlite3";
+import { Client } from "pg";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { freePort, type Started, start, tombolo, until } from "../helpers/command.ts";
+import { type FreshDatabase, freshDatabase } from "../helpers/postgres.ts";
+
+const EXAMPLE = fileURLToPath(new URL("../../config/examples/shop-app.js", import.meta.url));
+const DDL = "create table orders (id bigint primary key, region text, note text)";
+
+let folder: string;
+let database: FreshDatabase;
+let hub: Client;
+let url: string;
+let served: Started;
+const agents: Started[] = [];
+const open: Database.Database[] = [];
+
+const command = (...args: string[]) => tombolo(["-c", join(folder, "topology.yaml"), ...args]);
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "tombolo-edge-"));
+  database = await freshDatabase({});
+  hub = new Client({ connectionString: database.url });
+  hub.on("error", () => undefined);
+  await hub.connect();
+  await hub.query(`${DDL}; insert into orders values (1, 'north', 'a'), (2, 'south', 'b')`);
+  const port = await freePort();
+  url = `http://127.0.0.1:${port}`;
+  writeFileSync(
+    join(folder, "topology.yaml"),
+    [
+      "version: 1",
+      "name: shops",
+      "nodes:",
+      `  - { name: hub, type: postgres, url: "${database.url}" }`,
+      "channels:",
+      '  - { name: sales, tables: [ { name: public.orders, conflict: parent_wins, filter: "region = :region" } ] }',
+      "links: []",
+      "groups:",
+      "  - { name: stores, parent: hub, params: [region], channels: [ { name: sales, direction: both } ] }",
+      `hub: { listen: "127.0.0.1:${port}" }`,
+      "",
+    ].join("\n"),
+  );
+  const applied = await command("apply", "--yes");
+  if (applied.code !== 0) throw new Error(applied.stdout + applied.stderr);
+  served = start(["-c", join(folder, "topology.yaml"), "serve", "--log-format", "json"]);
+  await until("the hub answers", async () => (await fetch(`${url}/v1/ping`)).ok);
+});
+
+afterAll(async () => {
+  for (const each of [...agents, served]) if (each?.process.exitCode === null) await each.stop("SIGKILL");
+  for (const each of open) each.close();
+  await hub?.end();
+  await database?.drop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+async function code(node: string, region: string): Promise<string> {
+  const made = await command(
+    "tokens",
+    "create",
+    "--role",
+    "node",
+    "--group",
+    "stores",
+    "--node",
+    node,
+    "--param",
+    `region=${region}`,
+    "--json",
+  );
+  return JSON.parse(made.stdout).secret as string;
+}
+
+function store(name: string): { path: string; db: Database.Database; notes(): string } {
+  const path = join(folder, `${name}.db`);
+  const db = new Database(path, { timeout: 5_000 });
+  db.exec(`pragma journal_mode = wal; ${DDL.replace("bigint", "integer")}`);
+  open.push(db);
+  const notes = (): string =>
+    db.prepare("select group_concat(id || note, ' ') from (select * from orders order by id)").pluck().get() as string;
+  return { path, db, notes };
+}
+
+const hubNotes = async (): Promise<string> =>
+  (await hub.query("select string_agg(id || note, ' ' order by id) as notes from orders")).rows[0].notes;
+
+test("an edge enrols with its code, is filled with its own rows, and exchanges with one command", async () => {
+  const { path, db, notes } = store("one");
+  const enrolled = await tombolo(["sync", "--database", path]);
+  expect([enrolled.code, enrolled.stderr]).toEqual([2, expect.stringContaining("EDGE_NOT_ENROLLED")]);
+  const agent = start(["edge", "--database", path, "--hub", url, "--code", await code("one", "north"), "--log-format", "json"]);
+  agents.push(agent);
+  await until("the edge is filled", () => notes() === "1a");
+  expect(statSync(`${path}-tombolo-edge.json`).mode & 0o777).toBe(0o600);
+  const { token } = JSON.parse(readFileSync(`${path}-tombolo-edge.json`, "utf8"));
+  expect(agent.stderr()).not.toContain(token);
+  // what either writes is at the other soon
+  db.exec("insert into orders values (10, 'north', 'mine')");
+  await until("the hub has it", async () => (await hubNotes()) === "1a 2b 10mine");
+  await hub.query("insert into orders values (3, 'north', 'c'), (4, 'south', 'd')");
+  await until("the edge has its own", () => notes() === "1a 3c 10mine");
+  // what was applied is acknowledged with the next exchange
+  const status = async () => JSON.parse((await tombolo(["--json", "status", "--database", path])).stdout);
+  await until("both are acknowledged", async () => {
+    const { pending_up, pending_down } = await status();
+    return pending_up === 0 && pending_down === 0;
+  });
+  expect((await agent.stop()).code).toBe(0);
+
+  db.exec("insert into orders values (11, 'north', 'offline'); update orders set note = 'edge' where id = 1");
+  await hub.query("update orders set note = 'hub' where id = 1; insert into orders values (5, 'north', 'e')");
+  expect(await status()).toMatchObject({ node: "one", state: "online", pending_up: 2, pending_down: 2, conflicts_open: 0 });
+  const synced = await tombolo(["sync", "--database", path]);
+  expect([synced.code, synced.stdout]).toEqual([0, "one: 2 sent, 2 received, 1 conflict resolved\n"]);
+  expect(notes()).toBe("1hub 3c 5e 10mine 11offline");
+  expect(JSON.parse((await tombolo(["--json", "sync", "--database", path])).stdout)).toEqual({
+    links: [{ parent: "hub", child: "one", sent: 0, received: 0, conflicts: 0, parked: 0, conflicts_open: 0, error: null }],
+  });
+  expect((await tombolo(["uninstall", "--database", path])).code).toBe(2);
+  expect((await tombolo(["uninstall", "--database", path, "--yes"])).code).toBe(0);
+  expect(db.prepare("select count(*) from sqlite_schema where name like 'tombolo%'").pluck().get()).toBe(0);
+  expect(notes()).toBe("1hub 3c 5e 10mine 11offline");
+});
+
+test("to be offline is a normal state: the agent waits, and goes on when the hub is back", async () => {
+  const { path, db, notes } = store("two");
+  agents.push(start(["edge", "--database", path, "--hub", url, "--code", await code("two", "south"), "--log-format", "json"]));
+  await until("the edge is filled", () => notes() === "2b 4d");
+  await until("the edge is at rest", () => agents.at(-1)?.stderr().includes('"state":"online"') ?? false);
+  await served.stop();
+  db.exec("insert into orders values (20, 'south', 'while away')");
+  await until("the edge knows", () => agents.at(-1)?.stderr().includes('"state":"offline"') ?? false);
+  const away = await tombolo(["sync", "--database", path]);
+  expect([away.code, away.stderr]).toEqual([4, expect.stringContaining("HUB_UNREACHABLE")]);
+  expect((await tombolo(["status", "--database", path])).stdout).toContain("1 to send, unknown to receive");
+  served = start(["-c", join(folder, "topology.yaml"), "serve", "--log-format", "json"]);
+  await until("the hub has it", async () => (await hubNotes()).includes("20while away"), 60_000);
+});
+
+test("an agent that is killed at any moment loses nothing and sends nothing twice", async () => {
+  const { path, db } = store("three");
+  const enrolling = start(["edge", "--database", path, "--hub", url, "--code", await code("three", "west"), "--log-format", "json"]);
+  agents.push(enrolling);
+  await until("the edge is online", () => enrolling.stderr().includes('"state":"online"'));
+  const insert = db.prepare("insert into orders values (?, 'west', ?)");
+  let next = 1000;
+  const write = (): void => {
+    for (let at = 0; at < 50; at++) insert.run(next++, "w");
+  };
+  let agent = enrolling;
+  for (let kill = 0; kill < 6; kill++) {
+    write();
+    await hub.query("insert into orders select 100000 + $1::int * 100 + i, 'west', 'h' from generate_series(1, 50) i", [kill]);
+    const before = (await hub.query("select count(*)::int as n from orders where region = 'west'")).rows[0].n;
+    // sometimes in the middle of an exchange, sometimes after it
+    if (kill % 2 === 0)
+      await until(
+        "something arrived",
+        async () => (await hub.query("select count(*)::int as n from orders where region = 'west'")).rows[0].n > before,
+      );
+    await agent.stop("SIGKILL");
+    agent = start(["edge", "--database", path, "--log-format", "json"]);
+    agents.push(agent);
+  }
+  const select = "select id, note from orders where region = 'west' order by id";
+  await until("both have the same", async () => {
+    const there = (await hub.query({ text: select, rowMode: "array" })).rows.map(([id, note]) => `${id}${note}`);
+    const here = db
+      .prepare(select)
+      .raw()
+      .all()
+      .map((row) => (row as [number, string]).join(""));
+    return there.length === 600 && there.join() === here.join();
+  });
+  await agent.stop();
+});
+
+test("the example of an application: it enrols by the library, writes, and is in step", async () => {
+  const path = join(folder, "app.db");
+  const app = spawn(process.execPath, [EXAMPLE, path, url, await code("app", "north")], { stdio: ["ignore", "pipe", "pipe"] });
+  let said = "";
+  app.stdout.on("data", (text) => (said += text));
+  app.stderr.on("data", (text) => (said += text));
+  try {
+    await until("the hub has its row", async () => (await hubNotes()).includes("written by the application"));
+    await until("it told", () => /\d+ sent, \d+ received/.test(said) && said.includes("(online)"));
+  } finally {
+    app.kill();
+  }
+  const [exit] = await once(app, "close");
+  expect([exit, said]).toEqual([0, expect.not.stringContaining("Error")]);
+});

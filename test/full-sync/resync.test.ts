@@ -1,0 +1,193 @@
+import { dirname, join } from "node:path";
+import Database from "better-sqlite3";
+import { afterEach, describe, expect, test } from "vitest";
+import { nodeName } from "../../replicator/change/names.ts";
+import { beginAnew } from "../../replicator/full-sync/resync.ts";
+import type { SyncDirection } from "../../replicator/node/full-sync-runs.ts";
+import type { Node } from "../../replicator/node/node.ts";
+import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
+import { openSqliteNode } from "../../replicator/node/sqlite/open.ts";
+import { syncFully } from "../helpers/full-sync.ts";
+import { type TestNode, testLink, testTopology } from "../helpers/nodes.ts";
+import { both, closeAfterEach, historyTable, nodeOf } from "../helpers/pair.ts";
+import { withClient } from "../helpers/postgres.ts";
+
+const SCHEMA = both("create table product (id bigint primary key, name text)");
+const TABLES = [{ name: "product" }];
+const ALL = "select id, name from product order by id";
+
+closeAfterEach();
+const close: (() => Promise<unknown>)[] = [];
+afterEach(async () => {
+  for (const one of close.splice(0).reverse()) await one();
+});
+
+async function resync(parent: Node, child: Node, direction: SyncDirection): Promise<void> {
+  await beginAnew({ parent, child, ...testTopology(parent, child, TABLES) });
+  const link = testLink(parent, child, TABLES);
+  // nothing flows before the full sync
+  expect(await link.settle()).toMatchObject({ sent: 0, received: 0 });
+  await syncFully(parent, child, TABLES, { direction });
+}
+
+const insert = (id: number, name: string): string => `insert into product values (${id}, '${name}')`;
+
+describe("a SQLite child", () => {
+  const open = async (): Promise<{ parent: TestNode; child: TestNode & { path: string }; link: ReturnType<typeof testLink> }> => {
+    const parent = await nodeOf("postgres", "hub", SCHEMA, TABLES);
+    const child = (await nodeOf("sqlite", "store", SCHEMA, TABLES)) as TestNode & { path: string };
+    const link = testLink(parent.node, child.node, TABLES);
+    await parent.write(insert(1, "a"));
+    await link.settle();
+    return { parent, child, link };
+  };
+  /** A copy of the file as it is, with everything that is in its WAL. */
+  const copyOf = async (path: string, name: string): Promise<string> => {
+    const copy = join(dirname(path), name);
+    const source = new Database(path);
+    await source.backup(copy);
+    source.close();
+    return copy;
+  };
+  const opened = async (path: string): Promise<Node> => {
+    const node = await openSqliteNode({ name: nodeName("store"), path });
+    close.push(() => node.close());
+    return node;
+  };
+  const rowsOf = (path: string): unknown[] => {
+    const database = new Database(path);
+    const rows = database
+      .prepare(ALL)
+      .raw()
+      .all()
+      .map((row) => (row as unknown[]).map(String));
+    database.close();
+    return rows;
+  };
+  const write = (path: string, sql: string): void => {
+    const database = new Database(path);
+    database.exec(sql);
+    database.close();
+  };
+
+  test("that was restored from an older copy is found out, and its edits since are not lost", async () => {
+    const { parent, child, link } = await open();
+    const old = await copyOf(child.path, "old.db");
+    for (let at = 10; at < 20; at++) await child.write(insert(at, "sent"));
+    await link.settle();
+    await parent.write(insert(2, "b"));
+    await link.settle();
+    // the copy is put in its place, and is written to: its log gives the numbers a second time
+    for (let at = 30; at < 45; at++) write(old, insert(at, "after the restore"));
+    const restored = await opened(old);
+    const again = testLink(parent.node, restored, TABLES);
+    await expect(again.settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+    await resync(parent.node, restored, "pull");
+    expect(await testLink(parent.node, restored, TABLES).settle()).toMatchObject({ sent: 15 });
+    const rows = await parent.rows(ALL);
+    expect(rowsOf(old)).toEqual(rows);
+    expect(rows.map(([, name]) => name).filter((name) => name === "sent")).toHaveLength(10);
+    expect(rows.map(([, name]) => name).filter((name) => name === "after the restore")).toHaveLength(15);
+  });
+
+  test("that was cloned: one of the two goes on, the other is found out and can come back under the same name", async () => {
+    const { parent, child, link } = await open();
+    const clone = await copyOf(child.path, "clone.db");
+    await child.write(insert(10, "of the original"));
+    await parent.write(insert(2, "b"));
+    await link.settle();
+    write(clone, insert(20, "of the clone"));
+    const second = await opened(clone);
+    await expect(testLink(parent.node, second, TABLES).settle()).rejects.toMatchObject({ code: "NODE_REWOUND" });
+    await resync(parent.node, second, "pull");
+    await testLink(parent.node, second, TABLES).settle();
+    expect(rowsOf(clone)).toEqual(await parent.rows(ALL));
+    // from now on it is the original that is not the node it was
+    await child.write(insert(11, "not the node any more"));
+    await expect(link.settle()).rejects.toMatchObject({ kind: "operator" });
+  });
+});
+
+// in place, it is the same database of the same cluster; elsewhere, it is another
+describe.each([
+  ["in place", "NODE_REWOUND"],
+  ["into another database", "DATABASE_CLONED"],
+])("a Postgres parent that was restored from an older copy, %s", (where, code) => {
+  /** Takes a copy of the database, which becomes the parent from then on. */
+  const open = async (): Promise<{ restored: Node; child: TestNode; rows(): Promise<unknown[]> }> => {
+    const parent = (await nodeOf("postgres", "hub", SCHEMA, TABLES)) as TestNode & {
+      database: { url: string; superUrl: string };
+    };
+    const child = await nodeOf("sqlite", "store", SCHEMA, TABLES);
+    const link = testLink(parent.node, child.node, TABLES);
+    await parent.write(insert(1, "a"));
+    await child.write(insert(10, "sent early"));
+    await link.settle();
+    const name = new URL(parent.database.url).pathname.slice(1);
+    const copy = `${name}_copy`;
+    await parent.node.close();
+    await withClient(parent.database.superUrl.replace(`/${name}`, "/postgres"), async (admin) => {
+      await admin.query(`select pg_terminate_backend(pid) from pg_stat_activity where datname = '${name}'`);
+      await admin.query(`create database "${copy}" template "${name}"`);
+    });
+    await parent.reopen();
+    const later = testLink(parent.node, child.node, TABLES);
+    await child.write(insert(11, "sent late"));
+    await later.settle();
+    const url = new URL(parent.database.url);
+    url.pathname = `/${copy}`;
+    if (where === "in place")
+      await withClient(url.href, (client) =>
+        client.query("update tombolo.node set database_oid = (select oid from pg_database where datname = current_database())"),
+      );
+    const restored = await openPostgresNode({ name: nodeName("hub"), url: url.href });
+    close.push(() =>
+      withClient(parent.database.superUrl.replace(`/${name}`, "/postgres"), (admin) => admin.query(`drop database "${copy}" with (force)`)),
+    );
+    close.push(() => restored.close());
+    return {
+      restored,
+      child,
+      rows: async () => {
+        let found: unknown[] = [];
+        await withClient(url.href, async (client) => {
+          found = (await client.query({ text: `select id::text, name from product order by id`, rowMode: "array" })).rows;
+        });
+        return found;
+      },
+    };
+  };
+
+  test("is found out; a push brings back what it has forgotten", async () => {
+    const { restored, child, rows } = await open();
+    await expect(testLink(restored, child.node, TABLES).settle()).rejects.toMatchObject({ code, kind: "operator" });
+    await child.write(insert(12, "not sent yet"));
+    await resync(restored, child.node, "push");
+    await testLink(restored, child.node, TABLES).settle();
+    expect(await rows()).toEqual(await child.rows(ALL));
+    expect((await rows()).length).toBe(4);
+  });
+
+  test("a pull takes the child back to what it knows, and keeps in the history what that costs", async () => {
+    const { restored, child, rows } = await open();
+    await child.write(insert(12, "not sent yet"));
+    await resync(restored, child.node, "pull");
+    await testLink(restored, child.node, TABLES).settle();
+    const kept = await rows();
+    expect(await child.rows(ALL)).toEqual(kept);
+    const names = kept.map((row) => (row as string[])[1]);
+    expect(names).toContain("not sent yet");
+    // sent again where the child's log still held it, kept in its history otherwise
+    const history = await child.rows(`select child_row from ${historyTable(child)}`);
+    expect(names.includes("sent late") || history.some(([row]) => row?.includes("sent late"))).toBe(true);
+  });
+});
+
+test("a node that was removed is known no longer, and holds no log", async () => {
+  const parent = await nodeOf("postgres", "hub", SCHEMA, TABLES);
+  const child = await nodeOf("sqlite", "store", SCHEMA, TABLES);
+  await testLink(parent.node, child.node, TABLES).settle();
+  expect(await parent.node.rejoin.forget(child.node.name)).toBe(true);
+  expect(await parent.node.rejoin.forget(child.node.name)).toBe(false);
+  expect((await parent.node.installation.status()).peers).toEqual([]);
+});

@@ -1,0 +1,74 @@
+import { describe, expect, test } from "vitest";
+import { LEFT_BEHIND } from "../../replicator/node/retention.ts";
+import { syncFully } from "../helpers/full-sync.ts";
+import { testLink } from "../helpers/nodes.ts";
+import { both, closeAfterEach, nodeOf } from "../helpers/pair.ts";
+
+const SCHEMA = both("create table product (id bigint primary key, name text)");
+const TABLES = [{ name: "product" }];
+const ALL = "select id, name from product order by id";
+const NO_LIMIT = { keepMs: 7 * 86_400_000, maxBytes: 10 * 2 ** 30 };
+
+closeAfterEach();
+
+describe.each(["postgres", "sqlite"] as const)("the log of a %s parent", (engine) => {
+  const open = async () => {
+    const parent = await nodeOf(engine, "hub", SCHEMA, TABLES);
+    const near = await nodeOf("sqlite", "near", SCHEMA, TABLES);
+    const away = await nodeOf("sqlite", "away", SCHEMA, TABLES);
+    const [link, away_link] = [testLink(parent.node, near.node, TABLES), testLink(parent.node, away.node, TABLES)];
+    await parent.write("insert into product values (1, 'a'), (2, 'b')");
+    await link.settle();
+    await away_link.settle();
+    // the one goes on, the other does not come back for now
+    await away.write("update product set name = 'edited while away' where id = 2; insert into product values (90, 'new while away')");
+    await parent.write("update product set name = 'changed' where id = 1; insert into product values (3, 'c')");
+    await link.settle();
+    // a child's edits wait for its parent as long as it takes
+    return { parent, near, away, link, awayLink: away_link };
+  };
+  const peers = async (node: Awaited<ReturnType<typeof open>>["parent"]) =>
+    Object.fromEntries((await node.node.installation.status()).peers.map(({ name, state, reason }) => [name, [state, reason]]));
+
+  test("is held to its limits: who is further behind is marked, then what only it needed goes, and a full sync brings it back", async () => {
+    const { parent, near, away, link, awayLink } = await open();
+    expect(await parent.node.log.retain(NO_LIMIT)).toEqual([]);
+    const before = (await parent.node.installation.status()).logRows;
+    expect(await parent.node.log.retain({ ...NO_LIMIT, keepMs: -60_000 })).toEqual([{ reader: "away", limit: "log.keep" }]);
+    expect(await peers(parent)).toMatchObject({ near: ["live", null], away: ["must_resync", LEFT_BEHIND] });
+    expect((await parent.node.installation.status()).logRows).toBeLessThan(before);
+    await link.settle();
+    // what it has changed itself goes up all the same
+    await expect(awayLink.settle()).rejects.toMatchObject({ code: "POSITION_UNKNOWN", kind: "operator" });
+    await away.write("insert into product values (91, 'still offline')");
+    await syncFully(parent.node, away.node, TABLES);
+    await awayLink.settle();
+    await link.settle();
+    const rows = await parent.rows(ALL);
+    expect(await away.rows(ALL)).toEqual(rows);
+    expect(await near.rows(ALL)).toEqual(rows);
+    expect(rows).toEqual([
+      ["1", "changed"],
+      ["2", "edited while away"],
+      ["3", "c"],
+      ["90", "new while away"],
+      ["91", "still offline"],
+    ]);
+    expect(await peers(parent)).toMatchObject({ away: ["live", null] });
+  });
+
+  test("gives up the furthest where it is too large", async () => {
+    const { parent, away, awayLink } = await open();
+    expect(await parent.node.log.retain({ ...NO_LIMIT, maxBytes: 1 })).toEqual([{ reader: "away", limit: "log.max_size" }]);
+    expect(await parent.node.log.retain({ ...NO_LIMIT, maxBytes: 1 })).toEqual([]);
+    await syncFully(parent.node, away.node, TABLES);
+    await awayLink.settle();
+    expect(await away.rows(ALL)).toEqual(await parent.rows(ALL));
+  });
+
+  test("keeps a child's unsent changes whatever the limits, as they are nowhere else", async () => {
+    const { away } = await open();
+    expect(await away.node.log.retain({ keepMs: -60_000, maxBytes: 1 })).toEqual([]);
+    expect((await away.node.installation.status()).peers).toMatchObject([{ name: "hub", state: "live", pendingChanges: 2 }]);
+  });
+});
