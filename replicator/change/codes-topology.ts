@@ -39,7 +39,6 @@ export const TOPOLOGY_CODES: readonly CodeRow[] = [
   ["MISSING_KEY", "usage", "A key that must be there is missing.", "Add it."],
   ["MODULE_MISSING", "usage", "The policy module names no module.", "Add `module: ./decide.js`."],
   ["NODE_WITHOUT_LINK", "usage", "A node is in no link.", "Add a link, or remove the node."],
-  ["NOT_YET", "usage", "The file asks for what this version checks but does not run.", "Remove it until a later version."],
   ["OUT_OF_RANGE", "usage", "A number is too small or too big.", "Use one within the limits that the message names."],
   ["PASSWORD_TWICE", "usage", "A node has two passwords, or one that nothing asks for.", "Keep one."],
   [

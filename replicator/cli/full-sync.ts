@@ -11,11 +11,11 @@ import { fullSyncWatcher } from "./full-sync-watcher.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { oneOf } from "./option-values.ts";
 import { bytes, duration, plural } from "./output.ts";
-import { requireRunnableTopology } from "./topology-file.ts";
+import { requireTopology } from "./topology-file.ts";
 import { type CommandContext, flag, type RunVerb, text, type VerbInput } from "./verb.ts";
 
 export const fullSync: RunVerb = async (context, input) => {
-  const topology = await requireRunnableTopology(context);
+  const topology = await requireTopology(context);
   const link = linkOf(topology, input.args[0] ?? "");
   const direction = oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
   if (!(await agreed(context, input, question(link, direction)))) return EXIT.failed;

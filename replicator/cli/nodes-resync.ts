@@ -5,12 +5,12 @@ import { EXIT } from "./exit-codes.ts";
 import { agreed, linkOf, synchronise } from "./full-sync.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { oneOf } from "./option-values.ts";
-import { requireRunnableTopology, requireTopology } from "./topology-file.ts";
+import { requireTopology } from "./topology-file.ts";
 import { type RunVerb, text } from "./verb.ts";
 import { whoOf } from "./who.ts";
 
 export const nodesResync: RunVerb = async (context, input) => {
-  const topology = await requireRunnableTopology(context);
+  const topology = await requireTopology(context);
   const link = linkOf(topology, input.args[0] ?? "");
   const direction = oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
   const [source, target] = direction === "pull" ? [link.parent, link.child] : [link.child, link.parent];

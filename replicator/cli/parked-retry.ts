@@ -11,7 +11,7 @@ import { EXIT, exitCodeOf, worst } from "./exit-codes.ts";
 import { chosenNodes, reachedNode, withNodes } from "./nodes-of.ts";
 import { findParked, parkedNamed } from "./parked-lookup.ts";
 import { oneLine } from "./row-text.ts";
-import { requireRunnableTopology } from "./topology-file.ts";
+import { requireTopology } from "./topology-file.ts";
 import { type CommandContext, type RunVerb, text, type VerbInput } from "./verb.ts";
 
 /** Of each node; what is beyond is tried by the replicator. */
@@ -24,7 +24,7 @@ interface World {
 }
 
 export const parkedRetry: RunVerb = async (context, input) => {
-  const topology = await requireRunnableTopology(context);
+  const topology = await requireTopology(context);
   return withNodes(context, topology.nodes, async (nodes) => {
     const world = { context, topology, nodes };
     const { chosen, errors } = await chosenChanges(world, input);

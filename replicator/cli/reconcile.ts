@@ -12,13 +12,13 @@ import { reachedNode, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { reconcileExit, reconcileLines } from "./reconcile-answer.ts";
 import { reconcileChoice } from "./reconcile-options.ts";
-import { requireRunnableTopology } from "./topology-file.ts";
+import { requireTopology } from "./topology-file.ts";
 import type { CommandContext, RunVerb } from "./verb.ts";
 
 const PROGRESS_EVERY_MS = 2_000;
 
 export const reconcile: RunVerb = async (context, input) => {
-  const topology = await requireRunnableTopology(context);
+  const topology = await requireTopology(context);
   const choice = reconcileChoice(topology, input);
   const names = new Set<NodeName>(choice.links.flatMap(({ parent, child }) => [parent, child]));
   const configs = topology.nodes.filter(({ name }) => names.has(name));

@@ -3,7 +3,7 @@ import { describeError } from "../observability/describe-error.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import { loadTopology } from "../topology/load.ts";
 import type { Topology } from "../topology/topology.ts";
-import { notYetLines, problemLines } from "./topology-file.ts";
+import { problemLines } from "./topology-file.ts";
 import type { CommandContext } from "./verb.ts";
 
 export interface ReloadOptions {
@@ -43,7 +43,7 @@ export async function reloadTopology({ context, metrics, current, takeOver, list
 
 /** What a running process cannot change: its lease is for this name in this hub. */
 function objectionsTo(before: Topology, after: Topology): readonly string[] {
-  const objections = [...notYetLines(after)];
+  const objections: string[] = [];
   if (after.name !== before.name)
     objections.push(`the topology's name changed from ${before.name} to ${after.name}: restart to take it over`);
   if (JSON.stringify(hubOf(after)) !== JSON.stringify(hubOf(before))) objections.push("the hub changed: restart to take it over");

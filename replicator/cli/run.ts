@@ -8,11 +8,11 @@ import { EXIT } from "./exit-codes.ts";
 import { hubEndpoint } from "./hub-endpoint.ts";
 import { metricsEndpoint } from "./metrics-endpoint.ts";
 import { reloadTopology } from "./reload.ts";
-import { requireRunnableTopology } from "./topology-file.ts";
+import { requireTopology } from "./topology-file.ts";
 import type { RunVerb } from "./verb.ts";
 
 export const run: RunVerb = async (context) => {
-  const topology = await requireRunnableTopology(context);
+  const topology = await requireTopology(context);
   const log = await context.logger();
   const { now } = systemTimers;
   const lag = new LagBook();

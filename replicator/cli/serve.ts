@@ -10,12 +10,12 @@ import type { Topology } from "../topology/topology.ts";
 import { EXIT } from "./exit-codes.ts";
 import { hubEndpoint } from "./hub-endpoint.ts";
 import { reloadTopology } from "./reload.ts";
-import { requireRunnableTopology } from "./topology-file.ts";
+import { requireTopology } from "./topology-file.ts";
 import type { RunVerb } from "./verb.ts";
 
 /** The hub's service without the replicator: it takes no lease, and several may serve one hub's database. */
 export const serve: RunVerb = async (context) => {
-  let topology = await requireRunnableTopology(context);
+  let topology = await requireTopology(context);
   requireHub(topology);
   const log = await context.logger();
   const metrics = createMetrics({ version: context.version, lag: new LagBook(), now: systemTimers.now });

@@ -12,11 +12,11 @@ import { EXIT, exitCodeOf, worst } from "./exit-codes.ts";
 import { withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { type LinkResult, syncLinks } from "./sync-links.ts";
-import { requireRunnableTopology } from "./topology-file.ts";
+import { requireTopology } from "./topology-file.ts";
 import { type RunVerb, text } from "./verb.ts";
 
 export const sync: RunVerb = async (context, input) => {
-  const topology = await requireRunnableTopology(context);
+  const topology = await requireTopology(context);
   const links = chosenLinks(topology, text(input, "link"));
   const names = new Set(links.flatMap(({ parent, child }) => [parent, child]));
   const configs = topology.nodes.filter(({ name }) => names.has(name));

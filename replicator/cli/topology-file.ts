@@ -15,22 +15,6 @@ export async function requireTopology(context: CommandContext): Promise<Topology
   });
 }
 
-/** The same for verbs that move data: refuses what the file asks for and this version does not run yet. */
-export async function requireRunnableTopology(context: CommandContext): Promise<Topology> {
-  const topology = await requireTopology(context);
-  if (topology.notYet.length === 0) return topology;
-  for (const line of notYetLines(topology)) context.out.note(line);
-  throw new TomboloError(`${context.file} asks for what this version does not run yet`, {
-    code: "NOT_YET",
-    kind: "usage",
-    hint: "Take it out of the file for now.",
-  });
-}
-
-export function notYetLines(topology: Topology): readonly string[] {
-  return topology.notYet.map(({ line, column, path, message }) => `${topology.file}:${line}:${column}: NOT_YET: ${path}: ${message}`);
-}
-
 export function problemLines({ file, line, column, code, message, hint }: Problem): readonly string[] {
   return [`${file}:${line}:${column}: ${code}: ${message}`, ...(hint === "" ? [] : [`  ${hint}`])];
 }

@@ -29,8 +29,7 @@ export const validate: RunVerb = async (context, input) => {
   const loaded = await loadTopology(context.file, context.env);
   if ("problems" in loaded) return answer(context, loaded.problems.map(fileIssue), EXIT.usage);
   const { topology } = loaded;
-  const notYet = topology.notYet.map((item) => notYetIssue(topology, item));
-  if (flag(input, "offline")) return answer(context, notYet, EXIT.done);
+  if (flag(input, "offline")) return answer(context, [], EXIT.done);
   const place = await tablePlaces(topology);
   return withNodes(context, topology.nodes, async (nodes) => {
     const plans = await planNodes(topology, topology.nodes, nodes);
@@ -39,7 +38,7 @@ export const validate: RunVerb = async (context, input) => {
       if ("error" in planned) return [connectIssue(topology, node, planned.error)];
       return planned.plan.findings.flatMap((finding) => findingIssue(topology, node, finding, place));
     });
-    return answer(context, [...notYet, ...issues], planExit(plans));
+    return answer(context, issues, planExit(plans));
   });
 };
 
@@ -66,21 +65,6 @@ function issueLines({ file, line, column, severity, code, message, hint, node }:
 
 function fileIssue({ file, line, column, code, message, hint }: Problem): Issue {
   return { severity: "error", code, file, line, column, node: null, table: null, message, hint: hint === "" ? null : hint };
-}
-
-function notYetIssue(topology: Topology, { line, column, path, message }: Topology["notYet"][number]): Issue {
-  const hint = "The file is right, but `run` and `sync` refuse it for now.";
-  return {
-    severity: "warning",
-    code: "NOT_YET",
-    file: topology.file,
-    line,
-    column,
-    node: null,
-    table: null,
-    message: `${path}: ${message}`,
-    hint,
-  };
 }
 
 function connectIssue(topology: Topology, node: string, error: unknown): Issue {

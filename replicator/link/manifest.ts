@@ -131,7 +131,6 @@ export function edgeTopology(manifest: Manifest, database: string): { topology: 
     reconcile: [],
     metrics: null,
     hub: null,
-    notYet: [],
   };
   return { topology, link, edge };
 }

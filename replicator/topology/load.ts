@@ -8,7 +8,6 @@ import { checkTables } from "./check-tables.ts";
 import { checkTree } from "./check-tree.ts";
 import { readDraft } from "./draft.ts";
 import { absolute } from "./location.ts";
-import { notYet } from "./not-yet.ts";
 import { resolveTopology } from "./resolve.ts";
 import { checkShape } from "./shape.ts";
 import { type Fault, readSource } from "./source.ts";
@@ -57,7 +56,7 @@ export function parseTopology(
     ...checkAddresses(draft, source, folder),
   ];
   if (faults.length > 0 || shape.file === null) return { problems: inOrder(faults, options.file) };
-  return { topology: resolveTopology(shape.file, options.file, notYet()) };
+  return { topology: resolveTopology(shape.file, options.file) };
 }
 
 function inOrder(faults: readonly Fault[], file: string): Problem[] {

@@ -3,11 +3,11 @@ import { channelName, nodeName, tableName } from "../change/names.ts";
 import type { TopologyFile } from "./file-schema.ts";
 import { absolute, connectionUrl } from "./location.ts";
 import { parseTableName } from "./table-name.ts";
-import type { NotYet, Topology, TopologyChannel, TopologyLink, TopologyNode, TopologyTable } from "./topology.ts";
+import type { Topology, TopologyChannel, TopologyLink, TopologyNode, TopologyTable } from "./topology.ts";
 import { durationMs, listenAddress, sizeBytes } from "./units.ts";
 
 /** What a checked file means. `file` is the absolute path of the topology. */
-export function resolveTopology(raw: TopologyFile, file: string, notYet: readonly NotYet[]): Topology {
+export function resolveTopology(raw: TopologyFile, file: string): Topology {
   const folder = dirname(file);
   return {
     name: raw.name,
@@ -46,7 +46,6 @@ export function resolveTopology(raw: TopologyFile, file: string, notYet: readonl
     ...(raw.medium !== undefined && { medium: resolveMedium(raw.medium, folder) }),
     hub: raw.hub === undefined ? null : resolveHub(raw.hub, folder),
     addsColumns: raw.ddl === "add_columns",
-    notYet,
   };
 }
 

@@ -39,16 +39,6 @@ export interface Topology {
   } | null;
   /** Columns that a parent's table gets are added to its children's. */
   readonly addsColumns: boolean;
-  /** What the file asks for that this version accepts but does not run yet, each with its place; `run` and `sync` refuse while there is any. */
-  readonly notYet: readonly NotYet[];
-}
-
-export interface NotYet {
-  /** e.g. `channels[0].tables[1].filter`. */
-  readonly path: string;
-  readonly line: number;
-  readonly column: number;
-  readonly message: string;
 }
 
 export type TopologyNode = PostgresNodeConfig | SqliteNodeConfig;

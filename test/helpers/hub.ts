@@ -103,7 +103,6 @@ export const emptyTopology = (nodes: readonly Node[] = []): Topology => ({
   metrics: null,
   hub: null,
   addsColumns: false,
-  notYet: [],
 });
 
 /** A topology of this text, as from a file. */

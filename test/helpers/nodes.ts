@@ -220,7 +220,6 @@ export function testTopology(
     metrics: null,
     hub: null,
     addsColumns: false,
-    notYet: [],
   };
   return { topology, link };
 }

@@ -76,8 +76,7 @@ describe("JSON Schema", () => {
   });
 });
 
-test.each(examples)("%s loads without a variable set, and runs in this version", async (name) => {
+test.each(examples)("%s loads without a variable set", async (name) => {
   const loaded = await loadTopology(EXAMPLES + name, {});
   expect(loaded).not.toHaveProperty("problems");
-  expect(loaded).toMatchObject({ topology: { notYet: [] } });
 });

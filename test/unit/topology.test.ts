@@ -67,7 +67,6 @@ test("what the file does not say has its documented default", () => {
     metrics: { host: "127.0.0.1", port: 9187 },
     hub: null,
     addsColumns: false,
-    notYet: [],
   });
 });
 
@@ -111,30 +110,6 @@ describe("paths", () => {
 
 test.each(["false", "off", '"off"'])("metrics: %s serves none", (value) => {
   expect(topologyOf(`${SMALL}metrics: ${value}\n`).metrics).toBeNull();
-});
-
-test("nothing that a file may ask for is left to later versions", () => {
-  const text = `version: 1
-name: everything
-nodes:
-  - { name: hub, type: postgres, url: postgres://db/shop, capture: slot }
-  - { name: store, type: sqlite, path: store.db }
-channels:
-  - name: sales
-    tables:
-      - { name: a, conflict: { policy: merge, columns: { x: counter } }, exclude: [y], filter: "r = :r" }
-      - { name: b, conflict: manual, ids: { stride: 10 } }
-      - { name: c, detect: row, exclude: [], conflict: newest_wins }
-links:
-  - { parent: hub, child: store, params: { r: "1" }, channels: [sales] }
-groups:
-  - { name: stores, parent: hub, params: [r], channels: [sales] }
-reconcile:
-  - { name: nightly, cron: "0 3 * * *" }
-hub: { listen: 127.0.0.1:7443 }
-ddl: add_columns
-`;
-  expect(topologyOf(text).notYet).toEqual([]);
 });
 
 describe("a file on disk", () => {
