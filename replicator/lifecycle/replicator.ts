@@ -9,7 +9,7 @@ import { collectStatus, type Reached, type StatusReport } from "../observability
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { ColumnCarrier } from "./column-carrier.ts";
 import { HistoryKeeper } from "./history-keeper.ts";
-import { acquireLease, type LeaseHold, type LeaseHolder, type LeaseStore } from "./lease.ts";
+import { Leadership } from "./leadership.ts";
 import { LogKeeper } from "./log-keeper.ts";
 import { NodePool } from "./node-pool.ts";
 import { NodeWatch } from "./node-watch.ts";
@@ -17,9 +17,9 @@ import type { Parts } from "./parts.ts";
 import { openExamined, preflight } from "./preflight.ts";
 import { reconcileServices } from "./reconcile-services.ts";
 import type { Service, ServiceFailure } from "./service.ts";
-import { HOUSEKEEPING, portionsOf, ShareOut } from "./share-out.ts";
+import { portionsOf } from "./share-out.ts";
 import { Supervisor, type WantedService } from "./supervisor.ts";
-import { sleepUnless, type Timers } from "./timers.ts";
+import type { Timers } from "./timers.ts";
 import { hubOf, linkName, nodeOf } from "./tree.ts";
 
 export interface ReplicatorOptions {
@@ -34,9 +34,6 @@ export interface ReplicatorOptions {
   readonly onLeading: () => Promise<void>;
 }
 
-/** Between two looks at who else runs the topology, and at what they leave. */
-const SHARE_MS = 2_000;
-
 /**
  * The long-running replicator: takes the lease of the topology, then its share of the links, and runs one service for each and one that watches the
  * nodes, until it is told to stop. What it knows is in the databases; it may die at any line.
@@ -45,6 +42,7 @@ export class Replicator {
   readonly #options: ReplicatorOptions;
   readonly #pool: NodePool;
   readonly #supervisor: Supervisor;
+  readonly #leadership: Leadership;
   readonly #watch: NodeWatch;
   readonly #history: HistoryKeeper;
   readonly #logs: LogKeeper;
@@ -52,12 +50,6 @@ export class Replicator {
   readonly #stop = new AbortController();
   #fatal: { readonly error: unknown } | null = null;
   #topology: Topology;
-  #share: ShareOut | null = null;
-  #waitingFor: string | null = null;
-  /** What was last told of it. */
-  #told = "";
-  #leads = false;
-  #settling: Promise<void> = Promise.resolve();
 
   constructor(options: ReplicatorOptions) {
     this.#options = options;
@@ -88,7 +80,7 @@ export class Replicator {
     this.#columns = new ColumnCarrier({
       ...options,
       topology: () => this.#topology,
-      links: () => this.#links(),
+      links: () => this.#leadership.links,
       onError: (error) => options.metrics.errors.inc({ component: "columns", code: describeError(error).code }),
       node: (name) => this.#pool.current(name),
     });
@@ -99,6 +91,12 @@ export class Replicator {
         this.#stop.abort();
       },
     );
+    this.#leadership = new Leadership({
+      ...options,
+      topology: () => this.#topology,
+      onShare: () => this.#change(),
+      onEnd: () => this.#end(),
+    });
     this.#declare();
     log.debug({ topology: this.#topology.name }, "replicator made");
   }
@@ -109,7 +107,7 @@ export class Replicator {
 
   /** Whether this process does what is done once for the whole topology. */
   get leading(): boolean {
-    return this.#share?.held.has(HOUSEKEEPING) ?? false;
+    return this.#leadership.leading;
   }
 
   /** Returns when the signal has aborted and every link has finished the batch in hand. Throws what must end the process (fatal, newer). */
@@ -119,7 +117,7 @@ export class Replicator {
     signal.addEventListener("abort", () => this.#stop.abort(), { once: true });
     const store = await this.#options.parts.leaseStore(hubOf(this.#topology), this.#topology.name);
     try {
-      while (!stop.aborted) await this.#lead(store, stop);
+      await this.#leadership.run(store, stop);
     } finally {
       await this.#pool.closeAll();
     }
@@ -130,11 +128,11 @@ export class Replicator {
   async reload(topology: Topology): Promise<void> {
     this.#topology = topology;
     this.#declare();
-    if (this.#share === null) {
+    if (!this.#leadership.inTerm) {
       await this.#pool.keep(topology.nodes);
       return;
     }
-    await this.#settle();
+    await this.#leadership.settle();
     for (const { name } of topology.nodes) this.#examine(this.#pool.current(name));
   }
 
@@ -143,7 +141,8 @@ export class Replicator {
     // where all children come by themselves, there is only the hub to be open
     const isAlone = this.leading && portionsOf(this.#topology).length === 0;
     const ends = isAlone ? [hubOf(this.#topology).name] : this.#ends();
-    if (ends.length === 0) return [this.#waitingFor === null ? "starting" : `waiting for the lease, which is held by ${this.#waitingFor}`];
+    const { waitingFor } = this.#leadership;
+    if (ends.length === 0) return [waitingFor === null ? "starting" : `waiting for the lease, which is held by ${waitingFor}`];
     return ends
       .filter((name) => this.#pool.current(name) === null || this.#watch.isDown(name))
       .map((name) => {
@@ -166,126 +165,20 @@ export class Replicator {
     return collectStatus(this.#topology, nodes, this.#options.timers.now);
   }
 
-  /** One term: from getting the lease to losing or releasing it. */
-  async #lead(store: LeaseStore, stop: AbortSignal): Promise<void> {
-    let hold = await this.#acquire(store, stop, false);
-    if (hold === null) return;
-    const { log, lag, metrics, timers } = this.#options;
-    this.#share = new ShareOut(hold.shares);
-    try {
-      while (hold !== null && !stop.aborted) {
-        await this.#settle();
-        await sleepUnless(timers, SHARE_MS, [stop, hold.lost]);
-        if (stop.aborted || !hold.lost.aborted) continue;
-        // While the hub is away nobody can take the lease, so links that do not need the hub go on; whoever gets them first when the hub is back, has them.
-        log.warn("the session that holds the lease has ended; trying to take it again");
-        await hold.release();
-        hold = await this.#acquire(store, stop, true);
-        if (hold !== null) await this.#renew(hold);
-      }
-    } finally {
-      await this.#settling.catch(() => {});
-      await this.#supervisor.stopAll();
-      this.#share = null;
-      this.#told = "";
-      this.#leadFromNowOn(false);
-      // whoever leads next knows the lag, this process no longer does
-      lag.keep([]);
-      metrics.linksReplicated.set(0);
-      await hold?.release();
-      log.info("links stopped");
-    }
-  }
-
-  #acquire(store: LeaseStore, stop: AbortSignal, stopWhenHeld: boolean): Promise<LeaseHold | null> {
-    const { log, metrics, timers } = this.#options;
-    return acquireLease(store, stop, {
-      timers,
-      stopWhenHeld,
-      purpose: "run",
-      onWait: (holder) => this.#waits(holder),
-      onError: (error, attempt) => {
-        metrics.errors.inc({ component: "lease", code: describeError(error).code });
-        if (attempt === 1 || attempt % 60 === 0) log.warn({ err: error, attempt }, "the lease cannot be asked for; trying on");
-      },
-    });
-  }
-
-  /** One step towards an even share, and everything in line with it; one at a time. */
-  #settle(): Promise<void> {
-    this.#settling = this.#settling.catch(() => {}).then(() => this.#balance());
-    return this.#settling;
-  }
-
-  async #balance(): Promise<void> {
-    const share = this.#share;
-    if (share === null) return;
-    const { log, onLeading } = this.#options;
-    try {
-      await share.balance(portionsOf(this.#topology), () => this.#change());
-    } catch (error) {
-      // the end of the session shows by itself
-      log.debug({ err: error }, "the shares of the topology cannot be asked for");
-    }
-    this.#tell(share);
-    if (this.leading !== this.#leads) {
-      this.#leadFromNowOn(this.leading);
-      if (this.leading) await onLeading();
-    }
-    await this.#change();
-  }
-
-  async #renew({ shares }: LeaseHold): Promise<void> {
-    try {
-      await this.#share?.renew(shares, () => this.#change());
-    } catch (error) {
-      this.#options.log.debug({ err: error }, "the shares of the topology cannot be taken again");
-    }
-  }
-
-  #leadFromNowOn(leads: boolean): void {
-    this.#leads = leads;
-    this.#options.metrics.leader.set(leads ? 1 : 0);
-  }
-
-  /** What this process has got, where that is news. */
-  #tell({ holder }: ShareOut): void {
-    const { log } = this.#options;
-    const links = this.#links().map(linkName);
-    const now = links.length > 0 ? links.join(" ") : `held by ${holder?.holder}`;
-    this.#waitingFor = links.length > 0 ? null : (holder?.holder ?? null);
-    if (now === this.#told) return;
-    this.#told = now;
-    const { name, links: all } = this.#topology;
-    if (links.length > 0) log.info({ topology: name, links: links.length, of: all.length }, "replicating");
-    else if (holder !== null) this.#waits(holder);
-  }
-
-  #waits({ holder }: LeaseHolder): void {
-    this.#waitingFor = holder;
-    this.#options.log.warn({ code: "LEASE_HELD", holder }, `another replicator runs this topology: ${holder}; waiting for it to end`);
-  }
-
-  /** The links of this process's share. */
-  #links(): readonly TopologyLink[] {
-    const held = this.#share?.held ?? new Set();
-    return portionsOf(this.#topology).flatMap(({ name, links }) => (held.has(name) ? links : []));
-  }
-
-  /** The nodes of those. */
+  /** The nodes at the ends of this process's links. */
   #ends(): readonly NodeName[] {
-    return [...new Set(this.#links().flatMap(({ parent, child }) => [parent, child]))];
+    return [...new Set(this.#leadership.links.flatMap(({ parent, child }) => [parent, child]))];
   }
 
   /** Whether this process is the one that counts what is captured in a node: it has the link above it, or leads. */
   #isOurs(name: NodeName): boolean {
-    return name === hubOf(this.#topology).name ? this.leading : this.#links().some(({ child }) => child === name);
+    return name === hubOf(this.#topology).name ? this.leading : this.#leadership.links.some(({ child }) => child === name);
   }
 
   /** Brings services and nodes in line with the topology and the share. */
   async #change(): Promise<void> {
     const topology = this.#topology;
-    const links = this.#links();
+    const { links } = this.#leadership;
     const wanted: WantedService[] = links.map((link) => ({ service: this.#linkService(link), fingerprint: fingerprint(topology, link) }));
     wanted.push({ service: this.#watch, fingerprint: "" });
     if (topology.addsColumns) wanted.push({ service: this.#columns, fingerprint: "" });
@@ -300,6 +193,13 @@ export class Replicator {
     await this.#supervisor.change(wanted, () => this.#pool.keep(nodes));
     this.#options.lag.keep(directions({ ...topology, links }));
     this.#options.metrics.linksReplicated.set(links.length);
+  }
+
+  async #end(): Promise<void> {
+    await this.#supervisor.stopAll();
+    // whoever leads next knows the lag, this process no longer does
+    this.#options.lag.keep([]);
+    this.#options.metrics.linksReplicated.set(0);
   }
 
   #linkService(link: TopologyLink): Service {
@@ -328,7 +228,7 @@ export class Replicator {
     if (node === null) return;
     const { log } = this.#options;
     preflight(node, this.#topology, log).catch((error: unknown) => {
-      if (this.#share !== null) log.warn({ node: node.name, err: error }, "the node could not be examined");
+      if (this.#leadership.inTerm) log.warn({ node: node.name, err: error }, "the node could not be examined");
     });
   }
 
@@ -341,7 +241,7 @@ export class Replicator {
 
   #declare(): void {
     declareLabels(this.#options.metrics, this.#topology);
-    this.#options.lag.keep(directions({ ...this.#topology, links: this.#links() }));
+    this.#options.lag.keep(directions({ ...this.#topology, links: this.#leadership.links }));
   }
 }
 
