@@ -4,20 +4,27 @@ import { defineConfig } from "vitest/config";
 const globalSetup = "test/helpers/global-setup.ts";
 
 /**
- * What takes long and says what other tests say, another way: random histories, and whole suites over another capture, another way of travelling or more
- * engines. `npm run test:long` runs these, `npm test` the others.
+ * What takes long and says what other tests say, another way: random histories, whole suites over another capture, another way of travelling or more
+ * engines, matrices, processes that are killed. `npm run test:long` runs these, `npm test` the others.
  */
 const LONG = [
+  "test/e2e/share-out.test.ts",
   "test/full-sync/copying.test.ts",
+  "test/full-sync/push.test.ts",
+  "test/hub/bad-line.test.ts",
   "test/hub/histories.test.ts",
   "test/hub/suites.test.ts",
+  "test/link/conflicts-tree.test.ts",
   "test/link/deletes.test.ts",
   "test/link/filter-histories.test.ts",
   "test/link/permutations.test.ts",
+  "test/link/policies.test.ts",
   "test/link/random-history.test.ts",
   "test/link/relayed-histories.test.ts",
   "test/link/relayed.test.ts",
   "test/medium/histories.test.ts",
+  "test/reconcile/digest-compare.test.ts",
+  "test/reconcile/repair.test.ts",
   "test/slot/links.test.ts",
   "test/slot/stream.test.ts",
   "test/sqlite/capture-fuzz.test.ts",
