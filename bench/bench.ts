@@ -17,6 +17,8 @@ const RESULTS = fileURLToPath(new URL("../../bench/results", import.meta.url));
 const TITLES: Titles = new Map([
   ...ROUTES.map(({ name, title }) => [name, title] as const),
   ...WORKLOADS.map(({ name, title }) => [name, title] as const),
+  ["full-sync", "full sync of a million rows"],
+  ["reconcile", "comparing a million rows"],
   ["writers", "Cost of capture for those who write (nothing replicates meanwhile)"],
   ["capture", "4 writers; 200 × 1000-row update"],
   ["fan-out", "One hub to many SQLite nodes"],

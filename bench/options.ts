@@ -1,10 +1,10 @@
 import { parseArgs } from "node:util";
 import { TomboloError } from "../replicator/change/error.ts";
-import { ASIDE, ROUTES, SYSTEMS } from "./plan.ts";
+import { ASIDE, ROUTES, SYSTEMS, UPKEEP } from "./plan.ts";
 import { WORKLOADS } from "./workloads/all.ts";
 
 const ROUTE_NAMES = [...ROUTES.map(({ name }) => name), ...Object.keys(ASIDE)];
-const WORKLOAD_NAMES = [...WORKLOADS.map(({ name }) => name), ...Object.values(ASIDE)];
+const WORKLOAD_NAMES = [...WORKLOADS.map(({ name }) => name), ...UPKEEP, ...Object.values(ASIDE)];
 
 export const USAGE = `npm run bench -- [--smoke] [--only NAME,NAME] [--rounds N] [--out DIRECTORY]
 

@@ -18,6 +18,7 @@ export const SYSTEMS = [
   "pglogical",
   "bucardo",
   "copy-loop",
+  "copy",
   "bare",
 ] as const;
 export type SystemName = (typeof SYSTEMS)[number];
@@ -39,6 +40,10 @@ export const ROUTES: readonly Route[] = [
   },
   { name: "sqlite-pg", title: "SQLite to Postgres", source: "sqlite", target: "postgres", systems: ["tombolo", "tombolo-http"] },
 ];
+
+/** What keeps two databases in step beside the stream, measured apart from the workloads that write: a full sync, and comparing. */
+export const UPKEEP = ["full-sync", "reconcile"] as const;
+export const UPKEEP_ROUTES = ["pg-pg", "pg-sqlite"] as const;
 
 /** Measured apart from the routes between two databases. */
 export const ASIDE = { writers: "capture", "fan-out": "fan-out" } as const;
@@ -90,6 +95,7 @@ export interface Sizes {
   readonly fanOutTransactions: number;
   readonly idleSettleSeconds: number;
   readonly idleSeconds: number;
+  readonly upkeepRows: number;
   readonly steadyRate: number;
   readonly steadySeconds: number;
   /** Until a workload must be through. */
@@ -112,6 +118,7 @@ export const FULL: Sizes = {
   fanOutTransactions: 20,
   idleSettleSeconds: 8,
   idleSeconds: 20,
+  upkeepRows: 1_000_000,
   steadyRate: 2000,
   steadySeconds: Number(process.env.BENCH_STEADY_SECONDS ?? 180),
   patienceSeconds: 300,
@@ -133,6 +140,7 @@ export const SMOKE: Sizes = {
   fanOutTransactions: 2,
   idleSettleSeconds: 0.2,
   idleSeconds: 0.5,
+  upkeepRows: 2000,
   steadyRate: 200,
   steadySeconds: 1,
   patienceSeconds: 30,

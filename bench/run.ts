@@ -1,7 +1,7 @@
 import type { Clusters } from "./clusters.ts";
 import { metered } from "./measure/meter.ts";
 import type { BenchOptions } from "./options.ts";
-import { ASIDE, ROUTES, type Route, type Sizes, type SystemName, takesPlace } from "./plan.ts";
+import { ASIDE, ROUTES, type Route, type Sizes, type SystemName, takesPlace, UPKEEP, UPKEEP_ROUTES } from "./plan.ts";
 import type { Recorder } from "./report/recorder.ts";
 import { withSession } from "./session.ts";
 import { bare } from "./systems/bare.ts";
@@ -14,6 +14,7 @@ import { tomboloHttp } from "./systems/tombolo-http.ts";
 import { WORKLOADS } from "./workloads/all.ts";
 import { copyLoop } from "./workloads/copy-loop.ts";
 import { fanOut } from "./workloads/fan-out.ts";
+import { upkeep } from "./workloads/upkeep.ts";
 import type { Figures } from "./workloads/workload.ts";
 import { writersCost } from "./workloads/writers.ts";
 
@@ -40,6 +41,8 @@ export async function runRounds(run: RunOptions): Promise<void> {
         await attempt(run, `round ${round}, ${route.title}, ${system}`, () => runSystem(run, { round, route, system }));
       }
     }
+    // take long and vary little
+    if (round === run.options.rounds) await runUpkeep(run, round);
     if (wantsAside(run.options, "writers")) await runWriters(run, round);
     // takes long and varies little
     if (wantsAside(run.options, "fan-out") && round === run.options.rounds) await runFanOut(run, round);
@@ -105,6 +108,23 @@ async function runWriters(run: RunOptions, round: number): Promise<void> {
       const figures = await writersCost({ clusters, system, sizes, signal: run.signal });
       recorder.add({ route: "writers", workload: "capture", system: system.name, round }, figures);
       run.say(`  capture: ${brief(figures)}`);
+    });
+  }
+}
+
+async function runUpkeep(run: RunOptions, round: number): Promise<void> {
+  const { clusters, sizes, recorder, options, signal } = run;
+  if (!options.wants("system", "tombolo") || !UPKEEP.some((workload) => options.wants("workload", workload))) return;
+  for (const route of ROUTES.filter(({ name }) => UPKEEP_ROUTES.some((upkept) => upkept === name) && options.wants("route", name))) {
+    if (signal.aborted) return;
+    await attempt(run, `round ${round}, ${route.title}, full sync and reconcile`, async () => {
+      const { fullSync, reconcile, copy } = await upkeep({ clusters, sizes, signal, target: route.target });
+      const at = { route: route.name, round };
+      recorder.add({ ...at, workload: "full-sync", system: "tombolo" }, fullSync);
+      recorder.add({ ...at, workload: "reconcile", system: "tombolo" }, reconcile);
+      if (copy !== null) recorder.add({ ...at, workload: "full-sync", system: "copy" }, copy);
+      run.say(`  full-sync: ${brief(fullSync)}`);
+      run.say(`  reconcile: ${brief(reconcile)}`);
     });
   }
 }

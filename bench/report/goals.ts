@@ -63,6 +63,11 @@ export const GOALS: readonly Goal[] = [
     BOTH.map((system) => ({ route, workload: null, figure: "peak_rss_bytes", system, atMost: 250 * MIB })),
   ),
   ...each({ route: ["pg-pg"], workload: ["updates", "singles"], figure: ["wire_bytes_per_change"], system: BOTH }, { atMost: 25 }),
+  { route: "pg-pg", workload: "full-sync", figure: "rows_per_second", system: "tombolo", to: "copy", atLeast: 0.7 },
+  { route: "pg-pg", workload: "full-sync", figure: "verified_seconds", system: "tombolo", atMost: 15 },
+  { route: "pg-sqlite", workload: "full-sync", figure: "rows_per_second", system: "tombolo", atLeast: 200_000 },
+  { route: "pg-pg", workload: "reconcile", figure: "compared_per_second", system: "tombolo", atLeast: 500_000 },
+  { route: "pg-sqlite", workload: "reconcile", figure: "compared_per_second", system: "tombolo", atLeast: 250_000 },
   // once, and now and then a look at how many there are
   { route: "fan-out", workload: "fan-out", figure: "log_reads_per_change", system: "tombolo", atMost: 1.1 },
   { route: "fan-out", workload: "fan-out", figure: "extra_node_to_first", system: "tombolo", atMost: 1 },

@@ -4,7 +4,7 @@ import { judge } from "./goals.ts";
 import { type Recorder, ratio, type Series } from "./recorder.ts";
 
 /** Whom the others are compared with: the first of these that was measured at the same place. */
-const BASES = ["bare", "native", "copy-loop"];
+const BASES = ["bare", "native", "copy-loop", "copy"];
 
 /** Titles of routes and workloads, by name. */
 export type Titles = ReadonlyMap<string, string>;

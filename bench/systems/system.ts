@@ -18,6 +18,15 @@ export interface Servers {
   ask(sql: string): Promise<readonly (string | null)[]>;
 }
 
+/** A command that was run to its end. */
+export interface CommandRun {
+  readonly code: number | null;
+  /** All of its output. */
+  readonly printed: string;
+  readonly seconds: number;
+  readonly peakBytes: number | null;
+}
+
 export interface Ends {
   /** Of this pair of databases; also a name for what lives in a whole server (a slot). */
   readonly name: string;
@@ -34,6 +43,8 @@ export interface Installed {
   pause(): Promise<void>;
   /** From here on what is written at the target comes to the source as well, if it did not before; missing where that cannot be. */
   bothWays?(): Promise<void>;
+  /** Runs a verb of its command line to its end; missing where it has none. */
+  command?(...args: readonly string[]): Promise<CommandRun>;
   /** Of the process that replicates, when there is one outside the servers. Changes with every start. */
   readonly pid: number | null;
   /** Server processes that work for it now, at both ends. */

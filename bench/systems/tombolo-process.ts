@@ -5,7 +5,10 @@ import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { now } from "../measure/clock.ts";
 import { sampleOf } from "../measure/metrics.ts";
+import { watchProcess } from "../measure/process.ts";
+import type { CommandRun } from "./system.ts";
 
 const TOMBOLO = fileURLToPath(new URL("../../replicator/main.js", import.meta.url));
 const DRAIN_MS = 15_000;
@@ -64,9 +67,27 @@ export class TomboloProcess {
     return printed;
   }
 
+  /** Runs a verb to its end, whatever that is. */
+  async command(...args: readonly string[]): Promise<CommandRun> {
+    const started = now();
+    const child = spawn(process.execPath, [...nodeOptions(), TOMBOLO, "-c", this.#file, ...args], {
+      env: this.#env,
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const watch = watchProcess(() => child.pid ?? null);
+    let printed = "";
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding("utf8").on("data", (text: string) => {
+        printed += text;
+      });
+    }
+    const [code] = (await once(child, "close")) as [number | null];
+    const seconds = (now() - started) / 1000;
+    return { code, printed, seconds, peakBytes: watch.stop().peakBytes };
+  }
+
   start(...args: readonly string[]): void {
-    const options = (process.env.BENCH_NODE_OPTIONS ?? "").split(" ").filter((option) => option !== "");
-    this.#running = this.#spawn(args.length === 0 ? ["run"] : args, options);
+    this.#running = this.#spawn(args.length === 0 ? ["run"] : args, nodeOptions());
   }
 
   async stop(): Promise<void> {
@@ -96,10 +117,10 @@ export class TomboloProcess {
     return answer === null ? 0 : sampleOf(await answer.text(), 'tombolo_batch_bytes_sum{state="compressed"}');
   }
 
-  #spawn(args: readonly string[], nodeOptions: readonly string[] = []): ChildProcess {
+  #spawn(args: readonly string[], options: readonly string[] = []): ChildProcess {
     const output = openSync(this.#log, "a");
     const stdio = ["ignore", output, output] as const;
-    const child = spawn(process.execPath, [...nodeOptions, TOMBOLO, "-c", this.#file, ...args], { env: this.#env, stdio: [...stdio] });
+    const child = spawn(process.execPath, [...options, TOMBOLO, "-c", this.#file, ...args], { env: this.#env, stdio: [...stdio] });
     closeSync(output);
     return child;
   }
@@ -108,6 +129,8 @@ export class TomboloProcess {
     return readFileSync(this.#log, "utf8").trimEnd().split("\n").slice(-15).join("\n");
   }
 }
+
+const nodeOptions = (): readonly string[] => (process.env.BENCH_NODE_OPTIONS ?? "").split(" ").filter((option) => option !== "");
 
 export async function freePort(): Promise<number> {
   const server = createServer().listen(0, "127.0.0.1");

@@ -60,6 +60,7 @@ async function install(ends: Ends, manner: Manner): Promise<Installed> {
     },
     start: async () => process.start(),
     pause: () => process.stop(),
+    command: (...args) => process.command(...args),
     ...(manner.direction === "both" ? { bothWays: async () => {} } : {}),
     backends: () => tomboloBackends([source, target]),
     // with slot capture the change log follows the write-ahead log only while it is read
