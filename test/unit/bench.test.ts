@@ -10,7 +10,7 @@ import { sampleOf } from "../../bench/measure/metrics.ts";
 import { watchProcess } from "../../bench/measure/process.ts";
 import { percentile, spread } from "../../bench/measure/stats.ts";
 import { readOptions } from "../../bench/options.ts";
-import { ASIDE, PLACES, ROUTES, SYSTEMS, takesPlace } from "../../bench/plan.ts";
+import { ASIDE, PLACES, ROUTES, SYSTEMS, takesPlace, UPKEEP } from "../../bench/plan.ts";
 import { figureNamed } from "../../bench/report/figures.ts";
 import { GOALS, judge } from "../../bench/report/goals.ts";
 import { toJson } from "../../bench/report/json.ts";
@@ -91,7 +91,7 @@ describe("the report", () => {
       expect(figureNamed(figure).name).toBe(figure);
       for (const name of [system, to ?? "bare"]) expect(SYSTEMS).toContain(name);
       if (route in ASIDE || workload === null) continue;
-      expect(WORKLOADS.map(({ name }) => name)).toContain(workload);
+      expect([...WORKLOADS.map(({ name }) => name), ...UPKEEP]).toContain(workload);
       expect(ROUTES.map(({ name }) => name)).toContain(route);
     }
   });
