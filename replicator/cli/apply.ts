@@ -1,6 +1,7 @@
 import { wantedTables } from "../lifecycle/tree.ts";
 import { confirm } from "./ask.ts";
 import { EXIT } from "./exit-codes.ts";
+import { firstContacts, printContacts } from "./first-contacts.ts";
 import { type NodePlan, planEach, planExit, planNodes, plansJson, printPlans, stepCount } from "./node-plans.ts";
 import { chosenNodes, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
@@ -32,7 +33,12 @@ export const apply: RunVerb = async (context, input) => {
       }
     }
     const done = await planEach(configs, nodes, (node, config) => node.installation.apply(wantedTables(topology, config)));
-    show(done);
+    const contacts = await firstContacts(topology, nodes);
+    if (context.json) context.out.json(plansJson(done, false, contacts));
+    else {
+      printPlans(done, context.out);
+      printContacts(contacts, context.out);
+    }
     return planExit(done);
   });
 };

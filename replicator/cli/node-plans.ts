@@ -7,6 +7,7 @@ import type { Reached } from "../observability/status-report.ts";
 import type { Topology, TopologyNode } from "../topology/topology.ts";
 import { withColumnsOfNoNode } from "./columns-of-no-node.ts";
 import { EXIT, type ExitCode, exitCodeOf, worst } from "./exit-codes.ts";
+import { contactsJson, type LinkContact } from "./first-contacts.ts";
 import type { Output } from "./output.ts";
 
 /** What `apply` would do to one node, or why it cannot be known. */
@@ -101,7 +102,7 @@ export function printSql(plans: readonly NodePlan[], out: Output): void {
   }
 }
 
-export function plansJson(plans: readonly NodePlan[], withSql: boolean): unknown {
+export function plansJson(plans: readonly NodePlan[], withSql: boolean, contacts: readonly LinkContact[] = []): unknown {
   return {
     nodes: plans.map((planned) => ({
       name: planned.config.name,
@@ -111,6 +112,7 @@ export function plansJson(plans: readonly NodePlan[], withSql: boolean): unknown
         "error" in planned ? [] : planned.plan.steps.map(({ action, object, sql }) => ({ action, object, ...(withSql ? { sql } : {}) })),
       findings: "error" in planned ? [] : planned.plan.findings.map(findingJson),
     })),
+    first_contacts: contactsJson(contacts),
   };
 }
 

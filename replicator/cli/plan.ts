@@ -1,3 +1,4 @@
+import { firstContacts, printContacts } from "./first-contacts.ts";
 import { planExit, planNodes, plansJson, printPlans, printSql } from "./node-plans.ts";
 import { chosenNodes, withNodes } from "./nodes-of.ts";
 import { requireTopology } from "./topology-file.ts";
@@ -6,9 +7,16 @@ import { flag, type RunVerb } from "./verb.ts";
 export const plan: RunVerb = async (context, input) => {
   const topology = await requireTopology(context);
   const configs = chosenNodes(topology, input);
-  const plans = await withNodes(context, configs, (nodes) => planNodes(topology, configs, nodes));
-  if (context.json) context.out.json(plansJson(plans, flag(input, "sql")));
-  else if (flag(input, "sql")) printSql(plans, context.out);
-  else printPlans(plans, context.out);
+  const withSql = flag(input, "sql");
+  const { plans, contacts } = await withNodes(context, configs, async (nodes) => {
+    const plans = await planNodes(topology, configs, nodes);
+    return { plans, contacts: withSql && !context.json ? [] : await firstContacts(topology, nodes) };
+  });
+  if (context.json) context.out.json(plansJson(plans, withSql, contacts));
+  else if (withSql) printSql(plans, context.out);
+  else {
+    printPlans(plans, context.out);
+    printContacts(contacts, context.out);
+  }
   return planExit(plans);
 };

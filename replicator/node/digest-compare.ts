@@ -10,6 +10,8 @@ export interface RowDifference {
 /** What was compared since the last step: rows of the side that has more of them. */
 export interface CompareStep {
   readonly rows: number;
+  /** Of the parent. */
+  readonly parentRows: number;
   readonly differences: readonly RowDifference[];
   /** Everything before it has been compared, so that others may go on from there at other cuts; null where that cannot be said, and at the end. */
   readonly upTo: KeyText | null;
@@ -56,7 +58,7 @@ async function* byKey(options: CompareOptions): AsyncGenerator<CompareStep> {
     for (const [at, one] of chosen.entries()) {
       const [a, b] = [above[at] as RangeDigest, below[at] as RangeDigest];
       const differences = same(a, b) ? [] : await differencesIn(options, one, a, b);
-      yield { rows: Math.max(a.rows, b.rows), differences, upTo: at === chosen.length - 1 ? from : one.to };
+      yield { rows: Math.max(a.rows, b.rows), parentRows: a.rows, differences, upTo: at === chosen.length - 1 ? from : one.to };
     }
   }
 }
@@ -87,15 +89,16 @@ async function* byHash({ parent, child, table, sample = () => true }: CompareOpt
   const buckets = new Map<string, { range: KeyRange; above?: RangeDigest; below?: RangeDigest }>();
   for (const one of above) buckets.set(one.range.from ?? "", { range: one.range, above: one });
   for (const one of below) buckets.set(one.range.from ?? "", { ...buckets.get(one.range.from ?? ""), range: one.range, below: one });
-  let rows = 0;
+  let [rows, parentRows] = [0, 0];
   const differing: { readonly range: KeyRange; readonly rows: number }[] = [];
   for (const [, bucket] of [...buckets].sort(([a], [b]) => (a < b ? -1 : 1))) {
     if (!sample()) continue;
     const most = Math.max(bucket.above?.rows ?? 0, bucket.below?.rows ?? 0);
     rows += most;
+    parentRows += bucket.above?.rows ?? 0;
     if (!same(bucket.above, bucket.below)) differing.push({ range: bucket.range, rows: most });
   }
-  yield { rows, differences: [], upTo: null };
+  yield { rows, parentRows, differences: [], upTo: null };
   // each list is another pass over the table
   for (let at = 0; at < differing.length; ) {
     const ranges: KeyRange[] = [];
@@ -105,7 +108,7 @@ async function* byHash({ parent, child, table, sample = () => true }: CompareOpt
       listed += one.rows;
     }
     const [left, right] = await Promise.all([parent.list(table, ranges), child.list(table, ranges)]);
-    yield { rows: 0, differences: merged(left, right), upTo: null };
+    yield { rows: 0, parentRows: 0, differences: merged(left, right), upTo: null };
   }
 }
 

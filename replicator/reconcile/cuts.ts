@@ -17,7 +17,7 @@ export interface Opened {
 /** Opens both nodes, the parent first, and closes them whatever happens. */
 export async function atCuts<T>(
   { parent, child }: ComparedLink,
-  tables: readonly ComparedTable[],
+  tables: readonly Pick<ComparedTable, "pair">[],
   work: (opened: Opened) => Promise<T>,
 ): Promise<T> {
   const above = await parent.digests.open(tables.map(({ pair }) => pair.parent));

