@@ -8,9 +8,9 @@ import { declareLabels, directions, type Metrics } from "../observability/metric
 import { collectStatus, type Reached, type StatusReport } from "../observability/status-report.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { ColumnCarrier } from "./column-carrier.ts";
-import { HistoryKeeper } from "./history-keeper.ts";
+import { historyKeeper } from "./history-keeper.ts";
 import { Leadership } from "./leadership.ts";
-import { LogKeeper } from "./log-keeper.ts";
+import { logKeeper } from "./log-keeper.ts";
 import { NodePool } from "./node-pool.ts";
 import { NodeWatch } from "./node-watch.ts";
 import type { Parts } from "./parts.ts";
@@ -44,8 +44,8 @@ export class Replicator {
   readonly #supervisor: Supervisor;
   readonly #leadership: Leadership;
   readonly #watch: NodeWatch;
-  readonly #history: HistoryKeeper;
-  readonly #logs: LogKeeper;
+  readonly #history: Service;
+  readonly #logs: Service;
   readonly #columns: ColumnCarrier;
   readonly #stop = new AbortController();
   #fatal: { readonly error: unknown } | null = null;
@@ -65,13 +65,13 @@ export class Replicator {
       names: () => this.#ends(),
       isOurs: (name) => this.#isOurs(name),
     });
-    this.#history = new HistoryKeeper({
+    this.#history = historyKeeper({
       ...options,
       node: (name) => this.#pool.current(name),
       names: () => this.#topology.nodes.map(({ name }) => name),
       keepMs: () => this.#topology.history.keepMs,
     });
-    this.#logs = new LogKeeper({
+    this.#logs = logKeeper({
       ...options,
       node: (name) => this.#pool.current(name),
       names: () => this.#topology.nodes.map(({ name }) => name),

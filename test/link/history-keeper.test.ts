@@ -1,5 +1,5 @@
 import { afterEach, expect, test } from "vitest";
-import { HistoryKeeper } from "../../replicator/lifecycle/history-keeper.ts";
+import { historyKeeper } from "../../replicator/lifecycle/history-keeper.ts";
 import type { Timers } from "../../replicator/lifecycle/timers.ts";
 import { createLogger } from "../../replicator/observability/log.ts";
 import { until } from "../helpers/command.ts";
@@ -52,7 +52,7 @@ test("a running replicator forgets what was resolved long ago: at once where a n
   const timers = handTimers();
   const away = new Set(["store"]);
   let keepDays = 90;
-  const keeper = new HistoryKeeper({
+  const keeper = historyKeeper({
     log: await createLogger({ level: "silent", format: "json" }),
     timers,
     keepMs: () => keepDays * DAY,
@@ -82,7 +82,7 @@ test("a node that cannot be asked holds up neither the others nor the end", asyn
   open.push(broken, store);
   await store.write(resolved("tombolo_conflict_history", 91));
   const stop = new AbortController();
-  const keeper = new HistoryKeeper({
+  const keeper = historyKeeper({
     log: await createLogger({ level: "silent", format: "json" }),
     timers: handTimers(),
     keepMs: () => 90 * DAY,
