@@ -8,6 +8,7 @@ const globalSetup = "test/helpers/global-setup.ts";
  * engines, matrices, processes that are killed. `npm run test:long` runs these, `npm test` the others.
  */
 const LONG = [
+  "test/edge/full-sync.test.ts",
   "test/e2e/share-out.test.ts",
   "test/full-sync/copying.test.ts",
   "test/full-sync/push.test.ts",

@@ -40,6 +40,13 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
   ],
   ["FILL_STARTED", "notice", "Tables are being filled from the parent.", "–"],
   ["FOREIGN_KEY_VIOLATION", "parked", "The row refers to one that is not here.", "Bring that row; this one is tried again by itself."],
+  [
+    "FULL_SYNC_CANCELLED",
+    "operator",
+    "A full sync of an edge was cancelled at its hub.",
+    "Nothing was changed; begin it again where that was not meant.",
+  ],
+  ["FULL_SYNC_CUT", "retry", "A hub has ended a stream of rows; the rest comes at a later tick.", "Nothing; it goes on at once."],
   ["FULL_SYNC_LOST", "operator", "Another process has taken a full sync over.", "See `tombolo status` for who runs it."],
   ["FULL_SYNC_MOVED", "retry", "The link moved on while a full sync was handed over.", "Nothing; it is tried again."],
   ["FULL_SYNC_RUNS", "operator", "The node is the target of another full sync.", "Let that one end, or stop its process."],

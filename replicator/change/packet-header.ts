@@ -22,7 +22,8 @@ const toNumber = digits.transform((text): PacketNumber => packetNumber(text));
 const toScope = digits.transform((text): ScopeNumber => scopeNumber(text));
 const name = z.string().min(1).max(500);
 
-const shape = z.strictObject({
+/** A table's shape as JSON. */
+export const shapeSchema = z.strictObject({
   table: name.transform(tableName),
   channel: name.transform(channelName),
   engine: z.enum(["postgres", "sqlite"]),
@@ -43,7 +44,7 @@ const schema = z.strictObject({
   channels: z.array(name.transform(channelName)),
   after: toPosition,
   upTo: toPosition,
-  tables: z.array(shape),
+  tables: z.array(shapeSchema),
   seen: z.record(name, toPosition),
   scopes: z.array(toScope.nullable()).exactOptional(),
 });

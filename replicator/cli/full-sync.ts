@@ -1,22 +1,24 @@
 import { TomboloError } from "../change/error.ts";
-import { type TableName, tableName } from "../change/names.ts";
-import type { FullSyncResult } from "../full-sync/full-sync.ts";
 import { fullSyncReport } from "../full-sync/full-sync-report.ts";
 import { linkAbove, nodeOf } from "../lifecycle/tree.ts";
 import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
-import { confirm } from "./ask.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
+import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher } from "./full-sync-watcher.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { oneOf } from "./option-values.ts";
-import { bytes, duration, plural } from "./output.ts";
 import { requireTopology } from "./topology-file.ts";
 import { type CommandContext, flag, type RunVerb, text, type VerbInput } from "./verb.ts";
 
 export const fullSync: RunVerb = async (context, input) => {
   const topology = await requireTopology(context);
-  const link = linkOf(topology, input.args[0] ?? "");
+  const name = input.args[0] ?? "";
+  if (topology.groups.length > 0 && topology.nodes.every((node) => node.name !== name)) {
+    const code = await (await import("./edge-full-sync.ts")).fullSyncOfEdge(context, input, topology);
+    if (code !== null) return code;
+  }
+  const link = linkOf(topology, name);
   const direction = oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
   if (!(await agreed(context, input, question(link, direction)))) return EXIT.failed;
   return synchronise(context, input, { topology, link, direction });
@@ -75,35 +77,7 @@ export function linkOf(topology: Topology, name: string): TopologyLink {
   });
 }
 
-export async function agreed(context: CommandContext, input: VerbInput, asked: string): Promise<boolean> {
-  if (flag(input, "yes") || (await confirm(asked))) return true;
-  context.out.note("nothing was changed");
-  return false;
-}
-
 const question = ({ parent, child }: TopologyLink, direction: SyncDirection): string =>
   direction === "pull"
     ? `${child} becomes a copy of ${parent}: rows that only ${child} has go, others are replaced, and the conflict history keeps both; changes that ${child} has not sent yet stay. Go on?`
     : `${parent} takes over what ${child} has: rows that only ${parent} has go, others are replaced, and the conflict history keeps both; changes of ${parent} that ${child} has not received yet stay. Go on?`;
-
-function tablesOf(input: VerbInput): readonly TableName[] | null {
-  const names = text(input, "tables");
-  return names === undefined
-    ? null
-    : names
-        .split(",")
-        .map((name) => tableName(name.trim()))
-        .filter((name) => name !== "");
-}
-
-function resultLine({ source, target, state, rows, bytes: size, seconds, receipt, differences }: FullSyncResult): string {
-  if (state === "cancelled" || receipt === null) return `${target}: nothing was changed`;
-  const { insert, update, delete: gone } = receipt.applied;
-  const parts = [
-    `${plural(rows, "row")} copied from ${source} (${bytes(size)}) in ${duration(seconds)}`,
-    `${insert} added, ${update} changed, ${gone} removed`,
-  ];
-  if (receipt.parked > 0) parts.push(`${receipt.parked} parked`);
-  if (differences !== null) parts.push(differences === 0 ? "compared: equal" : `compared: ${plural(differences, "row")} differ`);
-  return `${target}: ${parts.join("; ")}`;
-}

@@ -207,7 +207,7 @@ export const verbs: readonly Verb[] = [
   {
     name: "full-sync",
     summary: "make a node a copy of its parent, or the parent a copy of the node; what is replaced is kept in the conflict history",
-    arguments: "<child>",
+    arguments: "[child]",
     options: [
       {
         flags: "--direction <way>",
@@ -221,14 +221,18 @@ export const verbs: readonly Verb[] = [
       { flags: "--verify", description: "compare both sides at the tick of the hand-over; ends with 3 when they differ" },
       { flags: "--resume", description: "go on with a full sync that was interrupted" },
       { flags: "--no-backup", description: "do not copy a SQLite database before it is changed" },
+      { flags: "--no-wait", description: "where the child is an edge: do not wait for it" },
       { flags: "--yes", description: "do not ask" },
+      { flags: "--by <name>", description: "who does it (default: the user of the operating system)" },
+      ...EDGE_OPTIONS,
     ],
     examples: [
       "tombolo full-sync store-1",
       "tombolo full-sync store-1 --resume --verify --yes",
       "tombolo full-sync store-1 --direction push --tables shop.orders,shop.items",
+      "tombolo full-sync --database ./shop.db",
     ],
-    load: async () => (await import("./full-sync.ts")).fullSync,
+    load: async () => byPlace((await import("./full-sync.ts")).fullSync, async () => (await import("./edge-full-sync.ts")).fullSyncEdge),
   },
   {
     name: "nodes list",

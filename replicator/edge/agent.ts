@@ -1,8 +1,10 @@
 import { TomboloError } from "../change/error.ts";
 import { START } from "../change/names.ts";
+import type { SyncProgress } from "../full-sync/progress.ts";
 import { type Backoff, createBackoff } from "../link/backoff.ts";
 import { sleep } from "../link/sleep.ts";
 import type { Edge, EdgeCounts } from "./edge.ts";
+import { EdgeFills } from "./edge-fills.ts";
 import { type Exchanged, INTERRUPTED } from "./edge-link.ts";
 import { HubError } from "./hub-client.ts";
 
@@ -16,6 +18,8 @@ export interface EdgeWatcher {
   completed(counts: EdgeCounts): void;
   /** It is tried again in `retryInMs`. */
   failed(error: unknown, retryInMs: number): void;
+  /** The tables are being filled anew, as the hub wants. */
+  fullSync?(progress: SyncProgress): void;
 }
 
 export type EdgeState = "online" | "offline" | "syncing";
@@ -42,19 +46,30 @@ export class EdgeAgent {
   readonly #options: AgentOptions;
   readonly #backoff: Backoff;
   #state: EdgeState | undefined;
+  readonly #fills: EdgeFills;
   #nudge = new AbortController();
 
   constructor(options: AgentOptions) {
     const { random = Math.random } = options;
     this.#options = options;
+    this.#fills = new EdgeFills(options);
     this.#backoff = createBackoff({ initialMs: 1_000, factor: 2, maxMs: 32_000, jitter: true, random });
   }
 
   /** Returns when the signal aborts, after the packet in hand. */
   async run(signal: AbortSignal): Promise<void> {
+    try {
+      await this.#loop(signal);
+    } finally {
+      await this.#fills.ended();
+    }
+  }
+
+  async #loop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
         if ((await this.#round(signal)) === "moved") continue;
+        await this.#fills.goOn(signal);
         await this.#options.edge.renewToken();
         await this.#wait(signal);
       } catch (error) {
@@ -82,7 +97,8 @@ export class EdgeAgent {
 
   #took(moved: Exchanged): "moved" | "nothing" {
     this.#backoff.reset();
-    const { manifest: _, wanted, started, ...counts } = moved;
+    const { manifest: _, wanted, started, fullSync, ...counts } = moved;
+    if (fullSync !== null) this.#fills.wish(fullSync);
     const any = counts.sent + counts.received + counts.parked > 0;
     if (any) {
       this.#now("syncing");

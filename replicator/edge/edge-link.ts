@@ -1,5 +1,5 @@
 import type { Dispatcher } from "undici";
-import { type Position, START } from "../change/names.ts";
+import { type Position, START, type TableName, tableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import { answerHead, answerTail, EXCHANGE_TYPE, ExchangeReader, jsonSection } from "../link/exchange.ts";
 import type { Heard, LinkEnd } from "../link/link-end.ts";
@@ -25,6 +25,8 @@ export interface Exchanged {
   readonly started: number;
   /** Of what the edge is to know of the topology, as it is at the hub now. */
   readonly manifest: string;
+  /** The hub wants these tables filled anew; null for none. */
+  readonly fullSync: readonly TableName[] | null;
 }
 
 export interface ExchangeOptions {
@@ -149,6 +151,7 @@ export class EdgeLink {
         wanted: up.wanted + down.wanted,
         started,
         manifest: head.manifest,
+        fullSync: head.full_sync?.tables.map(tableName) ?? null,
       };
     } finally {
       await reader.close();

@@ -1,7 +1,9 @@
 import { TomboloError } from "../change/error.ts";
-import type { NodeName } from "../change/names.ts";
+import type { NodeName, TableName } from "../change/names.ts";
 import { PACKET_PROTOCOLS } from "../change/packet-limits.ts";
 import type { Judge } from "../change/verdict.ts";
+import type { FullSyncResult } from "../full-sync/full-sync.ts";
+import type { FullSyncWatcher } from "../full-sync/options.ts";
 import { wantedTables } from "../lifecycle/tree.ts";
 import type { LinkObserver } from "../link/link.ts";
 import { LinkEnd } from "../link/link-end.ts";
@@ -10,6 +12,7 @@ import type { PeerStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { Credential } from "./credential.ts";
+import { type EdgeFullSyncOptions, type EdgeLinkPlace, fillFromHub, interruptedFullSync } from "./edge-full-sync.ts";
 import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED } from "./edge-link.ts";
 import { hubManifest, hubStatus, renew } from "./hub-answers.ts";
 import { HubClient } from "./hub-client.ts";
@@ -27,12 +30,13 @@ export interface EdgeOptions {
 }
 
 /** What an exchange, or several, moved. */
-export type EdgeCounts = Omit<Exchanged, "manifest" | "wanted" | "started">;
+export type EdgeCounts = Omit<Exchanged, "manifest" | "wanted" | "started" | "fullSync">;
 
 interface ReadyLink {
   readonly link: EdgeLink;
   readonly manifest: string;
-  readonly parent: string;
+  readonly parent: NodeName;
+  readonly place: EdgeLinkPlace;
 }
 
 /** An edge judges nothing: its parent does. */
@@ -42,6 +46,8 @@ const NO_JUDGE: Judge = () => {
 /** Another process on the same database shows as one of these; reading the hub's state anew settles it, unless it is really so. */
 const SETTLED_BY_ASKING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "PEER_UNKNOWN"]);
 const NOT_INSTALLED = new Set(["NOT_INSTALLED", "NODE_NOT_INSTALLED"]);
+/** Somebody at the hub wants it so. */
+const UNWATCHED: FullSyncWatcher = { progress() {}, note() {}, goAhead: async () => true };
 /** A token that is still good for less than this is renewed. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 const ANEW_ATTEMPTS = 3;
@@ -101,6 +107,8 @@ export class Edge {
   /** Exchanges until nothing is pending on either side. */
   async sync(signal: AbortSignal, progress?: (received: number) => void): Promise<EdgeCounts> {
     const total = { sent: 0, received: 0, conflicts: 0, open: 0, parked: 0 };
+    let fill = await this.interrupted(signal);
+    let resume = true;
     for (let round = 0; round < MOST_ROUNDS; round++) {
       const before = total.received;
       const moved = await this.exchange({
@@ -109,10 +117,25 @@ export class Edge {
         ...(progress && { progress: (received: number) => progress(before + received) }),
       });
       if (moved === INTERRUPTED) break;
+      if (moved.fullSync !== null) [fill, resume] = [moved.fullSync, false];
+      if (fill !== null) await this.fullSync({ tables: fill, resume, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" });
+      fill = null;
       for (const key of ["sent", "received", "conflicts", "open", "parked"] as const) total[key] += moved[key];
       if (moved.sent + moved.received + moved.parked + moved.wanted + moved.started === 0) break;
     }
     return total;
+  }
+
+  /** Makes the tables what the hub has for this edge; exchanges may go on meanwhile. Throws what `fullSync` throws, and what the hub answers. */
+  async fullSync(options: EdgeFullSyncOptions): Promise<FullSyncResult> {
+    const { place } = await this.#ready(options.signal);
+    return fillFromHub(place, { ...options, judge: NO_JUDGE, now: this.#options.now });
+  }
+
+  /** Tables of a full sync that something interrupted; null where there is none to go on with. */
+  async interrupted(signal: AbortSignal): Promise<readonly TableName[] | null> {
+    const { place } = await this.#ready(signal);
+    return interruptedFullSync(place.node, place.link.parent, this.#options.now());
   }
 
   /** Gets a new token where the one that it has ends soon: an edge that is in touch stays enrolled. */
@@ -184,7 +207,12 @@ export class Edge {
       observer,
       now,
     });
-    this.#link = { link: new EdgeLink({ end, client: this.client, node: credential.node }), manifest: id, parent: link.parent };
+    this.#link = {
+      link: new EdgeLink({ end, client: this.client, node: credential.node }),
+      manifest: id,
+      parent: link.parent,
+      place: { node, end, link, topology, client: this.client },
+    };
     return this.#link;
   }
 }

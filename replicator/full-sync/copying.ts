@@ -1,3 +1,4 @@
+import { TomboloError } from "../change/error.ts";
 import type { Position, TableName } from "../change/names.ts";
 import type { CopiedTable, CopyChanges, CopySnapshot, CopyStage, Staged } from "../node/full-copy.ts";
 import type { Lifeline } from "./lifeline.ts";
@@ -29,7 +30,7 @@ export class Copying {
 
   async open(): Promise<void> {
     const { plan, life } = this.#options;
-    this.#stage = await plan.flow.target.copies.stage(life.run, plan.copied);
+    this.#stage = await plan.target.copies.stage(life.run, plan.copied);
   }
 
   /**
@@ -37,8 +38,18 @@ export class Copying {
    * that is all there is to copy, at one tick.
    */
   async copy(): Promise<CopySnapshot["tick"]> {
+    for (;;) {
+      try {
+        return await this.#copyAtOneTick();
+      } catch (error) {
+        if (!(error instanceof TomboloError) || error.code !== "FULL_SYNC_CUT") throw error;
+      }
+    }
+  }
+
+  async #copyAtOneTick(): Promise<CopySnapshot["tick"]> {
     const { plan, life, signal } = this.#options;
-    const snapshot = await plan.flow.source.copies.open(plan.copied);
+    const snapshot = await plan.source.open(plan.copied, this.stage);
     try {
       await this.#estimate(snapshot);
       await this.#renew(snapshot);

@@ -1,10 +1,12 @@
 import type { NodeName, TableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
+import type { Judge } from "../change/verdict.ts";
+import { createJudge } from "../conflict/judge.ts";
 import { Copying } from "./copying.ts";
 import { handOver } from "./hand-over.ts";
 import { Lifeline } from "./lifeline.ts";
 import type { FullSyncOptions } from "./options.ts";
-import { planSync } from "./sync-plan.ts";
+import { planSync, type SyncPlan } from "./sync-plan.ts";
 import { differingRows } from "./verify.ts";
 
 export interface FullSyncResult {
@@ -34,10 +36,26 @@ export interface FullSyncResult {
  * The link goes on meanwhile, but for the hand-over. Throws `FULL_SYNC_RUNS`, `FULL_SYNC_LOST`, `FULL_SYNC_TABLES` (operator), and whatever the databases throw.
  */
 export async function fullSync(options: FullSyncOptions): Promise<FullSyncResult> {
+  return runSync(await planSync(options), {
+    ...options,
+    judge: createJudge(options.modules),
+    compare: (tables) => differingRows(options, tables),
+  });
+}
+
+export interface RunSyncOptions extends Pick<FullSyncOptions, "resume" | "verify" | "backUp" | "watcher" | "signal" | "now" | "chunkRows"> {
+  readonly judge: Judge;
+  /** What it comes to when the signal aborts: given up, or to be gone on with; given up where it is not said. */
+  readonly onAbort?: "cancelled" | "interrupted";
+  /** How many rows differ. */
+  readonly compare: (tables: readonly TableName[]) => Promise<number>;
+}
+
+/** The same, wherever the two are. */
+export async function runSync(plan: SyncPlan, options: RunSyncOptions): Promise<FullSyncResult> {
   const { signal, watcher } = options;
   const started = performance.now();
-  const plan = await planSync(options);
-  const { source, target } = plan.flow;
+  const { source, target } = plan;
   const life = await Lifeline.begin({ plan, resume: options.resume, watcher });
   const answer = { source: source.name, target: target.name, tables: plan.tables, resumed: life.resumed };
   const copying = new Copying({ plan, life, signal, ...(options.chunkRows !== undefined && { chunkRows: options.chunkRows }) });
@@ -48,9 +66,9 @@ export async function fullSync(options: FullSyncOptions): Promise<FullSyncResult
     await copying.copy();
     const receipt = await handOver({ ...options, plan, life, copying });
     await copying.close("drop");
-    if (receipt !== null) await Promise.all([source.rejoin.resume(target.name), target.rejoin.resume(source.name)]);
+    if (receipt !== null) await target.rejoin.resume(source.name);
     if (receipt !== null && options.verify) await life.at({ phase: "verify" });
-    const differences = receipt !== null && options.verify ? await differingRows(options, plan.tables) : null;
+    const differences = receipt !== null && options.verify ? await options.compare(plan.tables) : null;
     await life.end(receipt === null ? "cancelled" : "done");
     return {
       ...answer,
@@ -63,7 +81,7 @@ export async function fullSync(options: FullSyncOptions): Promise<FullSyncResult
       differences,
     };
   } catch (error) {
-    const state = life.stateAfter(error, signal);
+    const state = life.stateAfter(error, signal.aborted ? (options.onAbort ?? "cancelled") : null);
     await copying.close(state === "interrupted" ? "keep" : "drop").catch(() => undefined);
     await life.end(state, error).catch(() => undefined);
     throw error;

@@ -1,6 +1,6 @@
 import { TomboloError } from "../change/error.ts";
 import type { Position } from "../change/names.ts";
-import type { RunState, SyncPhase } from "../node/full-sync-runs.ts";
+import type { RunEnd, SyncPhase } from "../node/full-sync-runs.ts";
 import { Pacer, type SyncProgress } from "./progress.ts";
 import type { SyncPlan } from "./sync-plan.ts";
 
@@ -55,11 +55,11 @@ export class Lifeline {
     readonly watcher: { progress(progress: SyncProgress): void };
   }): Promise<Lifeline> {
     const { plan, resume, watcher } = options;
-    const { source, target } = plan.flow;
+    const { source, target } = plan;
     const { direction, tables } = plan;
     const entered = await target.copies.runs.begin({ peer: source.name, side: "target", direction, tables, resume });
     try {
-      const beside = await source.copies.runs.begin({ peer: target.name, side: "source", direction, tables, resume: entered.resumed });
+      const beside = await source.runs.begin({ peer: target.name, side: "source", direction, tables, resume: entered.resumed });
       const watch = (progress: SyncProgress): void => watcher.progress(progress);
       return new Lifeline({ plan, run: entered.id, sourceRun: beside.id, resumed: entered.resumed, watch });
     } catch (error) {
@@ -92,29 +92,29 @@ export class Lifeline {
   }
 
   /** Refused, or broken by a database that went away: what is staged is worth keeping only then. */
-  stateAfter(error: unknown, signal: AbortSignal): Exclude<RunState, "running" | "done"> {
-    if (signal.aborted) return "cancelled";
+  stateAfter(error: unknown, aborted: "cancelled" | "interrupted" | null): Exclude<RunEnd, "done"> {
+    if (aborted !== null) return aborted;
     return error instanceof TomboloError && (error.kind === "retry" || error.kind === "connect" || error.code === "FULL_SYNC_LOST")
       ? "interrupted"
       : "failed";
   }
 
-  async end(state: Exclude<RunState, "running">, error?: unknown): Promise<void> {
+  async end(state: RunEnd, error?: unknown): Promise<void> {
     clearInterval(this.#timer);
     await this.#beating?.catch(() => undefined);
     // how far it came is told whatever became of it
     await this.#beat().catch(() => undefined);
     const reason =
       error instanceof TomboloError ? `${error.message} (${error.code})` : error === undefined ? undefined : "an unexpected error";
-    const { source, target } = this.#plan.flow;
-    await Promise.allSettled([target.copies.runs.end(this.run, state, reason), source.copies.runs.end(this.#sourceRun, state, reason)]);
+    const { source, target } = this.#plan;
+    await Promise.allSettled([target.copies.runs.end(this.run, state, reason), source.runs.end(this.#sourceRun, state, reason)]);
   }
 
   /** One at a time: while a SQLite target is being handed over, it waits. */
   #beat(): Promise<void> {
-    const { source, target } = this.#plan.flow;
+    const { source, target } = this.#plan;
     const where = this.#where;
-    this.#beating ??= Promise.all([target.copies.runs.beat(this.run, where), source.copies.runs.beat(this.#sourceRun, where)])
+    this.#beating ??= Promise.all([target.copies.runs.beat(this.run, where), source.runs.beat(this.#sourceRun, where)])
       .then(() => undefined)
       .finally(() => {
         this.#beating = undefined;

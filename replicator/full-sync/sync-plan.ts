@@ -1,5 +1,5 @@
 import { TomboloError } from "../change/error.ts";
-import type { ChannelName, TableName } from "../change/names.ts";
+import type { ChannelName, NodeName, TableName } from "../change/names.ts";
 import type { RowFilter } from "../change/row-filter.ts";
 import { type Flow, flows, scopedTables } from "../link/flow.ts";
 import { LinkScopes } from "../link/link-scopes.ts";
@@ -7,15 +7,15 @@ import type { CopiedTable } from "../node/full-copy.ts";
 import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { localSource, type SyncSource, type SyncTarget } from "./sync-ends.ts";
 
 /** What a full sync is about. */
 export interface SyncPlan {
   readonly direction: SyncDirection;
-  readonly parent: Node;
-  readonly child: Node;
+  readonly source: SyncSource;
+  readonly target: SyncTarget;
   /** Of the direction in which the rows go. */
-  readonly flow: Pick<Flow, "groups" | "rules"> & { readonly source: Node; readonly target: Node };
-  readonly scopes: LinkScopes;
+  readonly flow: Pick<Flow, "groups" | "rules">;
   readonly tables: readonly TableName[];
   readonly channels: readonly ChannelName[];
   readonly copied: readonly CopiedTable[];
@@ -34,20 +34,19 @@ export async function planSync(options: {
 }): Promise<SyncPlan> {
   const { parent, child, direction } = options;
   const { up, down } = flows(options);
-  const flow = direction === "pull" ? { ...down, source: parent, target: child } : { ...up, source: child, target: parent };
+  const [flow, source, target] = direction === "pull" ? [down, parent, child] : [up, child, parent];
   await parent.target.meet([{ name: child.name, role: "child" }]);
   await child.target.meet([{ name: parent.name, role: "parent" }]);
-  const tables = chosenTables(flow, options.tables);
+  const tables = chosenTables({ groups: flow.groups, source: source.name, target: target.name }, options.tables);
   const scopes = new LinkScopes({ parent, child: child.name, tables: scopedTables(options) });
   await scopes.prepare(await child.target.peer(parent.name));
   const rows = direction === "pull" ? wantedRows(scopes, tables) : new Map<TableName, RowFilter>();
-  const shapes = await flow.source.log.shapes(tables);
+  const shapes = await source.log.shapes(tables);
   return {
     direction,
-    parent,
-    child,
+    source: localSource(source, { target: target.name, scopes: direction === "pull" ? scopes : null, tables }),
+    target,
     flow,
-    scopes,
     tables,
     channels: [...new Set(shapes.map(({ channel }) => channel))],
     copied: shapes.map((shape) => ({ shape, rows: rows.get(shape.table) ?? null })),
@@ -59,11 +58,15 @@ function wantedRows(scopes: LinkScopes, tables: readonly TableName[]): ReadonlyM
   return new Map([...scopes.first(tables)].flatMap(([table, { rows }]) => (rows === null ? [] : [[table, rows] as const])));
 }
 
-function chosenTables(flow: SyncPlan["flow"], wanted: readonly TableName[] | null): readonly TableName[] {
+/** Throws `FULL_SYNC_TABLES` (usage). */
+export function chosenTables(
+  flow: Pick<Flow, "groups"> & { readonly source: NodeName; readonly target: NodeName },
+  wanted: readonly TableName[] | null,
+): readonly TableName[] {
   const all = flow.groups.flatMap((channels) => channels.flatMap(({ tables }) => tables));
   const unknown = (wanted ?? []).filter((table) => !all.includes(table));
   if (all.length > 0 && unknown.length === 0) return wanted === null ? all : all.filter((table) => wanted.includes(table));
-  const way = `from ${flow.source.name} to ${flow.target.name}`;
+  const way = `from ${flow.source} to ${flow.target}`;
   throw new TomboloError(all.length === 0 ? `no table travels ${way}` : `${unknown.join(", ")} does not travel ${way}`, {
     code: "FULL_SYNC_TABLES",
     kind: "usage",

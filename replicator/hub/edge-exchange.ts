@@ -24,8 +24,17 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   await reader.close();
   const retried = await end.retryParked(heard, { all: head.final });
   const up = sumOf(receipts);
-  const begin = async (): Promise<Buffer> =>
-    jsonSection({ report: reportJson(await end.report()), receipts: receipts.map(receiptJson), retried, manifest: manifestId });
+  const begin = async (): Promise<Buffer> => {
+    const wish = await place.node.copies.runs.requested(place.link.child);
+    const asked = wish === null ? {} : { full_sync: { tables: [...wish.tables] } };
+    return jsonSection({
+      report: reportJson(await end.report()),
+      receipts: receipts.map(receiptJson),
+      retried,
+      manifest: manifestId,
+      ...asked,
+    });
+  };
   const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
   const answer = new Answer(begin);
   const carrier: Carrier = {

@@ -3,6 +3,7 @@ import { auditRoutes } from "./routes/audit.ts";
 import { changesRoutes } from "./routes/changes.ts";
 import { conflictRoutes } from "./routes/conflicts.ts";
 import { edgeConflictRoutes } from "./routes/edge-conflicts.ts";
+import { edgeCopyRoutes } from "./routes/edge-copies.ts";
 import { edgeDataRoutes } from "./routes/edge-data.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
@@ -19,6 +20,7 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   enrolmentRoutes,
   edgeDataRoutes,
   edgeConflictRoutes,
+  edgeCopyRoutes,
   nodeRoutes,
   changesRoutes,
   eventRoutes,

@@ -50,6 +50,11 @@ export const answerHead = z.strictObject({
   retried: count,
   /** Of what the edge is to know of the topology; when it changes, the edge asks for that anew. */
   manifest: z.string(),
+  /** A full sync that the edge is to begin. */
+  full_sync: z
+    .strictObject({ tables: z.array(name) })
+    .nullable()
+    .default(null),
 });
 
 /** What it ends with. `sent` and `received` as the edge sees them. */

@@ -104,6 +104,7 @@ export interface CopyStage {
 /** A node as the source and as the target of full syncs. */
 export interface FullCopy {
   readonly runs: FullSyncRuns;
+  /** Takes a tick. */
   open(tables: readonly CopiedTable[]): Promise<CopySnapshot>;
   /** What an earlier attempt of the run has staged is there again. */
   stage(run: bigint, tables: readonly CopiedTable[]): Promise<CopyStage>;

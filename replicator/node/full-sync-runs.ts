@@ -5,8 +5,10 @@ import type { NodeName, Position, TableName } from "../change/names.ts";
 /** `pull`: the child becomes a copy of its parent. `push`: the parent takes over what the child has. */
 export type SyncDirection = "pull" | "push";
 export type SyncPhase = "prepare" | "copy" | "apply" | "verify" | "hand_over";
-/** `interrupted`: whoever ran it is gone; it can be resumed. */
-export type RunState = "running" | "done" | "failed" | "cancelled" | "interrupted";
+/** `requested`: the other node, which is out of reach, is to begin it. `interrupted`: whoever ran it is gone; it can be resumed. */
+export type RunState = "requested" | "running" | "done" | "failed" | "cancelled" | "interrupted";
+/** How it can end. */
+export type RunEnd = Exclude<RunState, "requested" | "running">;
 
 export interface RunStart {
   /** The other node. */
@@ -17,9 +19,11 @@ export interface RunStart {
   readonly tables: readonly TableName[];
   /** Go on with what was interrupted, where there is such a run of the same tables. */
   readonly resume: boolean;
+  /** Who runs it, where that is not this process; the same is to be said to `beat` and `end`. */
+  readonly holder?: string;
 }
 
-export interface FullSyncRun extends Omit<RunStart, "resume"> {
+export interface FullSyncRun extends Omit<RunStart, "resume" | "holder"> {
   readonly id: bigint;
   readonly state: RunState;
   readonly phase: SyncPhase;
@@ -55,14 +59,25 @@ export interface FullSyncRuns {
    */
   begin(start: RunStart): Promise<{ readonly id: bigint; readonly resumed: boolean }>;
   /** Says that it lives, and where it is. Throws `FULL_SYNC_LOST` (operator) when it is not this process's any more. */
-  beat(id: bigint, progress: RunProgress): Promise<void>;
-  end(id: bigint, state: Exclude<RunState, "running">, error?: string): Promise<void>;
+  beat(id: bigint, progress: RunProgress, holder?: string): Promise<void>;
+  end(id: bigint, state: RunEnd, error?: string, holder?: string): Promise<void>;
   /** Newest first. */
   list(limit: number): Promise<readonly FullSyncRun[]>;
+  /** Null where there is none of that number. */
+  find(id: bigint): Promise<FullSyncRun | null>;
+  /** Enters what a node out of reach is to do, in place of an earlier wish: `begin` of the same side, direction and tables takes it up. Answers its id. */
+  request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint>;
+  /** What the peer has been asked for and has not begun; null for nothing. */
+  requested(peer: NodeName): Promise<FullSyncRun | null>;
+  /** Gives up a run, whoever holds it: its process ends when it notices. Does nothing to one that has ended. */
+  cancel(id: bigint): Promise<void>;
 }
 
 /** So many of the newest are part of a node's status. */
 export const RUNS_IN_STATUS = 5;
+
+/** An edge runs what it asks its hub for, through whichever process of the hub. */
+export const edgeHolder = (edge: NodeName): string => `edge ${edge}`;
 
 export const holderName = (): string => `full-sync on ${hostname()}, pid ${process.pid}`;
 

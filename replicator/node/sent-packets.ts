@@ -7,6 +7,9 @@ export interface SentPacket {
   readonly digest: string;
 }
 
+/** Stands for the digest of a packet that the peer is to make itself: the hand-over of a full sync. */
+export const ANY_DIGEST = "*";
+
 /**
  * What a node has handed on to peers that it cannot look into. A peer says which packet it applied last: one that this node never made tells that
  * two databases act as one node (a copy of the file), or that one of the two was put back to an earlier day.
@@ -25,6 +28,7 @@ export interface SentPackets {
 export function checkConfirmed(peer: NodeName, said: SentPacket, noted: readonly SentPacket[]): "new" | "known" {
   if (noted.length === 0) return "new";
   if (noted.some(({ number, digest }) => number === said.number && digest === said.digest)) return "known";
+  if (noted.some(({ number, digest }) => number === said.number && digest === ANY_DIGEST)) return "new";
   const what = noted.every(({ number }) => number > said.number)
     ? `has gone back to packet ${said.number}, after it confirmed a later one`
     : `has applied packet ${said.number} in a form that was never sent from here`;

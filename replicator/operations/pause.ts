@@ -1,24 +1,14 @@
 import { TomboloError } from "../change/error.ts";
 import { type NodeName, nodeName } from "../change/names.ts";
 import { linkAbove, nodeOf } from "../lifecycle/tree.ts";
-import type { Node } from "../node/node.ts";
-import type { TokenDesk } from "../node/token-desk.ts";
-import type { Topology } from "../topology/topology.ts";
-
-export interface PauseWorld {
-  readonly topology: Topology;
-  /** Throws for a node that is away. */
-  readonly reach: (name: NodeName) => Promise<Node>;
-  /** Of the topology's hub: which edges there are. */
-  readonly tokens: () => Promise<TokenDesk>;
-}
+import { type EdgeWorld, groupOfEdge } from "./edge-group.ts";
 
 /**
  * Stops or continues the exchange between a node, or an edge, and its parent; answers the parent. The parent keeps the state of its children, so that
  * one that is away can be paused as well. Throws `NODE_UNKNOWN` and `NODE_IS_HUB` (usage).
  */
 export async function setPaused(
-  world: PauseWorld,
+  world: EdgeWorld,
   request: { readonly name: string; readonly paused: boolean; readonly who: string },
 ): Promise<NodeName> {
   const { name, paused, who } = request;
@@ -29,11 +19,10 @@ export async function setPaused(
   return parent;
 }
 
-async function parentOf({ topology, tokens }: PauseWorld, name: string): Promise<NodeName> {
+async function parentOf({ topology, tokens }: EdgeWorld, name: string): Promise<NodeName> {
   const link = linkAbove(topology, nodeName(name));
   if (link !== undefined) return link.parent;
-  const [token] = topology.groups.length === 0 ? [] : await (await tokens()).list({ node: nodeName(name), role: "node", limit: 1 });
-  const group = topology.groups.find((each) => each.name === token?.group);
+  const group = await groupOfEdge({ topology, tokens }, name);
   if (group !== undefined) return group.parent;
   throw new TomboloError(`${nodeOf(topology, name).name} is the hub: it has no parent to be paused towards`, {
     code: "NODE_IS_HUB",

@@ -198,3 +198,21 @@ test("the example of an application: it enrols by the library, writes, and is in
   const [exit] = await once(app, "close");
   expect([exit, said]).toEqual([0, expect.not.stringContaining("Error")]);
 });
+
+test("an edge becomes a copy of its hub again: asked by its hub while its agent runs, or by itself", async () => {
+  const { path, db, notes } = store("four");
+  const agent = start(["edge", "--database", path, "--hub", url, "--code", await code("four", "east"), "--interval", "1s"]);
+  agents.push(agent);
+  await hub.query("insert into orders values (300, 'east', 'a'), (301, 'east', 'b')");
+  await until("the edge is filled", () => notes() === "300a 301b");
+  db.exec("update tombolo_local set skip = 1; delete from orders where id = 300; update tombolo_local set skip = 0");
+  const asked = await command("full-sync", "four", "--yes");
+  expect([asked.code, asked.stdout]).toEqual([0, expect.stringMatching(/^four: 2 rows copied/)]);
+  expect(notes()).toBe("300a 301b");
+  await agent.stop();
+  db.exec("update tombolo_local set skip = 1; insert into orders values (302, 'east', 'only here'); update tombolo_local set skip = 0");
+  const own = await tombolo(["full-sync", "--database", path, "--yes", "--no-backup"]);
+  expect([own.code, own.stdout]).toEqual([0, expect.stringMatching(/0 added, 0 changed, 1 removed\n$/)]);
+  expect(notes()).toBe("300a 301b");
+  expect((await command("full-sync", "nobody", "--yes")).stderr).toContain("NODE_UNKNOWN");
+});

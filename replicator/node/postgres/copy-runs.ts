@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { nodeName, type TableName } from "../../change/names.ts";
+import { type NodeName, nodeName, type TableName } from "../../change/names.ts";
 import {
   ALIVE_SECONDS,
   type FullSyncRun,
@@ -7,6 +7,7 @@ import {
   HOLD_HOURS,
   holderName,
   isGone,
+  type RunEnd,
   type RunProgress,
   type RunStart,
   type RunState,
@@ -37,48 +38,48 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
 
   async begin(start: RunStart): Promise<{ readonly id: bigint; readonly resumed: boolean }> {
     await requireCurrent(this.#pool);
+    const { holder = holderName() } = start;
     return transaction(this.#pool, async (client) => {
       await client.query("lock table tombolo.full_sync_run in share row exclusive mode");
       const open = await runs(client, "where state in ('running', 'interrupted') order by id desc");
+      // an edge that begins again is the one that ran it
+      const gone = (run: (typeof open)[number]): boolean => run.holder === start.holder || isGone(run.holder, run.silent);
       for (const run of open) {
         if (run.state !== "running") continue;
-        if (isGone(run.holder, run.silent)) await setState(client, run.id, "interrupted");
+        if (gone(run)) await setState(client, run.id, "interrupted");
         else if (run.side === "target" && start.side === "target") throw runsAlready(nodeName(this.#node), run);
       }
-      const left = open.filter((run) => run.state === "interrupted" || isGone(run.holder, run.silent));
+      const left = open.filter((run) => run.state === "interrupted" || gone(run));
       const interrupted = left.filter((run) => run.side === start.side && run.peer === start.peer);
       const known = start.resume ? interrupted.find((run) => isSame(run, start)) : undefined;
       for (const run of interrupted) if (run !== known) await drop(client, run.id);
+      const asked = (await runs(client, "where state = 'requested' and peer = $1", [start.peer])).find(
+        (run) => run.side === start.side && isSame(run, start),
+      );
       if (start.side === "source") await client.query("update tombolo.peer set forwards = true where name = $1", [start.peer]);
+      if (known === undefined && asked !== undefined) return { id: await take(client, asked.id, holder), resumed: false };
+      if (asked !== undefined) await setState(client, asked.id, "cancelled");
       return known === undefined
-        ? { id: await insert(client, start), resumed: false }
-        : { id: await take(client, known.id), resumed: true };
+        ? { id: await insert(client, start, { state: "running", holder }), resumed: false }
+        : { id: await take(client, known.id, holder), resumed: true };
     });
   }
 
-  async beat(id: bigint, progress: RunProgress): Promise<void> {
+  async beat(id: bigint, progress: RunProgress, holder = holderName()): Promise<void> {
     const { rowCount } = await this.#query(
       `update tombolo.full_sync_run set heartbeat_at = clock_timestamp(), phase = $3, rows = $4, bytes = $5, estimated_rows = $6,
               position = case when side = 'source' then coalesce($7, position) else position end
         where id = $1 and holder = $2 and state = 'running'`,
-      [
-        String(id),
-        holderName(),
-        progress.phase,
-        progress.rows,
-        progress.bytes,
-        progress.estimatedRows,
-        progress.position?.toString() ?? null,
-      ],
+      [String(id), holder, progress.phase, progress.rows, progress.bytes, progress.estimatedRows, progress.position?.toString() ?? null],
     );
     if (rowCount === 0) throw runLost();
   }
 
-  async end(id: bigint, state: Exclude<RunState, "running">, error?: string): Promise<void> {
+  async end(id: bigint, state: RunEnd, error?: string, holder = holderName()): Promise<void> {
     await transaction(this.#pool, async (client) => {
       await client.query(
         `update tombolo.full_sync_run set state = $3, error = $4, finished_at = clock_timestamp() where id = $1 and holder = $2 and state = 'running'`,
-        [String(id), holderName(), state, error ?? null],
+        [String(id), holder, state, error ?? null],
       );
       if (state !== "interrupted") await client.query(FORWARDS);
     });
@@ -86,6 +87,32 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
 
   async list(limit: number): Promise<readonly FullSyncRun[]> {
     return newestRuns(this.#pool, limit);
+  }
+
+  async find(id: bigint): Promise<FullSyncRun | null> {
+    return (await runs(this.#pool, "where id = $1", [String(id)]))[0] ?? null;
+  }
+
+  async request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint> {
+    await requireCurrent(this.#pool);
+    return transaction(this.#pool, async (client) => {
+      await client.query("update tombolo.full_sync_run set state = 'cancelled' where state = 'requested' and peer = $1", [wish.peer]);
+      return insert(client, wish, { state: "requested", holder: by });
+    });
+  }
+
+  async requested(peer: NodeName): Promise<FullSyncRun | null> {
+    return (await runs(this.#pool, "where state = 'requested' and peer = $1 order by id desc limit 1", [peer]))[0] ?? null;
+  }
+
+  async cancel(id: bigint): Promise<void> {
+    await transaction(this.#pool, async (client) => {
+      await client.query(
+        "update tombolo.full_sync_run set state = 'cancelled', finished_at = clock_timestamp() where id = $1 and state in ('requested', 'running', 'interrupted')",
+        [String(id)],
+      );
+      await client.query(FORWARDS);
+    });
   }
 
   async #query(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
@@ -130,7 +157,7 @@ async function runs(
 export const newestRuns = (client: pg.Pool, limit: number): Promise<readonly FullSyncRun[]> =>
   runs(client, "order by id desc limit $1", [limit]);
 
-const isSame = (run: FullSyncRun, start: RunStart): boolean =>
+const isSame = (run: FullSyncRun, start: Pick<RunStart, "direction" | "tables">): boolean =>
   run.direction === start.direction && [...run.tables].sort().join("\n") === [...start.tables].sort().join("\n");
 
 const setState = (client: pg.ClientBase, id: bigint, state: RunState): Promise<unknown> =>
@@ -151,18 +178,22 @@ export async function dropStaged(client: pg.ClientBase | pg.Pool, id: bigint): P
   await (client as pg.Pool).query("delete from tombolo.full_sync_table where run_id = $1", [String(id)]);
 }
 
-async function insert(client: pg.ClientBase, start: RunStart): Promise<bigint> {
+async function insert(
+  client: pg.ClientBase,
+  start: Omit<RunStart, "resume">,
+  { state, holder }: { readonly state: RunState; readonly holder: string },
+): Promise<bigint> {
   const { rows } = await client.query<{ id: string }>(
-    `insert into tombolo.full_sync_run (peer, side, direction, state, tables, holder) values ($1, $2, $3, 'running', $4, $5) returning id`,
-    [start.peer, start.side, start.direction, JSON.stringify(start.tables satisfies readonly TableName[]), holderName()],
+    `insert into tombolo.full_sync_run (peer, side, direction, state, tables, holder) values ($1, $2, $3, $6, $4, $5) returning id`,
+    [start.peer, start.side, start.direction, JSON.stringify(start.tables satisfies readonly TableName[]), holder, state],
   );
   return BigInt(rows[0]?.id ?? 0);
 }
 
-async function take(client: pg.ClientBase, id: bigint): Promise<bigint> {
+async function take(client: pg.ClientBase, id: bigint, holder: string): Promise<bigint> {
   await client.query(
     "update tombolo.full_sync_run set state = 'running', holder = $2, heartbeat_at = clock_timestamp(), finished_at = null, error = null where id = $1",
-    [String(id), holderName()],
+    [String(id), holder],
   );
   return id;
 }

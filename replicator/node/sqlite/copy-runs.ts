@@ -1,5 +1,5 @@
 import { existsSync, rmSync } from "node:fs";
-import { nodeName, tableName } from "../../change/names.ts";
+import { type NodeName, nodeName, tableName } from "../../change/names.ts";
 import {
   ALIVE_SECONDS,
   type FullSyncRun,
@@ -7,6 +7,7 @@ import {
   HOLD_HOURS,
   holderName,
   isGone,
+  type RunEnd,
   type RunProgress,
   type RunStart,
   type RunState,
@@ -55,9 +56,10 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
   begin(start: RunStart): Promise<{ readonly id: bigint; readonly resumed: boolean }> {
     return this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
+      const { holder = holderName() } = start;
       const open = runs(connection, "where state in ('running', 'interrupted') order by id desc").map((run) => ({
         ...run,
-        gone: isGone(run.holder, (this.#clock() - Date.parse(run.heartbeatAt)) / 1000),
+        gone: run.holder === start.holder || isGone(run.holder, (this.#clock() - Date.parse(run.heartbeatAt)) / 1000),
       }));
       for (const run of open) {
         if (run.state !== "running") continue;
@@ -70,14 +72,20 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
       const known = start.resume ? interrupted.find((run) => isSame(run, start)) : undefined;
       for (const run of interrupted) if (run !== known) setState(connection, run.id, "cancelled");
       if (known === undefined && start.side === "target") removeStage(this.#file.path);
+      const asked = runs(connection, "where state = 'requested' and peer = ?", start.peer).find(
+        (run) => run.side === start.side && isSame(run, start),
+      );
       if (start.side === "source") connection.prepare("update tombolo_peer set forwards = 1 where name = ?").run(start.peer);
+      if (known !== undefined && asked !== undefined) setState(connection, asked.id, "cancelled");
+      if (known === undefined && asked !== undefined)
+        return { id: take(connection, asked.id, { holder, now: this.#clock() }), resumed: false };
       return known === undefined
-        ? { id: insert(connection, start, this.#clock()), resumed: false }
-        : { id: take(connection, known.id, this.#clock()), resumed: true };
+        ? { id: insert(connection, start, { state: "running", holder, now: this.#clock() }), resumed: false }
+        : { id: take(connection, known.id, { holder, now: this.#clock() }), resumed: true };
     });
   }
 
-  async beat(id: bigint, progress: RunProgress): Promise<void> {
+  async beat(id: bigint, progress: RunProgress, holder = holderName()): Promise<void> {
     const changed = await this.#file.write(
       (connection) =>
         connection
@@ -86,31 +94,52 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
                     position = iif(side = 'source', coalesce(?, position), position)
               where id = ? and holder = ? and state = 'running'`,
           )
-          .run(
-            isoTime(this.#clock()),
-            progress.phase,
-            progress.rows,
-            progress.bytes,
-            progress.estimatedRows,
-            progress.position,
-            id,
-            holderName(),
-          ).changes,
+          .run(isoTime(this.#clock()), progress.phase, progress.rows, progress.bytes, progress.estimatedRows, progress.position, id, holder)
+          .changes,
     );
     if (changed === 0) throw runLost();
   }
 
-  async end(id: bigint, state: Exclude<RunState, "running">, error?: string): Promise<void> {
+  async end(id: bigint, state: RunEnd, error?: string, holder = holderName()): Promise<void> {
     await this.#file.write((connection) => {
       connection
         .prepare("update tombolo_full_sync_run set state = ?, error = ?, finished_at = ? where id = ? and holder = ? and state = 'running'")
-        .run(state, error ?? null, isoTime(this.#clock()), id, holderName());
+        .run(state, error ?? null, isoTime(this.#clock()), id, holder);
       if (state !== "interrupted") setForwards(connection);
     });
   }
 
   async list(limit: number): Promise<readonly FullSyncRun[]> {
     return this.#file.read((connection) => newestRuns(connection, limit));
+  }
+
+  async find(id: bigint): Promise<FullSyncRun | null> {
+    return this.#file.read((connection) => runs(connection, "where id = ?", id)[0] ?? null);
+  }
+
+  request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint> {
+    return this.#file.write((connection) => {
+      requireCurrent(connection, this.#file.node);
+      connection.prepare("update tombolo_full_sync_run set state = 'cancelled' where state = 'requested' and peer = ?").run(wish.peer);
+      return insert(connection, wish, { state: "requested", holder: by, now: this.#clock() });
+    });
+  }
+
+  async requested(peer: NodeName): Promise<FullSyncRun | null> {
+    return this.#file.read(
+      (connection) => runs(connection, "where state = 'requested' and peer = ? order by id desc limit 1", peer)[0] ?? null,
+    );
+  }
+
+  async cancel(id: bigint): Promise<void> {
+    await this.#file.write((connection) => {
+      connection
+        .prepare(
+          "update tombolo_full_sync_run set state = 'cancelled', finished_at = ? where id = ? and state in ('requested', 'running', 'interrupted')",
+        )
+        .run(isoTime(this.#clock()), id);
+      setForwards(connection);
+    });
   }
 }
 
@@ -150,8 +179,12 @@ export function isHandedOver(connection: Connection, peer: string): boolean {
   );
 }
 
-function runs(connection: Connection, which: string): (FullSyncRun & { readonly heartbeatAt: string })[] {
-  const rows = connection.prepare(`select * from tombolo_full_sync_run ${which}`).all() as StoredRun[];
+function runs(
+  connection: Connection,
+  which: string,
+  ...values: readonly (bigint | string)[]
+): (FullSyncRun & { readonly heartbeatAt: string })[] {
+  const rows = connection.prepare(`select * from tombolo_full_sync_run ${which}`).all(...values) as StoredRun[];
   return rows.map((row) => ({
     id: row.id,
     peer: nodeName(row.peer),
@@ -174,27 +207,33 @@ function runs(connection: Connection, which: string): (FullSyncRun & { readonly 
 export const newestRuns = (connection: Connection, limit: number): readonly FullSyncRun[] =>
   runs(connection, `order by id desc limit ${Math.trunc(limit)}`);
 
-const isSame = (run: FullSyncRun, start: RunStart): boolean =>
+const isSame = (run: FullSyncRun, start: Pick<RunStart, "direction" | "tables">): boolean =>
   run.direction === start.direction && [...run.tables].sort().join("\n") === [...start.tables].sort().join("\n");
 
 function setState(connection: Connection, id: bigint, state: RunState): void {
   connection.prepare("update tombolo_full_sync_run set state = ? where id = ?").run(state, id);
 }
 
-function insert(connection: Connection, start: RunStart, now: number): bigint {
+interface Entry {
+  readonly state: RunState;
+  readonly holder: string;
+  readonly now: number;
+}
+
+function insert(connection: Connection, start: Omit<RunStart, "resume">, { state, holder, now }: Entry): bigint {
   return connection
     .prepare(
-      `insert into tombolo_full_sync_run (peer, side, direction, state, tables, holder, started_at, heartbeat_at) values (?, ?, ?, 'running', ?, ?, ?, ?)`,
+      `insert into tombolo_full_sync_run (peer, side, direction, state, tables, holder, started_at, heartbeat_at) values (?, ?, ?, ?, ?, ?, ?, ?)`,
     )
-    .run(start.peer, start.side, start.direction, JSON.stringify(start.tables), holderName(), isoTime(now), isoTime(now))
+    .run(start.peer, start.side, start.direction, state, JSON.stringify(start.tables), holder, isoTime(now), isoTime(now))
     .lastInsertRowid as bigint;
 }
 
-function take(connection: Connection, id: bigint, now: number): bigint {
+function take(connection: Connection, id: bigint, { holder, now }: Omit<Entry, "state">): bigint {
   connection
     .prepare(
       "update tombolo_full_sync_run set state = 'running', holder = ?, heartbeat_at = ?, finished_at = null, error = null where id = ?",
     )
-    .run(holderName(), isoTime(now), id);
+    .run(holder, isoTime(now), id);
   return id;
 }

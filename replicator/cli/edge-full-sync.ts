@@ -1,0 +1,109 @@
+import { fullSyncReport } from "../full-sync/full-sync-report.ts";
+import { systemTimers } from "../lifecycle/timers.ts";
+import { hubOf, linkName } from "../lifecycle/tree.ts";
+import type { FullSyncRun } from "../node/full-sync-runs.ts";
+import { askFullSync, followFullSync } from "../operations/ask-full-sync.ts";
+import { groupOfEdge } from "../operations/edge-group.ts";
+import type { Topology } from "../topology/topology.ts";
+import { edgeInput, withEdge } from "./edge-input.ts";
+import { EXIT, type ExitCode } from "./exit-codes.ts";
+import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
+import { fullSyncWatcher, progressText } from "./full-sync-watcher.ts";
+import { reachedNode, withNodes } from "./nodes-of.ts";
+import { optionInvalid } from "./option-values.ts";
+import { bytes, plural } from "./output.ts";
+import { type CommandContext, flag, type RunVerb, text, type VerbInput } from "./verb.ts";
+import { whoOf } from "./who.ts";
+
+/** `full-sync --database`: the edge becomes a copy of what its hub has for it. */
+export const fullSyncEdge: RunVerb = async (context, input) => {
+  if ((text(input, "direction") ?? "pull") !== "pull") throw onlyPull();
+  const given = await edgeInput(context, input);
+  const interrupt = new AbortController();
+  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const watcher = fullSyncWatcher(context.out, { ask: !flag(input, "yes") });
+  try {
+    return await withEdge(context, given, async (edge, { node }) => {
+      const asked = `${node} becomes a copy of what the hub has for it: rows that only ${node} has go, others are replaced, and the conflict history keeps both; changes that ${node} has not sent yet stay. Go on?`;
+      if (!(await agreed(context, input, asked))) return EXIT.failed;
+      const result = await edge.fullSync({
+        tables: tablesOf(input),
+        resume: flag(input, "resume"),
+        backUp: input.options.backup !== false,
+        watcher,
+        signal: interrupt.signal,
+      });
+      watcher.end();
+      if (context.json) context.out.json(fullSyncReport(result));
+      else context.out.line(resultLine(result));
+      return result.state === "cancelled" ? EXIT.failed : EXIT.done;
+    });
+  } catch (error) {
+    watcher.end();
+    if (!interrupt.signal.aborted) throw error;
+    context.out.note("cancelled: the tables are as they were, and what was copied is gone");
+    return EXIT.failed;
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+};
+
+/** Asks an edge to become a copy of its hub, and tells what comes of it. Null where there is no such edge. */
+export async function fullSyncOfEdge(context: CommandContext, input: VerbInput, topology: Topology): Promise<ExitCode | null> {
+  const name = input.args[0] ?? "";
+  const parents = topology.nodes.filter((node) => topology.groups.some((group) => group.parent === node.name) || node === hubOf(topology));
+  return withNodes(context, parents, async (nodes) => {
+    const reach = async (wanted: (typeof parents)[number]["name"]) => reachedNode(nodes, wanted);
+    const group = await groupOfEdge({ topology, tokens: async () => (await reach(hubOf(topology).name)).tokens }, name);
+    if (group === undefined) return null;
+    if ((text(input, "direction") ?? "pull") !== "pull") throw onlyPull();
+    const asked = `${name} becomes a copy of what ${group.parent} has for it: rows that only ${name} has go, others are replaced, and its conflict history keeps both; changes that it has not sent yet stay. Go on?`;
+    if (!(await agreed(context, input, asked))) return EXIT.failed;
+    const parent = await reach(group.parent);
+    const id = await askFullSync(parent, { topology, group, edge: name, tables: tablesOf(input), who: whoOf(input) });
+    context.out.note(`${name} begins with its next exchange`);
+    const run = input.options.wait === false ? await parent.copies.runs.find(id) : await follow(context, parent, id);
+    if (context.json) context.out.json(runJson(linkName({ parent: group.parent, child: name }), run));
+    else if (run !== null) context.out.line(runLine(name, run));
+    return run?.state === "done" || (run !== null && input.options.wait === false) ? EXIT.done : EXIT.failed;
+  });
+}
+
+async function follow(context: CommandContext, parent: Parameters<typeof followFullSync>[0], id: bigint): Promise<FullSyncRun | null> {
+  const interrupt = new AbortController();
+  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  let shown = "";
+  try {
+    return await followFullSync(parent, id, {
+      signal: interrupt.signal,
+      sleep: systemTimers.sleep,
+      onProgress(run) {
+        const now = run.state === "running" ? progressText({ ...run, rate: 0, secondsLeft: null }) : run.state;
+        if (now !== shown) context.out.note(now);
+        shown = now;
+      },
+    });
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+}
+
+const runJson = (link: string, run: FullSyncRun | null): object => ({
+  link,
+  run: run?.id.toString() ?? null,
+  state: run?.state ?? null,
+  tables: run?.tables ?? [],
+  rows: run?.rows ?? 0,
+  bytes: run?.bytes ?? 0,
+  error: run?.error ?? null,
+});
+
+function runLine(edge: string, { state, rows, bytes: size, error }: FullSyncRun): string {
+  if (state === "done") return `${edge}: ${plural(rows, "row")} copied (${bytes(size)})`;
+  return error === null ? `${edge}: ${state}` : `${edge}: ${state}: ${error}`;
+}
+
+const onlyPull = () =>
+  optionInvalid("an edge can only be made a copy of its hub", "Leave --direction out; what the edge has written goes up by itself.");

@@ -1,0 +1,81 @@
+import { TomboloError } from "../change/error.ts";
+import type { NodeName, TableName } from "../change/names.ts";
+import type { Judge } from "../change/verdict.ts";
+import { type FullSyncResult, runSync } from "../full-sync/full-sync.ts";
+import type { FullSyncWatcher } from "../full-sync/options.ts";
+import { flowTables } from "../link/flow.ts";
+import type { LinkEnd } from "../link/link-end.ts";
+import { isGone } from "../node/full-sync-runs.ts";
+import type { Node } from "../node/node.ts";
+import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { FarSource, farTables } from "./far-source.ts";
+import type { HubClient } from "./hub-client.ts";
+
+/** Of rows of 100 bytes one MB, and compressed a fifth of that: what an interruption costs on a slow line. */
+const CHUNK_ROWS = 10_000;
+/** What is staged is worth going on with for as long as the hub keeps its log for it. */
+const RESUMED_FOR_MS = 24 * 3_600_000;
+
+/** An edge's database and its end of the link. */
+export interface EdgeLinkPlace {
+  readonly node: Node;
+  readonly end: LinkEnd;
+  readonly link: TopologyLink;
+  readonly topology: Topology;
+  readonly client: HubClient;
+}
+
+export interface EdgeFullSyncOptions {
+  /** Null: all that the hub sends. */
+  readonly tables: readonly TableName[] | null;
+  /** Go on with what was interrupted. */
+  readonly resume: boolean;
+  /** A SQLite file is copied first. */
+  readonly backUp: boolean;
+  readonly watcher: FullSyncWatcher;
+  readonly signal: AbortSignal;
+  /** As in `RunSyncOptions`. */
+  readonly onAbort?: "cancelled" | "interrupted";
+  /** Rows of a chunk; for tests. */
+  readonly chunkRows?: number;
+}
+
+/** Makes an edge's tables what its hub has for it: a full sync whose source is behind HTTP. Throws what `fullSync` throws, and what the hub answers. */
+export async function fillFromHub(
+  place: EdgeLinkPlace,
+  { tables: wanted, chunkRows = CHUNK_ROWS, ...options }: EdgeFullSyncOptions & { readonly judge: Judge; readonly now: () => number },
+): Promise<FullSyncResult> {
+  const { node, end, link, topology, client } = place;
+  const { signal, now } = options;
+  const engine = topology.nodes.find(({ name }) => name === link.parent)?.type ?? "postgres";
+  // makes the two known to each other
+  await end.report();
+  const far = { client, end, edge: node.name, hub: link.parent, signal, now, chunkRows };
+  const { shapes } = await farTables(far, wanted);
+  const tables = shapes.map(({ table }) => table);
+  const plan = {
+    direction: "pull",
+    source: new FarSource(far),
+    target: node,
+    flow: flowTables({ from: "parent", parentEngine: engine, link, topology }),
+    tables,
+    channels: [...new Set(shapes.map(({ channel }) => channel))],
+    copied: shapes.map((shape) => ({ shape, rows: null })),
+    within: new Map(),
+  } as const;
+  return runSync(plan, { ...options, chunkRows, verify: false, compare: async () => 0 });
+}
+
+/** The tables of a full sync of this edge that something interrupted; null where there is none to go on with. */
+export async function interruptedFullSync(node: Node, hub: NodeName, nowMs: number): Promise<readonly TableName[] | null> {
+  try {
+    const [last] = (await node.copies.runs.list(20)).filter(({ side, peer }) => side === "target" && peer === hub);
+    if (last === undefined || nowMs - Date.parse(last.startedAt) > RESUMED_FOR_MS) return null;
+    const open = last.state === "interrupted" || (last.state === "running" && isGone(last.holder, 0));
+    return open ? last.tables : null;
+  } catch (error) {
+    // nothing of ours is in the database yet
+    if (error instanceof TomboloError && error.code !== "INTERNAL" && error.kind !== "connect") return null;
+    throw error;
+  }
+}

@@ -1,0 +1,159 @@
+import { z } from "zod";
+import { TomboloError } from "../change/error.ts";
+import { epoch, type NodeName, scopeNumber, type TableName, tableName } from "../change/names.ts";
+import { shapeSchema } from "../change/packet-header.ts";
+import type { TableShape } from "../change/shape.ts";
+import { FarSnapshot } from "../full-sync/far-snapshot.ts";
+import type { SyncSource } from "../full-sync/sync-ends.ts";
+import type { LinkEnd } from "../link/link-end.ts";
+import { reportJson } from "../link/report.ts";
+import type { RunEnd, RunProgress } from "../node/full-sync-runs.ts";
+import type { NodeIdentity } from "../node/identity.ts";
+import { hubStatus } from "./hub-answers.ts";
+import type { HubClient } from "./hub-client.ts";
+
+const tablesAnswer = z.looseObject({ epoch: z.string(), clock_ms: z.number(), shapes: z.array(shapeSchema) });
+const begun = z.looseObject({ run: z.string(), resumed: z.boolean() });
+const scopesAnswer = z.looseObject({ scopes: z.array(z.tuple([z.string(), z.string()])) });
+
+export interface FarSourceOptions {
+  readonly client: HubClient;
+  /** The edge's end of the link. */
+  readonly end: LinkEnd;
+  readonly edge: NodeName;
+  readonly hub: NodeName;
+  readonly signal: AbortSignal;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  /** Rows of a chunk. */
+  readonly chunkRows: number;
+}
+
+/** Tables of the hub as they would be copied, and whose they are. Throws `FULL_SYNC_TABLES` (usage), as the hub does. */
+export async function farTables(
+  { client, edge, signal, now }: Pick<FarSourceOptions, "client" | "edge" | "signal" | "now">,
+  tables: readonly TableName[] | null,
+): Promise<{ readonly shapes: readonly TableShape[] } & Pick<NodeIdentity, "epoch" | "clockOffsetMs">> {
+  const query = new URLSearchParams((tables ?? []).map((table): [string, string] => ["table", table]));
+  const asked = performance.now();
+  const path = `/v1/nodes/${encodeURIComponent(edge)}/full-sync?${query}`;
+  const answer = await client.json(tablesAnswer, { method: "GET", path, signal });
+  const delayMs = (performance.now() - asked) / 2;
+  return { shapes: answer.shapes, epoch: epoch(answer.epoch), clockOffsetMs: answer.clock_ms + delayMs - now() };
+}
+
+/** The hub as the source of a full sync, behind HTTP. Which tables and rows those are, it decides itself. */
+export class FarSource implements SyncSource {
+  readonly name: NodeName;
+  readonly runs: SyncSource["runs"];
+  readonly #options: FarSourceOptions;
+  #run: bigint | undefined;
+  #progress: RunProgress = { phase: "prepare", rows: 0, bytes: 0, estimatedRows: 0, position: null };
+
+  constructor(options: FarSourceOptions) {
+    this.name = options.hub;
+    this.#options = options;
+    this.runs = {
+      begin: async ({ tables, resume }) => {
+        const answer = await this.#ask(begun, "", { tables, resume, report: await this.#report() });
+        this.#run = BigInt(answer.run);
+        return { id: this.#run, resumed: answer.resumed };
+      },
+      beat: (_, progress) => this.#note(progress).catch(unlessAway),
+      end: async (_, state, error) => this.#note(this.#progress, { state, error: error ?? null }).catch(unlessAway),
+    };
+  }
+
+  open: SyncSource["open"] = async (copied, staged) => {
+    const { client, edge, signal, chunkRows } = this.#options;
+    const answer = await client.send({
+      method: "POST",
+      path: `${this.#path}/rows`,
+      type: "application/json",
+      body: JSON.stringify({
+        position: staged.position?.toString() ?? null,
+        tables: copied.map(({ shape: { table } }) => {
+          const { upTo = null, done = false } = staged.progress.get(table) ?? {};
+          return { table, up_to: upTo, done };
+        }),
+        chunk_rows: chunkRows,
+      }),
+      signal,
+    });
+    return FarSnapshot.open(client.bytes(answer, signal), edge);
+  };
+
+  identity: SyncSource["identity"] = () => farTables(this.#options, null);
+
+  received: SyncSource["received"] = async () => {
+    const { client, edge, signal } = this.#options;
+    return new Set((await hubStatus(client, edge, signal)).report.state.channels.keys());
+  };
+
+  scopes: SyncSource["scopes"] = async () => {
+    const { scopes } = await this.#ask(scopesAnswer, `/${this.#id}/hand-over`, { report: await this.#report(), number: null });
+    return new Map(scopes.map(([table, scope]) => [tableName(table), scopeNumber(scope)]));
+  };
+
+  announce: SyncSource["announce"] = async (number) => {
+    await this.#ask(scopesAnswer, `/${this.#id}/hand-over`, { report: await this.#report(), number: number.toString() });
+  };
+
+  handedOver: SyncSource["handedOver"] = async ({ position, starts }) => {
+    await this.#send("POST", `/${this.#id}/handed-over`, {
+      report: await this.#report(),
+      position: position.toString(),
+      starts: starts.map(({ channel, tables, at }) => ({ channel, tables, at: at.toString() })),
+    });
+  };
+
+  get #id(): string {
+    if (this.#run === undefined) throw new Error("the full sync has not begun");
+    return this.#run.toString();
+  }
+
+  get #path(): string {
+    return `/v1/nodes/${encodeURIComponent(this.#options.edge)}/full-sync/${this.#id}`;
+  }
+
+  async #report(): Promise<object> {
+    return reportJson(await this.#options.end.report());
+  }
+
+  async #note(now: RunProgress, end: { readonly state: RunEnd; readonly error: string | null } | null = null): Promise<void> {
+    this.#progress = now;
+    const { estimatedRows, position, ...progress } = now;
+    const body = { ...progress, estimated_rows: estimatedRows, position: position?.toString() ?? null, end };
+    // also once it was cancelled: the hub is told so
+    await this.#send("PUT", `/${this.#id}`, body, null);
+  }
+
+  async #ask<T extends z.ZodType>(schema: T, path: string, body: object): Promise<z.output<T>> {
+    const { client, edge, signal } = this.#options;
+    return client.json(schema, {
+      method: "POST",
+      path: `/v1/nodes/${encodeURIComponent(edge)}/full-sync${path}`,
+      type: "application/json",
+      body: JSON.stringify(body),
+      signal,
+    });
+  }
+
+  async #send(method: "POST" | "PUT", path: string, body: object, signal: AbortSignal | null = this.#options.signal): Promise<void> {
+    const { client, edge } = this.#options;
+    const answer = await client.send({
+      method,
+      path: `/v1/nodes/${encodeURIComponent(edge)}/full-sync${path}`,
+      type: "application/json",
+      body: JSON.stringify(body),
+      ...(signal !== null && { signal }),
+    });
+    await answer.body.dump();
+  }
+}
+
+/** The hub need not hear of every beat: what moves the rows notices by itself that it is away. */
+function unlessAway(error: unknown): void {
+  if (error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry")) return;
+  throw error;
+}
