@@ -24,6 +24,7 @@ const LONG = [
   "test/link/relayed-histories.test.ts",
   "test/link/relayed.test.ts",
   "test/medium/histories.test.ts",
+  "test/medium/mixed-histories.test.ts",
   "test/reconcile/digest-compare.test.ts",
   "test/reconcile/repair.test.ts",
   "test/slot/links.test.ts",

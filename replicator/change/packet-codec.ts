@@ -43,8 +43,13 @@ export async function* encodePacket(packet: Packet, codec: Codec, options: Encod
  * Reads the header, and answers a packet whose parts are read, checked and decompressed as they are consumed. What is wrong with the bytes is
  * thrown from here or from the parts: `PACKET_TRUNCATED`, `PACKET_CORRUPT`, `PACKET_PROTOCOL`, `PACKET_CODEC`, `PACKET_HEADER`,
  * `PACKET_TOO_LARGE`, `PACKET_COUNT`, `PACKET_DIGEST` (all operator). So parts are good only once the last one has been read: apply them in one transaction.
+ * `sizes` grow while parts are read.
  */
-export async function decodePacket(bytes: AsyncIterable<Uint8Array>, limits: PacketLimits = PACKET_LIMITS): Promise<Packet> {
+export async function decodePacket(
+  bytes: AsyncIterable<Uint8Array>,
+  limits: PacketLimits = PACKET_LIMITS,
+  sizes: PacketSizes = { raw: 0, compressed: 0 },
+): Promise<Packet> {
   const frames = readFrames(bytes, limits);
   const header = await readHeader(frames, limits).catch(async (error: unknown) => {
     await frames.return(undefined);
@@ -52,7 +57,7 @@ export async function decodePacket(bytes: AsyncIterable<Uint8Array>, limits: Pac
   });
   let digest: string | undefined;
   const parts = once(() =>
-    readParts(frames, header, limits, (value) => {
+    readParts(counted(frames, sizes), header, limits, (value) => {
       digest = value;
     }),
   );
@@ -98,6 +103,14 @@ async function* readParts(
   const digest = seal.close();
   if (last.digest !== digest) throw wrongDigest();
   finish(digest);
+}
+
+async function* counted(frames: AsyncIterable<Frame>, sizes: PacketSizes): AsyncGenerator<Frame> {
+  for await (const frame of frames) {
+    sizes.raw += frame.rawLength;
+    sizes.compressed += frame.payload.length;
+    yield frame;
+  }
 }
 
 async function textOf({ codec, payload, rawLength }: Frame): Promise<string> {

@@ -3,7 +3,7 @@ import { systemTimers } from "../lifecycle/timers.ts";
 import type { Topology } from "../topology/topology.ts";
 import { Endpoint } from "./endpoint.ts";
 
-export type HubEndpointOptions = Pick<HubContext, "topology" | "node" | "parts" | "metrics" | "log" | "version">;
+export type HubEndpointOptions = Pick<HubContext, "topology" | "node" | "parts" | "metrics" | "lag" | "log" | "version">;
 
 /** The hub's service, where `hub.listen` wants it. What it is made of is loaded where a topology has one. */
 export function hubEndpoint(options: HubEndpointOptions): Endpoint<NonNullable<Topology["hub"]>> {

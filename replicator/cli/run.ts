@@ -21,7 +21,15 @@ export const run: RunVerb = async (context) => {
   const drain = new AbortController();
   const { parts, version } = context;
   const health = metricsEndpoint({ metrics, log, notReady: () => replicator.notReady(), status: () => replicator.status() });
-  const hub = hubEndpoint({ topology: () => replicator.topology, node: (name) => replicator.node(name), parts, metrics, log, version });
+  const hub = hubEndpoint({
+    topology: () => replicator.topology,
+    node: (name) => replicator.node(name),
+    parts,
+    metrics,
+    lag,
+    log,
+    version,
+  });
   const onLeading = async () => {
     await health.listenSoon(replicator.topology, drain.signal);
     if (!drain.signal.aborted) await hub.listenSoon(replicator.topology, drain.signal);

@@ -18,7 +18,8 @@ export const serve: RunVerb = async (context) => {
   let topology = await requireTopology(context);
   requireHub(topology);
   const log = await context.logger();
-  const metrics = createMetrics({ version: context.version, lag: new LagBook(), now: systemTimers.now });
+  const lag = new LagBook();
+  const metrics = createMetrics({ version: context.version, lag, now: systemTimers.now });
   declareLabels(metrics, topology);
   const { parts, version } = context;
   const pool = new NodePool({
@@ -26,7 +27,7 @@ export const serve: RunVerb = async (context) => {
     onOpened: ({ name, engine }) => log.info({ node: name, engine }, "node opened"),
   });
   const node = async (name: string) => pool.get(nodeOf(topology, name));
-  const endpoint = hubEndpoint({ topology: () => topology, node, parts, metrics, log, version });
+  const endpoint = hubEndpoint({ topology: () => topology, node, parts, metrics, lag, log, version });
   const drain = new AbortController();
   const takeOver = async (next: Topology): Promise<void> => {
     await pool.keep(next.nodes);

@@ -1,3 +1,4 @@
+import { byPlace, EDGE_OPTIONS } from "./edge-options.ts";
 import type { Verb, VerbOption } from "./verb.ts";
 
 const NODE_OPTION: VerbOption = { flags: "--node <name...>", description: "only these nodes (default: all)" };
@@ -105,22 +106,33 @@ export const farVerbs: readonly Verb[] = [
       { flags: "--from <node>", description: "whose changes; its database is reached from here" },
       { flags: "--to <node>", description: "the other end of the link" },
       { flags: "--again", description: "what was exported since the other end last spoke is lost" },
+      { flags: "--key <file>", description: "of an edge: its private key, which signs the file (else medium.key of the topology)" },
       PASSPHRASE_OPTION,
+      ...EDGE_OPTIONS,
     ],
     examples: [
       "tombolo export /media/stick/store-1.medium --from store-1 --to hub",
       "tombolo export out.medium --from store-1 --to hub --passphrase-file ~/.tombolo-passphrase",
       "tombolo export out.medium --from hub --to store-1 --again",
+      "tombolo export out.medium --database ./shop.db --key ./shop.key",
     ],
-    load: async () => (await import("./export.ts")).exportVerb,
+    load: async () => byPlace((await import("./export.ts")).exportVerb, async () => (await import("./edge-media.ts")).exportEdge),
   },
   {
     name: "import",
     summary: "take what files bring that were exported elsewhere; several in any order",
     arguments: "<file...>",
-    options: [PASSPHRASE_OPTION],
-    examples: ["tombolo import /media/stick/*.medium", "tombolo import a.medium b.medium --json"],
-    load: async () => (await import("./import.ts")).importVerb,
+    options: [
+      { flags: "--trust <file>", description: "of an edge: the hub's public key (else medium.trust of the topology)" },
+      PASSPHRASE_OPTION,
+      ...EDGE_OPTIONS,
+    ],
+    examples: [
+      "tombolo import /media/stick/*.medium",
+      "tombolo import a.medium b.medium --json",
+      "tombolo import back.medium --database ./shop.db --trust ./hub.key.pub",
+    ],
+    load: async () => byPlace((await import("./import.ts")).importVerb, async () => (await import("./edge-media.ts")).importEdge),
   },
   {
     name: "purge",

@@ -1,5 +1,6 @@
 import { CONFLICT_KINDS } from "../change/verdict.ts";
-import type { RunVerb, Verb, VerbOption } from "./verb.ts";
+import { byPlace, EDGE_OPTIONS } from "./edge-options.ts";
+import type { Verb, VerbOption } from "./verb.ts";
 import { farVerbs } from "./verbs-far.ts";
 
 const NODE_OPTION: VerbOption = { flags: "--node <name...>", description: "only these nodes (default: all)" };
@@ -8,17 +9,6 @@ const HOLDER_OPTION: VerbOption = {
   flags: "--node <name>",
   description: "the node whose history holds it, where more than one has the number",
 };
-
-const EDGE_OPTIONS: readonly VerbOption[] = [
-  { flags: "--database <file>", description: "of an enrolled edge: this database and its hub, no topology" },
-  { flags: "--credential <file>", description: "where the edge's token is kept (default: beside the SQLite file)" },
-];
-
-/** What a verb does to a topology, or to an edge where one is named. */
-const byPlace =
-  (inTopology: RunVerb, atEdge: () => Promise<RunVerb>): RunVerb =>
-  async (context, input) =>
-    input.options.database === undefined ? inTopology(context, input) : (await atEdge())(context, input);
 
 /**
  * In the order of the help: from setting up to daily work. What a verb does is loaded when it is called, so that `--help` and each verb

@@ -2,6 +2,7 @@ import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { TomboloError } from "../change/error.ts";
+import { type Manifest, manifestSchema } from "../link/manifest.ts";
 
 /** What an edge keeps of its enrolment: enough to find the hub and to be known there. Nothing else may read it. */
 export interface Credential {
@@ -15,6 +16,8 @@ export interface Credential {
   readonly expiresAt?: string | null | undefined;
   /** Just enrolled: whether the database has to begin anew is still to be seen. */
   readonly fresh?: boolean | undefined;
+  /** What the hub last told of its topology, and when it did, RFC 3339: what files that travel are made by. */
+  readonly told?: { readonly manifest: Manifest; readonly madeAt: string } | undefined;
 }
 
 const schema = z.strictObject({
@@ -24,6 +27,7 @@ const schema = z.strictObject({
   ca: z.string().nullable(),
   expiresAt: z.string().nullable().optional(),
   fresh: z.boolean().optional(),
+  told: z.strictObject({ manifest: manifestSchema, madeAt: z.iso.datetime() }).optional(),
 });
 
 /** Beside the database, so that the two are found together; a copy of the database alone has no credential. */

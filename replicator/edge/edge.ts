@@ -7,7 +7,8 @@ import type { FullSyncWatcher } from "../full-sync/options.ts";
 import { wantedTables } from "../lifecycle/tree.ts";
 import type { LinkObserver } from "../link/link.ts";
 import { LinkEnd } from "../link/link-end.ts";
-import { edgeConfig, edgeTopology, type Manifest } from "../link/manifest.ts";
+import { edgeConfig, edgeTopology, type Manifest, manifestId } from "../link/manifest.ts";
+import type { TravelOptions } from "../medium/traveller.ts";
 import type { PeerStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { TopologyNode } from "../topology/topology.ts";
@@ -61,6 +62,8 @@ export class Edge {
   #node: Promise<Node> | undefined;
   #link: ReadyLink | undefined;
   #begun = false;
+  /** By which of the hub's topologies the database was last brought in line. */
+  #installed: string | undefined;
 
   constructor(options: EdgeOptions) {
     this.#options = options;
@@ -160,6 +163,27 @@ export class Edge {
     }
   }
 
+  /**
+   * The edge's end of its link, for files that travel. Works offline where the hub has been in touch since the edge was enrolled; else it is asked, and
+   * whatever that throws is thrown.
+   */
+  async travel(): Promise<TravelOptions> {
+    if (this.#credential.told === undefined || this.#credential.fresh === true) await this.#ready(new AbortController().signal);
+    // what the next exchange remembers of the hub may be older than what a file brings
+    this.#link = undefined;
+    const { told } = this.#credential;
+    if (told === undefined) throw new TomboloError("the hub has told nothing", { code: "INTERNAL", kind: "fatal" });
+    return this.#prepare(told.manifest);
+  }
+
+  /** What a file says of the hub's topology; of no effect where something newer is known. */
+  async learn(manifest: Manifest, madeAt: string): Promise<void> {
+    const { told, node } = this.#credential;
+    if (manifest.node !== node || (told !== undefined && Date.parse(told.madeAt) >= Date.parse(madeAt))) return;
+    this.#link = undefined;
+    await this.#know(manifest, madeAt);
+  }
+
   async close(): Promise<void> {
     await this.client.close();
     const node = await this.#node?.catch(() => undefined);
@@ -181,6 +205,7 @@ export class Edge {
     if (state.number === 0n && marks !== null && (marks.sentPacket > 0n || marks.receivedPacket > 0n)) {
       await node.rejoin.renew();
       await node.rejoin.forget(parent);
+      await node.media.forget(parent);
     }
     const { fresh: _, ...credential } = this.#credential;
     await this.#keep(credential);
@@ -188,32 +213,40 @@ export class Edge {
 
   async #ready(signal: AbortSignal): Promise<ReadyLink> {
     if (this.#link !== undefined) return this.#link;
-    const { credential, database, observer, now } = this.#options;
-    const node = await this.node();
-    const { id, manifest } = await hubManifest(this.client, credential.node, signal);
-    mustSpeakTheSame(manifest);
-    const { topology, link, edge } = edgeTopology(manifest, database);
-    await node.installation.apply(wantedTables(topology, edge));
+    const { credential } = this.#options;
+    const { id, madeAt, manifest } = await hubManifest(this.client, credential.node, signal);
+    const prepared = await this.#prepare(manifest);
+    const { node, link } = prepared;
     const { parent } = manifest;
     if (credential.fresh === true && !this.#begun) await this.#begin(node, link.parent, signal);
     this.#begun = true;
-    const end = new LinkEnd({
-      node,
-      role: "child",
-      other: { name: link.parent, engine: parent.engine },
-      link,
-      topology,
-      judge: NO_JUDGE,
-      observer,
-      now,
-    });
+    await this.#know(manifest, madeAt);
+    const end = new LinkEnd({ ...prepared, role: "child", other: { name: link.parent, engine: parent.engine } });
     this.#link = {
       link: new EdgeLink({ end, client: this.client, node: credential.node }),
       manifest: id,
       parent: link.parent,
-      place: { node, end, link, topology, client: this.client },
+      place: { node, end, link, topology: prepared.topology, client: this.client },
     };
     return this.#link;
+  }
+
+  /** Brings the database in line with what the hub has told. */
+  async #prepare(manifest: Manifest): Promise<TravelOptions> {
+    const { database, observer, now } = this.#options;
+    const node = await this.node();
+    mustSpeakTheSame(manifest);
+    const { topology, link, edge } = edgeTopology(manifest, database);
+    const id = manifestId(manifest);
+    if (this.#installed !== id) await node.installation.apply(wantedTables(topology, edge));
+    this.#installed = id;
+    return { node, link, topology, judge: NO_JUDGE, observer, now };
+  }
+
+  async #know(manifest: Manifest, madeAt: string): Promise<void> {
+    const { told } = this.#credential;
+    if (told !== undefined && manifestId(told.manifest) === manifestId(manifest)) return;
+    await this.#keep({ ...this.#credential, told: { manifest, madeAt } });
   }
 }
 

@@ -20,14 +20,18 @@ export async function hubManifest(
   client: HubClient,
   node: string,
   signal?: AbortSignal,
-): Promise<{ readonly id: string; readonly manifest: Manifest }> {
-  const answer = z.object({ id: z.string(), topology: manifestSchema });
-  const { id, topology } = await client.json(answer, {
+): Promise<{ readonly id: string; readonly madeAt: string; readonly manifest: Manifest }> {
+  const answer = z.object({ id: z.string(), made_at: z.iso.datetime(), topology: manifestSchema });
+  const {
+    id,
+    made_at: madeAt,
+    topology,
+  } = await client.json(answer, {
     method: "GET",
     path: `/v1/nodes/${encodeURIComponent(node)}/topology`,
     ...(signal && { signal }),
   });
-  return { id, manifest: topology };
+  return { id, madeAt, manifest: topology };
 }
 
 const enrolled = z.looseObject({ node: z.string(), token: z.string(), expires_at: z.string().nullable() });

@@ -1,4 +1,6 @@
 import { EventEmitter } from "node:events";
+import { TomboloError } from "../change/error.ts";
+import type { MediumOutcome } from "../medium/import-media.ts";
 import type { Node } from "../node/node.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { EdgeAgent, type EdgeState } from "./agent.ts";
@@ -17,6 +19,8 @@ export interface SyncServiceOptions {
   readonly credential?: string;
   /** The hub is asked at least this often, milliseconds; 60 000 where it is not said. */
   readonly intervalMs?: number;
+  /** Paths of PEM files, for changes on files: `key` signs what is exported here, `trust` is the hub's public key. */
+  readonly media?: { readonly key?: string; readonly trust?: string; readonly passphrase?: string };
 }
 
 /** What the service tells. Listeners must not throw. */
@@ -50,6 +54,23 @@ export interface SyncStatus {
   readonly lastSentAt: string | null;
 }
 
+/** A file that was written. */
+export interface PendingExport {
+  /** Of this edge to its hub: the first is 1. */
+  readonly number: number;
+  readonly changes: number;
+}
+
+/** What files of the hub brought. */
+export interface ChangesImport {
+  readonly received: number;
+  readonly parked: number;
+  /** Files that were passed over: taken before, or older. */
+  readonly passedOver: readonly string[];
+  /** The hub has to hear of this edge, by a file or over HTTP, before it can send the rest. */
+  readonly answerNeeded: boolean;
+}
+
 const INTERVAL_MS = 60_000;
 
 /**
@@ -61,13 +82,15 @@ export class SyncService {
   readonly #edge: Edge;
   readonly #credential: Credential;
   readonly #intervalMs: number;
+  readonly #media: NonNullable<SyncServiceOptions["media"]>;
   #running: { readonly agent: EdgeAgent; readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #syncing: Promise<unknown> = Promise.resolve();
 
-  private constructor(edge: Edge, credential: Credential, intervalMs: number) {
+  private constructor(edge: Edge, credential: Credential, options: SyncServiceOptions) {
     this.#edge = edge;
     this.#credential = credential;
-    this.#intervalMs = intervalMs;
+    this.#intervalMs = options.intervalMs ?? INTERVAL_MS;
+    this.#media = options.media ?? {};
   }
 
   /** Opens the database; enrols where that has not been done. Throws `EDGE_NOT_ENROLLED`, `EDGE_CREDENTIAL`, and what the hub says to a code. */
@@ -83,7 +106,7 @@ export class SyncService {
       now: Date.now,
       keep: (changed) => keepCredential(place, changed),
     });
-    return new SyncService(edge, credential, options.intervalMs ?? INTERVAL_MS);
+    return new SyncService(edge, credential, options);
   }
 
   on<E extends keyof SyncServiceEvents>(event: E, listener: (...told: SyncServiceEvents[E]) => void): this {
@@ -123,9 +146,46 @@ export class SyncService {
 
   /** Exchanges until nothing is pending on either side; answers what moved. Beside a running service as well. Throws why it could not. */
   syncNow(): Promise<EdgeCounts> {
-    const syncing = this.#syncing.then(() => this.#syncOnce());
-    this.#syncing = syncing.catch(() => undefined);
-    return syncing;
+    return this.#alone(() => this.#syncOnce());
+  }
+
+  /**
+   * Writes what the hub does not have yet to a new file, signed, for a way that no line goes: at the hub `tombolo import` takes it. It counts as sent
+   * once the hub has said so, by a file of its own or over HTTP. Works offline once the hub has been in touch. `again`: what was exported
+   * since then is lost. Throws `MEDIUM_KEY`, `FILE_EXISTS` (usage).
+   */
+  exportPending(file: string, { again = false }: { readonly again?: boolean } = {}): Promise<PendingExport> {
+    return this.#alone(async () => {
+      const [{ exportFromEdge }, { signingKey }] = await Promise.all([import("./edge-media.ts"), import("../medium/keys.ts")]);
+      const key = await signingKey(needed(this.#media.key, "key"));
+      const { number, changes } = await exportFromEdge(this.#edge, { file, key, passphrase: this.#media.passphrase ?? null, again });
+      return { number, changes };
+    });
+  }
+
+  /**
+   * Takes files that the hub exported for this edge, in any order; what came before, also over HTTP, is passed over. Throws `MEDIUM_KEY`, `MEDIUM_PASSPHRASE`,
+   * `MEDIUM_LINK` (usage), `MEDIUM_GAP`, `MEDIUM_DAMAGED`, `MEDIUM_SIGNATURE`, `MEDIUM_FORK`, `MEDIUM_ANSWER` (operator).
+   */
+  importChanges(files: string | readonly string[]): Promise<ChangesImport> {
+    return this.#alone(async () => {
+      const [{ importAtEdge }, { trustedKey }] = await Promise.all([import("./edge-media.ts"), import("../medium/keys.ts")]);
+      const trust = await trustedKey(needed(this.#media.trust, "trust"));
+      let [received, parked, answerNeeded] = [0, 0, false];
+      const passedOver: string[] = [];
+      const told = ({ medium, taken }: MediumOutcome): void => {
+        if (taken === null) passedOver.push(medium.file);
+        else {
+          received += taken.changes;
+          parked += taken.parked;
+          answerNeeded ||= taken.isPartial || taken.isOvertaken;
+          this.#events.emit("progress", { received });
+        }
+      };
+      await importAtEdge(this.#edge, { files: [files].flat(), trust, passphrase: this.#media.passphrase ?? null, told });
+      if (received + parked > 0) this.#completed({ sent: 0, received, conflicts: 0, open: 0, parked });
+      return { received, parked, passedOver, answerNeeded };
+    });
   }
 
   /** What waits on either side; changes nothing, and works offline. */
@@ -163,10 +223,22 @@ export class SyncService {
     await this.#edge.close();
   }
 
+  /** One thing at a time: what is in the background ends first, and goes on afterwards. */
+  #alone<T>(work: () => Promise<T>): Promise<T> {
+    const working = this.#syncing.then(async () => {
+      const wasRunning = this.#running !== undefined;
+      await this.stop();
+      try {
+        return await work();
+      } finally {
+        if (wasRunning) this.start();
+      }
+    });
+    this.#syncing = working.catch(() => undefined);
+    return working;
+  }
+
   async #syncOnce(): Promise<EdgeCounts> {
-    // one exchange at a time: the background one ends first, and goes on afterwards
-    const wasRunning = this.#running !== undefined;
-    await this.stop();
     this.#events.emit("status", "syncing");
     try {
       const counts = await this.#edge.sync(new AbortController().signal, (received) => this.#events.emit("progress", { received }));
@@ -177,8 +249,6 @@ export class SyncService {
       this.#events.emit("failed", error, null);
       this.#events.emit("status", "offline");
       throw error;
-    } finally {
-      if (wasRunning) this.start();
     }
   }
 
@@ -186,6 +256,12 @@ export class SyncService {
     if (counts.conflicts > 0) this.#events.emit("conflict", { count: counts.conflicts, open: counts.open });
     this.#events.emit("completed", counts);
   }
+}
+
+function needed(file: string | undefined, option: "key" | "trust"): string {
+  if (file !== undefined) return file;
+  const hint = "Make a pair of keys with `tombolo keys create FILE` at each end; the public one goes to the other.";
+  throw new TomboloError(`the service was opened without media.${option}`, { code: "MEDIUM_KEY", kind: "usage", hint });
 }
 
 /** Each engine is loaded when it is first needed: an application with a SQLite file has no use for a Postgres driver. */

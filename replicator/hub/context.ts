@@ -6,6 +6,7 @@ import type { Parts } from "../lifecycle/parts.ts";
 import type { Timers } from "../lifecycle/timers.ts";
 import type { Node } from "../node/node.ts";
 import type { TokenDesk } from "../node/token-desk.ts";
+import type { LagBook } from "../observability/lag.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Topology } from "../topology/topology.ts";
@@ -26,6 +27,7 @@ export interface HubContext {
   readonly guesses: Guesses;
   readonly parts: Pick<Parts, "createLink" | "judge" | "fullSync">;
   readonly metrics: Metrics;
+  readonly lag: LagBook;
   readonly log: Logger;
   readonly timers: Timers;
   readonly version: string;

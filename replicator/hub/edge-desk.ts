@@ -1,11 +1,11 @@
-import { TomboloError } from "../change/error.ts";
-import type { LinkObserver } from "../link/link.ts";
 import { LinkEnd } from "../link/link-end.ts";
 import { type Manifest, manifestId, manifestOf } from "../link/manifest.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import type { Caller } from "./caller.ts";
 import type { HubContext } from "./context.ts";
+import { EdgeObserver } from "./edge-observer.ts";
+import { groupLink } from "./group-link.ts";
 
 /** The hub's end of the link to one edge, as its credential says. */
 export interface EdgePlace {
@@ -14,6 +14,7 @@ export interface EdgePlace {
   readonly link: TopologyLink;
   readonly manifest: Manifest;
   readonly manifestId: string;
+  readonly observer: EdgeObserver;
 }
 
 /** Beyond so many edges, the one that has been silent for longest is looked up anew when it comes. */
@@ -34,7 +35,7 @@ export class EdgeDesk {
   /** Throws `GROUP_UNKNOWN` or `NODE_NAME_TAKEN` (usage), and what opening the node throws. */
   async place(caller: Caller): Promise<EdgePlace> {
     const topology = this.#hub.topology();
-    const link = edgeLink(topology, caller);
+    const link = groupLink(topology, caller);
     const node = await this.#hub.node(link.parent);
     const key = JSON.stringify([caller.node, caller.group, caller.params]);
     const known = this.#places.get(key);
@@ -50,8 +51,10 @@ export class EdgeDesk {
 
   async #made(options: { topology: Topology; link: TopologyLink; node: Node; caller: Caller }): Promise<EdgePlace> {
     const { topology, link, node, caller } = options;
-    const { parts, timers } = this.#hub;
+    const { parts, timers, metrics, lag, log } = this.#hub;
+    const { now } = timers;
     const manifest = manifestOf({ topology, link, group: caller.group ?? "", engine: node.engine });
+    const observer = new EdgeObserver({ metrics, lag, log, now, parent: link.parent, edge: link.child, group: caller.group ?? "" });
     const end = new LinkEnd({
       node,
       role: "parent",
@@ -60,43 +63,10 @@ export class EdgeDesk {
       link,
       topology,
       judge: await parts.judge(),
-      observer: this.#observer(),
-      now: timers.now,
+      observer: observer.down,
+      received: (event) => observer.up(event),
+      now,
     });
-    return { node, end, link, manifest, manifestId: manifestId(manifest) };
+    return { node, end, link, manifest, manifestId: manifestId(manifest), observer };
   }
-
-  #observer(): LinkObserver {
-    const { log } = this.#hub;
-    return {
-      applied: ({ source, target, kind, receipt }) => log.debug({ source, target, kind, packet: String(receipt.number) }, "packet sent"),
-      caughtUp() {},
-      failed() {},
-      recovered() {},
-      notice: ({ level, message, ...details }) => log[level](details, message),
-    };
-  }
-}
-
-/** The link that the topology's group and the credential's parameters make for an edge. */
-function edgeLink({ groups, nodes }: Topology, { node, group: name, params }: Caller): TopologyLink {
-  const group = groups.find((candidate) => candidate.name === name);
-  if (group === undefined || node === null) {
-    throw new TomboloError(`the topology has no group ${name} any more`, {
-      code: "GROUP_UNKNOWN",
-      kind: "usage",
-      hint: "Put it back into the topology, or enrol the edge in another group.",
-    });
-  }
-  if (nodes.some((known) => known.name === node)) {
-    throw new TomboloError(`the topology itself has a node ${node}`, {
-      code: "NODE_NAME_TAKEN",
-      kind: "usage",
-      hint: "Enrol the edge under another name.",
-    });
-  }
-  const own = Object.fromEntries(
-    group.params.filter((param) => Object.hasOwn(params, param)).map((param) => [param, params[param] as string]),
-  );
-  return { parent: group.parent, child: node, params: own, channels: group.channels };
 }

@@ -15,13 +15,15 @@ import type { EdgePlace } from "./edge-desk.ts";
  * say, which is at once unless the edge wants to wait for it. Throws before it begins; what goes wrong later cuts it off.
  */
 export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Pipe<Uint8Array>> {
-  const { end, manifestId } = place;
+  const { end, manifestId, observer } = place;
   const reader = new ExchangeReader(body);
   const head = await reader.json(requestHead);
   const heard = await end.hear(head.report, { delayMs: head.round_trip_ms / 2 });
+  observer.confirmed(head.report.state.number);
   for (const start of head.starts) await end.start(start);
   const receipts = await end.receive(eachWhole(reader.packets()), heard);
   await reader.close();
+  if (receipts.every(({ wanted }) => wanted.length === 0)) observer.broughtAll();
   const retried = await end.retryParked(heard, { all: head.final });
   const up = sumOf(receipts);
   const begin = async (): Promise<Buffer> => {
@@ -63,6 +65,7 @@ export async function pull(
   heard: Heard,
   options: { readonly waitMs: number; readonly signal: AbortSignal },
 ): Promise<Pipe<Uint8Array> | null> {
+  place.observer.confirmed(heard.state.number);
   const answer = new Answer(async () => null);
   const carrier: Carrier = {
     start: () => Promise.reject(new Error("a parent starts nothing at its child")),

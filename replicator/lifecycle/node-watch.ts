@@ -22,6 +22,7 @@ export interface NodeWatchOptions {
   readonly names: () => readonly NodeName[];
   /** Whether this process counts what is captured in the node: one that runs beside others looks at nodes that another counts. */
   readonly isOurs: (name: NodeName) => boolean;
+  readonly groupsOf: (children: readonly string[]) => Promise<ReadonlyMap<string, string>>;
   /** The node if it is open. */
   readonly node: (name: NodeName) => Node | null;
 }
@@ -75,7 +76,7 @@ export class NodeWatch implements Service {
   }
 
   async #poll(node: Node): Promise<void> {
-    const { metrics, lag, timers, log } = this.#options;
+    const { metrics, lag, timers, log, groupsOf } = this.#options;
     const patience = new AbortController();
     const tooLong = timers.sleep(ANSWER_WITHIN_MS, patience.signal).then(() => {
       if (!patience.signal.aborted) throw new TomboloError(`${node.name} does not answer`, { code: "NODE_SILENT", kind: "connect" });
@@ -84,6 +85,7 @@ export class NodeWatch implements Service {
       const looked = pollNode(node, {
         ...{ metrics, lag, now: timers.now, counts: this.#options.isOurs(node.name) },
         stateAtParent: (name) => this.#stateAtParent(name),
+        groupsOf,
       });
       const status = await Promise.race([looked, tooLong]);
       if (status !== undefined) this.#last.set(node.name, status);

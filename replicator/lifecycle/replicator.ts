@@ -8,6 +8,7 @@ import { declareLabels, directions, type Metrics } from "../observability/metric
 import { collectStatus, type Reached, type StatusReport } from "../observability/status-report.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { ColumnCarrier } from "./column-carrier.ts";
+import { EdgeGroups } from "./edge-groups.ts";
 import { historyKeeper } from "./history-keeper.ts";
 import { Leadership } from "./leadership.ts";
 import { logKeeper } from "./log-keeper.ts";
@@ -59,11 +60,17 @@ export class Replicator {
       open: (config) => openExamined({ parts, config, topology: this.#topology, log }),
       onOpened: (node) => this.#opened(node),
     });
+    const edges = new EdgeGroups({
+      topology: () => this.#topology,
+      tokens: () => this.#pool.current(hubOf(this.#topology).name)?.tokens ?? null,
+      now: timers.now,
+    });
     this.#watch = new NodeWatch({
       ...options,
       node: (name) => this.#pool.current(name),
       names: () => this.#ends(),
       isOurs: (name) => this.#isOurs(name),
+      groupsOf: (children) => edges.of(children),
     });
     this.#history = historyKeeper({
       ...options,

@@ -3,7 +3,9 @@ import { TomboloError } from "../change/error.ts";
 import type { NodeName, Position } from "../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../change/packet.ts";
 import { decodePacket } from "../change/packet-codec.ts";
+import type { PacketSizes } from "../change/packet-compression.ts";
 import { NODE_LIMITS, type PacketLimits } from "../change/packet-limits.ts";
+import { once } from "../change/packet-seal.ts";
 import type { Engine } from "../change/shape.ts";
 import type { Judge } from "../change/verdict.ts";
 import type { NodeIdentity } from "../node/identity.ts";
@@ -12,10 +14,11 @@ import type { ApplyContext, PeerRole, PeerState } from "../node/target.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { fillAnew, isLeftBehind } from "./fill-anew.ts";
 import { type Flow, flowTables, scopedTables } from "./flow.ts";
-import type { LinkObserver } from "./link.ts";
+import type { AppliedEvent, LinkObserver } from "./link.ts";
 import { LinkScopes } from "./link-scopes.ts";
+import { watched } from "./part-streams.ts";
 import { type Carrier, Relay, type TableStart } from "./relay.ts";
-import { NOTHING_REFUSED, type Report } from "./report.ts";
+import { NOTHING_REFUSED, type Report, reportJson } from "./report.ts";
 import { type PassOptions, Transfer, type Transferred } from "./transfer.ts";
 
 export interface LinkEndOptions {
@@ -31,6 +34,8 @@ export interface LinkEndOptions {
   readonly now: () => number;
   /** What is taken from the other end. */
   readonly limits?: PacketLimits;
+  /** Told of each packet of the other end that was applied here. `observer.applied` tells of those that were handed on to it. */
+  readonly received?: LinkObserver["applied"];
 }
 
 /** What is known of the other end while its packets are applied. */
@@ -71,6 +76,8 @@ export class LinkEnd {
   readonly #in: Omit<Flow, "source" | "target">;
   readonly #out: Omit<Flow, "source" | "target">;
   #met = false;
+  /** What of the other's word is noted in the database. */
+  #noted = "";
 
   constructor(options: LinkEndOptions) {
     const { node, role, other, link, topology } = options;
@@ -92,13 +99,15 @@ export class LinkEnd {
 
   /**
    * Takes in what the other end has told, `delayMs` ago; before anything of it is applied, for by this a parent knows to which rows a child is held.
-   * Throws `PACKET_FORK` (operator) when the other has applied what was never sent from here, and what `Scopes.choose` throws.
+   * `isWhole: false` for a word that leaves things out: it is not what a file would go on from. Throws `PACKET_FORK` (operator) when the other has applied what was never sent from here, and what `Scopes.choose` throws.
    */
-  async hear(report: Report, { delayMs = 0 }: { readonly delayMs?: number } = {}): Promise<Heard> {
+  async hear(report: Report, options: { readonly delayMs?: number; readonly isWhole?: boolean } = {}): Promise<Heard> {
+    const { delayMs = 0, isWhole = true } = options;
     const { node, role, other, now } = this.#options;
     const heardAt = now();
     await this.#meet();
     const { clockOffsetMs } = await this.#identify();
+    if (isWhole) await this.#note(report);
     await node.sent.confirm(other.name, report.state);
     const aheadMs = report.clockMs + delayMs - (heardAt + clockOffsetMs);
     if (role === "child") {
@@ -110,13 +119,15 @@ export class LinkEnd {
     return { ...report, aheadMs, scopes };
   }
 
-  /** For a child that brings packets and tells nothing of itself: it is held to all that it may have been given. */
+  /**
+   * For an end that brings packets and tells nothing of itself, or tells what is no longer so: a child is held to all that it may have been given.
+   */
   async admit({ clockMs }: { readonly clockMs: number | null }): Promise<Admitted> {
-    const { node, other, now } = this.#options;
+    const { node, role, other, now } = this.#options;
     const heardAt = now();
     await this.#meet();
     const { clockOffsetMs } = await this.#identify();
-    await this.#scopesOf().prepare({ tables: new Set(), scopes: new Map() });
+    if (role === "parent") await this.#scopesOf().prepare({ tables: new Set(), scopes: new Map() });
     const { hasParked } = await node.target.peer(other.name);
     return { aheadMs: clockMs === null ? null : clockMs - (heardAt + clockOffsetMs), state: { hasParked } };
   }
@@ -147,25 +158,51 @@ export class LinkEnd {
     packets: AsyncIterable<AsyncIterable<Uint8Array>>,
     heard: Admitted,
     options: {
-      readonly expected?: (header: PacketHeader) => void;
+      /** Throws for one that is not to be applied. */
+      readonly expected?: (header: PacketHeader) => void | Promise<void>;
       readonly applied?: (receipt: Receipt, header: PacketHeader) => void;
     } = {},
   ): Promise<readonly Receipt[]> {
     const receipts: Receipt[] = [];
     for await (const bytes of packets) {
-      const packet = await this.#read(bytes);
-      options.expected?.(packet.header);
-      const receipt = await this.#options.node.target.apply(packet, this.#context(heard, await this.#identify()));
+      const sizes = { raw: 0, compressed: 0 };
+      const packet = await this.#read(bytes, sizes);
+      await options.expected?.(packet.header);
+      const oldest = { changedAt: Number.POSITIVE_INFINITY };
+      const seen: Packet = { header: packet.header, parts: once(() => watched(packet.parts, oldest)), digest: () => packet.digest() };
+      const started = this.#options.now();
+      const receipt = await this.#options.node.target.apply(seen, this.#context(heard, await this.#identify()));
       receipts.push(receipt);
       options.applied?.(receipt, packet.header);
+      this.#received({ heard, receipt, kind: packet.header.kind, sizes, started, oldest: oldest.changedAt });
       if (receipt.wanted.length > 0) break;
     }
     return receipts;
   }
 
-  async #read(bytes: AsyncIterable<Uint8Array>): Promise<Packet> {
+  #received(told: {
+    readonly heard: Admitted;
+    readonly receipt: Receipt;
+    readonly kind: AppliedEvent["kind"];
+    readonly sizes: PacketSizes;
+    readonly started: number;
+    readonly oldest: number;
+  }): void {
+    const { node, other, link, now, received } = this.#options;
+    if (received === undefined) return;
+    const { heard, receipt, kind, sizes, started, oldest } = told;
+    // by the other's clock, which is ahead by that much
+    const age = Number.isFinite(oldest) ? now() - oldest / 1000 + (usableOffset(heard.aheadMs) ?? 0) : null;
+    received({
+      ...{ source: other.name, target: node.name, parent: link.parent, child: link.child, kind, receipt },
+      ...{ rawBytes: sizes.raw, compressedBytes: sizes.compressed, applySeconds: (now() - started) / 1000, partChanges: null },
+      lagSeconds: age === null ? null : Math.max(0, age) / 1000,
+    });
+  }
+
+  async #read(bytes: AsyncIterable<Uint8Array>, sizes: PacketSizes): Promise<Packet> {
     const { node, other, limits = NODE_LIMITS } = this.#options;
-    const packet = await decodePacket(bytes, limits);
+    const packet = await decodePacket(bytes, limits, sizes);
     if (packet.header.source === other.name && packet.header.target === node.name) return packet;
     throw new TomboloError(`a packet that ${other.name} brought is not from it to ${node.name}`, {
       code: "PACKET_STRANGER",
@@ -225,6 +262,14 @@ export class LinkEnd {
         return relay.state;
       },
     };
+  }
+
+  async #note(report: Report): Promise<void> {
+    const json = reportJson(report);
+    const said = JSON.stringify([json.state, json.refused]);
+    if (said === this.#noted) return;
+    await this.#options.node.media.noteTold(this.#options.other.name, JSON.stringify(json));
+    this.#noted = said;
   }
 
   #context(heard: Admitted, { clockOffsetMs }: NodeIdentity): ApplyContext {

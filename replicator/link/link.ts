@@ -63,8 +63,8 @@ export interface AppliedEvent {
   readonly rawBytes: number;
   readonly compressedBytes: number;
   readonly applySeconds: number;
-  /** Changes in a part, at most, from now on. */
-  readonly partChanges: number;
+  /** Changes in a part, at most, from now on; null where it is another process that cuts them. */
+  readonly partChanges: number | null;
   /** Commit of the oldest change in the packet at the source to commit at the target, corrected by the clocks; null in a fill. */
   readonly lagSeconds: number | null;
 }

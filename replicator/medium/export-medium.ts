@@ -1,9 +1,10 @@
 import type { KeyObject } from "node:crypto";
 import type { PacketHeader } from "../change/packet.ts";
 import type { LinkEnd } from "../link/link-end.ts";
+import type { Manifest } from "../link/manifest.ts";
 import { type Report, reportJson } from "../link/report.ts";
 import { again, BEGINNING, type MediumState, written } from "./medium-state.ts";
-import { delayOf, endOf, otherOf, remember, reportOf, type TravelOptions } from "./traveller.ts";
+import { delayOf, endOf, lastHeard, otherOf, remember, reportOf, type TravelOptions, type Word } from "./traveller.ts";
 import { MediumWriter } from "./write-medium.ts";
 
 export interface ExportOptions extends TravelOptions {
@@ -13,6 +14,8 @@ export interface ExportOptions extends TravelOptions {
   readonly passphrase: string | null;
   /** What was exported since the other side last spoke counts as lost. */
   readonly again: boolean;
+  /** For an edge of a group, which has no topology of its own: what it has to know of the hub's. */
+  readonly manifest?: Manifest;
 }
 
 export interface Exported {
@@ -28,7 +31,7 @@ export interface Exported {
  * Nothing of it counts as received before the other says so with a medium of its own; until then the log keeps it.
  */
 export async function exportMedium(options: ExportOptions): Promise<Exported> {
-  const { node, file, key, passphrase, now } = options;
+  const { node, file, key, passphrase, now, manifest } = options;
   const other = otherOf(options);
   const remembered = await remember(node, other);
   const state = options.again ? again(remembered.state) : remembered.state;
@@ -39,8 +42,10 @@ export async function exportMedium(options: ExportOptions): Promise<Exported> {
   const head = { source: node.name, target: other, number, previous: last.digest, made_at: new Date(now()).toISOString() };
   const writer = await MediumWriter.create({ file, head, key, passphrase });
   try {
-    await writer.json("R", { report: reportJson(report), taken: { number: state.taken.number, digest: state.taken.digest } });
-    const sent = state.heard === null ? null : await send(end, writer, { state, report });
+    const taken = { number: state.taken.number, digest: state.taken.digest };
+    await writer.json("R", { report: reportJson(report), taken, ...(manifest && { topology: manifest }) } satisfies Word);
+    const told = await lastHeard(node, other, state);
+    const sent = told === null ? null : await send(end, writer, { state, report, told });
     const digest = await writer.seal();
     const packet = sent === null ? last.packet : sent.after.state.number.toString();
     // before it can be found under its name: a medium that nobody remembers could be taken, and its answer not be understood
@@ -60,10 +65,15 @@ interface Sent {
   readonly after: Report;
 }
 
-async function send(end: LinkEnd, writer: MediumWriter, { state, report }: { state: MediumState; report: Report }): Promise<Sent> {
-  const told = reportOf(state.heard);
+async function send(
+  end: LinkEnd,
+  writer: MediumWriter,
+  { state, report, told }: { readonly state: MediumState; readonly report: Report; readonly told: Report },
+): Promise<Sent> {
   const heard = await end.hear(told, { delayMs: delayOf(told, report.clockMs) });
-  const assumed = state.assumed === null ? heard.state : reportOf(state.assumed).state;
+  // what came over HTTP meanwhile may not be what is on the media that are on their way: only what the other said is certain
+  const isOnMediaOnly = state.heard !== null && reportOf(state.heard).state.number === told.state.number;
+  const assumed = state.assumed === null || !isOnMediaOnly ? heard.state : reportOf(state.assumed).state;
   let packets = 0;
   const carrier = {
     start: ({ channel, tables, at }: { channel: string; tables: readonly string[]; at: bigint }) =>

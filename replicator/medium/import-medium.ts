@@ -1,12 +1,14 @@
+import { TomboloError } from "../change/error.ts";
 import { channelName, position, tableName } from "../change/names.ts";
-import type { Receipt } from "../change/packet.ts";
-import type { Heard, LinkEnd } from "../link/link-end.ts";
+import type { PacketHeader, Receipt } from "../change/packet.ts";
+import type { Admitted, LinkEnd } from "../link/link-end.ts";
+import type { TableStart } from "../link/relay.ts";
 import type { Report } from "../link/report.ts";
 import { startSchema } from "./format.ts";
 import { answerNeeded, damaged, forked } from "./medium-errors.ts";
 import { confirmed, type Stop, took } from "./medium-state.ts";
 import type { MediumReader, MediumRecord } from "./read-medium.ts";
-import { delayOf, endOf, otherOf, remember, reportOf, type TravelOptions, wordSchema } from "./traveller.ts";
+import { delayOf, endOf, lastHeard, otherOf, remember, reportOf, type TravelOptions, type Word, wordSchema } from "./traveller.ts";
 
 export interface ImportOptions extends TravelOptions {
   /** Verified, and the one that comes next. */
@@ -21,6 +23,8 @@ export interface Imported {
   readonly parked: number;
   /** Rows are wanted anew before what followed them can be taken: the other side has to hear of it. */
   readonly isPartial: boolean;
+  /** What it brings has come another way meanwhile, over HTTP: it was passed over from there on, and the other side has to hear of it. */
+  readonly isOvertaken: boolean;
 }
 
 /**
@@ -37,8 +41,11 @@ export async function importMedium(options: ImportOptions): Promise<Imported> {
   const state = confirmed(remembered.state, said, word);
   if (state === null) throw forked(medium.file, other);
   const mine = await end.report();
-  const heard = await end.hear(told, { delayMs: delayOf(told, mine.clockMs) });
-  const taken = await take(end, records, { heard, last: mine.state.number, file: medium.file, source: other });
+  const before = await lastHeard(node, other, remembered.state);
+  // it may have been on its way while more was said over HTTP
+  const isStale = before !== null && told.state.number < before.state.number;
+  const heard = isStale ? await end.admit({ clockMs: null }) : await end.hear(told, { delayMs: delayOf(told, mine.clockMs) });
+  const taken = await take(end, records, { heard, last: mine.state, file: medium.file, source: other });
   const retried = await end.retryParked(heard, { all: true });
   const { number: packet } = (await end.report()).state;
   await remembered.replace(took(state, { number: medium.head.number, digest, packet: packet.toString() }));
@@ -57,41 +64,90 @@ export async function hearMedium(options: ImportOptions): Promise<boolean> {
   await records.return(undefined);
   const state = confirmed(remembered.state, said, word);
   if (state === null || state === remembered.state) return false;
+  const before = await lastHeard(node, otherOf(options), remembered.state);
+  if (before !== null && told.state.number < before.state.number) return false;
   await endOf(options).hear(told);
   await remembered.replace(state);
   return true;
 }
 
 /** What a medium says of its sender: its first record. */
-async function wordOf(medium: MediumReader, records: AsyncGenerator<MediumRecord>): Promise<{ told: Report; said: Stop; word: unknown }> {
+async function wordOf(
+  medium: MediumReader,
+  records: AsyncGenerator<MediumRecord>,
+): Promise<{ told: Report; said: Stop; word: unknown; topology: Word["topology"] }> {
   const first = (await records.next()).value as MediumRecord | undefined;
   const read = first?.kind === "R" ? wordSchema.safeParse(first.json) : null;
   if (read === null || !read.success) throw damaged(medium.file, "it does not say where its sender is");
-  const told = reportOf(read.data.report);
-  return { told, said: { ...read.data.taken, packet: told.state.number.toString() }, word: read.data.report };
+  const { report, taken, topology } = read.data;
+  const told = reportOf(report);
+  return { told, said: { ...taken, packet: told.state.number.toString() }, word: report, topology };
 }
+
+/** What a medium for an edge says of the topology, after `verify`; undefined where it says nothing of it. */
+export async function topologyOn(medium: MediumReader, passphrase: string | null): Promise<Word["topology"]> {
+  const records = medium.records(passphrase);
+  try {
+    return (await wordOf(medium, records)).topology;
+  } finally {
+    await records.return(undefined);
+  }
+}
+
+/** What goes on from elsewhere than where this node is. */
+class Overtaken extends Error {}
 
 async function take(
   end: LinkEnd,
   records: AsyncGenerator<MediumRecord>,
-  from: { readonly heard: Heard; readonly last: bigint; readonly file: string; readonly source: string },
+  from: {
+    readonly heard: Admitted;
+    readonly last: { readonly number: bigint; readonly digest: string };
+    readonly file: string;
+    readonly source: string;
+  },
 ): Promise<Imported> {
-  const total = { changes: 0, conflicts: 0, parked: 0, isPartial: false };
+  const total = { changes: 0, conflicts: 0, parked: 0, isPartial: false, isOvertaken: false };
   let { last } = from;
+  let starts: TableStart[] = [];
+  const started = async (): Promise<void> => {
+    for (const start of starts) await end.start(start);
+    starts = [];
+  };
+  const expected = ({ number, previous }: PacketHeader): void => {
+    if (number > last.number && previous !== last.digest) throw new Overtaken();
+  };
   for await (const record of records) {
     if (record.kind === "S") {
       const { channel, tables, at } = startSchema.parse(record.json);
-      await end.start({ channel: channelName(channel), tables: tables.map(tableName), at: position(at) });
+      starts.push({ channel: channelName(channel), tables: tables.map(tableName), at: position(at) });
     }
     // what came with an earlier medium, or an import that was cut off, is passed over
-    if (record.kind !== "P" || record.number < last) continue;
-    if (record.number > last + 1n) throw answerNeeded(from.file, from.source);
-    for (const receipt of await end.receive(only(record.bytes), from.heard)) count(total, receipt);
-    last = record.number;
-    if (total.isPartial) break;
+    if (record.kind !== "P" || record.number < last.number) continue;
+    if (record.number > last.number + 1n) throw answerNeeded(from.file, from.source);
+    try {
+      // before the packet that needs it, and not before it is known to go on from here
+      const beginning = async (header: PacketHeader): Promise<void> => {
+        expected(header);
+        await started();
+      };
+      for (const receipt of await end.receive(only(record.bytes), from.heard, { expected: beginning })) {
+        count(total, receipt);
+        last = receipt;
+      }
+    } catch (error) {
+      if (!(error instanceof Overtaken) && !isOtherLast(error, record.number, last.number)) throw error;
+      total.isOvertaken = true;
+    }
+    if (total.isPartial || total.isOvertaken) return total;
   }
+  await started();
   return total;
 }
+
+/** The packet that this node has under that number is not the one on the medium. */
+const isOtherLast = (error: unknown, number: bigint, last: bigint): boolean =>
+  number === last && error instanceof TomboloError && error.code === "PACKET_FORK";
 
 function count(total: { changes: number; conflicts: number; parked: number; isPartial: boolean }, receipt: Receipt): void {
   if (!receipt.duplicate) {

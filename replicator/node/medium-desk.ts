@@ -6,4 +6,10 @@ export interface MediumDesk {
   read(peer: NodeName): Promise<string | null>;
   /** Puts `after` in the place of `before`; false, with nothing done, where it is not that any more: someone else was faster. Durable before it returns. */
   replace(peer: NodeName, before: string | null, after: string): Promise<boolean>;
+  /** What the peer last said of itself, in whichever way; null before the first, and for a peer that is reached directly. */
+  told(peer: NodeName): Promise<string | null>;
+  /** Durable before it returns. Does nothing for a stranger. */
+  noteTold(peer: NodeName, report: string): Promise<void>;
+  /** The files that travelled belong to an earlier life of this node. */
+  forget(peer: NodeName): Promise<void>;
 }

@@ -9,8 +9,14 @@ const SILENCE_MS = 15_000;
  * now; in any other state the lag is the time since, so it grows by itself while nothing happens.
  */
 export class Lag {
+  /** Silent for longer, it is stuck. */
+  readonly #silenceMs: number;
   #reached: number | null = null;
   #idle = false;
+
+  constructor(silenceMs: number = SILENCE_MS) {
+    this.#silenceMs = silenceMs;
+  }
 
   /** Nothing was pending at `at`. */
   caughtUp(at: number): void {
@@ -43,14 +49,19 @@ export class Lag {
   /** Undefined before anything is known. */
   seconds(now: number): number | undefined {
     if (this.#reached === null) return undefined;
-    if (this.#idle && now - this.#reached < SILENCE_MS) return 0;
+    if (this.#idle && now - this.#reached < this.#silenceMs) return 0;
     return Math.max(0, now - this.#reached) / 1000;
   }
 }
 
+interface Direction {
+  readonly source: string;
+  readonly target: string;
+}
+
 /** The lag of every direction of every link. */
 export class LagBook {
-  readonly #entries = new Map<string, { readonly source: string; readonly target: string; readonly lag: Lag }>();
+  readonly #entries = new Map<string, { readonly label: Direction; readonly isEdge: boolean; readonly lag: Lag }>();
   readonly #offsets = new Map<string, number>();
   /** Null: all. */
   #kept: ReadonlySet<string> | null = null;
@@ -64,25 +75,31 @@ export class LagBook {
     this.#offsets.set(node, clockOffsetMs);
   }
 
-  of(source: string, target: string): Lag {
+  /** `label`: what metrics call the two, where that is not their names: many edges of a group have one, and each is silent for as long as it likes. */
+  of(source: string, target: string, label: Direction = { source, target }): Lag {
     const key = JSON.stringify([source, target]);
-    const entry = this.#entries.get(key) ?? { source, target, lag: new Lag() };
+    const isEdge = label.source !== source || label.target !== target;
+    const entry = this.#entries.get(key) ?? { label, isEdge, lag: new Lag(isEdge ? Number.POSITIVE_INFINITY : SILENCE_MS) };
     // what is not kept is another process's to tell
-    if (this.#kept?.has(key) ?? true) this.#entries.set(key, entry);
+    if (isEdge || (this.#kept?.has(key) ?? true)) this.#entries.set(key, entry);
     return entry.lag;
   }
 
-  values(now: number): readonly { readonly source: string; readonly target: string; readonly seconds: number }[] {
-    return [...this.#entries.values()].flatMap(({ source, target, lag }) => {
+  /** Of several under one label, the furthest behind. */
+  values(now: number): readonly (Direction & { readonly seconds: number })[] {
+    const furthest = new Map<string, Direction & { readonly seconds: number }>();
+    for (const { label, lag } of this.#entries.values()) {
       const seconds = lag.seconds(now);
-      return seconds === undefined ? [] : [{ source, target, seconds }];
-    });
+      const key = JSON.stringify([label.source, label.target]);
+      if (seconds !== undefined && seconds >= (furthest.get(key)?.seconds ?? 0)) furthest.set(key, { ...label, seconds });
+    }
+    return [...furthest.values()];
   }
 
   /** Tells of these directions only, from now on. */
-  keep(directions: readonly { readonly source: string; readonly target: string }[]): void {
+  keep(directions: readonly Direction[]): void {
     const wanted = new Set(directions.map(({ source, target }) => JSON.stringify([source, target])));
     this.#kept = wanted;
-    for (const key of this.#entries.keys()) if (!wanted.has(key)) this.#entries.delete(key);
+    for (const [key, { isEdge }] of this.#entries) if (!isEdge && !wanted.has(key)) this.#entries.delete(key);
   }
 }

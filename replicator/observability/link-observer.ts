@@ -5,25 +5,36 @@ import type { LagBook } from "./lag.ts";
 import type { Logger } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 
-/** Turns what the links tell into metrics, lag and log lines. */
-export function createLinkObserver(options: { metrics: Metrics; lag: LagBook; log: Logger; now: () => number }): LinkObserver {
-  const { metrics, lag, log, now } = options;
+/**
+ * Turns what the links tell into metrics, lag and log lines. Metrics call a node as `label` does: an edge has the name of its group there, so that
+ * labels are bounded by the topology.
+ */
+export function createLinkObserver(options: {
+  metrics: Metrics;
+  lag: LagBook;
+  log: Logger;
+  now: () => number;
+  label?: (node: NodeName) => string;
+}): LinkObserver {
+  const { metrics, lag, log, now, label = (node) => node } = options;
+  const lagOf = (source: NodeName, target: NodeName) => lag.of(source, target, { source: label(source), target: label(target) });
   return {
     applied(told) {
       const event = { ...told, lagSeconds: byOneClock(told.lagSeconds, lag.clockOffsetMs(told.source)) };
-      lag.of(event.source, event.target).applied(now(), event.lagSeconds);
-      count(metrics, event, now());
+      lagOf(event.source, event.target).applied(now(), event.lagSeconds);
+      count(metrics, { ...event, source: label(event.source), target: label(event.target), child: label(event.child) }, now());
       const { source, target, kind, receipt } = event;
       const entry = { source, target, kind, packet: String(receipt.number), applied: receipt.applied, parked: receipt.parked };
       log.debug(entry, "packet applied");
       if (receipt.parked > 0) log.warn({ source, target, parked: receipt.parked, code: "CHANGE_PARKED" }, "changes were parked");
     },
     caughtUp({ source, target, at }) {
-      lag.of(source, target).caughtUp(at);
+      lagOf(source, target).caughtUp(at);
     },
     failed({ parent, child, error, retryInMs: pause, attempt }) {
       const retryInMs = pause === null ? null : Math.round(pause);
-      stall(lag, parent, child);
+      lagOf(parent, child).stalled();
+      lagOf(child, parent).stalled();
       metrics.errors.inc({ component: "link", code: describeError(error).code });
       if (retryInMs === null) log.error({ parent, child, err: error }, "link stopped until a person acts");
       // a database that stays away is reported once a minute or so, not once a retry
@@ -47,18 +58,15 @@ function byOneClock(lagSeconds: number | null, sourceAheadMs: number | null): nu
   return Math.max(0, lagSeconds + (sourceAheadMs ?? 0) / 1000);
 }
 
-function stall(lag: LagBook, parent: NodeName, child: NodeName): void {
-  lag.of(parent, child).stalled();
-  lag.of(child, parent).stalled();
-}
+type Labelled = Omit<AppliedEvent, "source" | "target" | "child"> & Record<"source" | "target" | "child", string>;
 
-function count(metrics: Metrics, event: AppliedEvent, at: number): void {
+function count(metrics: Metrics, event: Labelled, at: number): void {
   const { source, target, receipt } = event;
   metrics.batches.inc({ source, target, outcome: receipt.duplicate ? "duplicate" : "applied" });
   metrics.lastApplied.set({ source, target }, at / 1000);
   if (receipt.duplicate) return;
   metrics.applyDuration.observe({ source, target }, event.applySeconds);
-  metrics.partChanges.set({ source, target }, event.partChanges);
+  if (event.partChanges !== null) metrics.partChanges.set({ source, target }, event.partChanges);
   metrics.batchBytes.observe({ state: "raw" }, event.rawBytes);
   metrics.batchBytes.observe({ state: "compressed" }, event.compressedBytes);
   if (event.lagSeconds !== null) metrics.delay.observe({ source, target }, Math.max(0, event.lagSeconds));

@@ -246,6 +246,9 @@ export function metricsPage(): string {
 \`tombolo run\` serves them at \`/metrics\` of the address that the topology gives in \`metrics.listen\`, in the Prometheus text format. Units are
 base units (seconds, bytes); moments are timestamps, so that \`time() - x\` is an age that goes on growing when nothing is reported any more.
 Label values come from the topology only, and the known ones are there at 0 from the start, so that \`rate()\` sees the first event.
+An edge has the name of its group here, whichever process served it: sums over the group's edges, and of their lags the largest. How each of them is, \`GET /v1/nodes\` of the hub
+tells. What goes down to an edge counts when the edge has said that it has it; what an edge has written while it is away nobody knows, so that the lag towards the hub is that of
+edges in touch.
 The usual \`process_*\` and \`nodejs_*\` metrics of the process itself are served too.
 
 This page is generated from \`replicator/observability/metric-definitions.ts\` (\`UPDATE_DOCS=1 npx vitest run test/unit/metrics.test.ts\`).

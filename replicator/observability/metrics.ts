@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { RECONCILE_OUTCOMES } from "../node/reconcile-desk.ts";
-import type { Topology, TopologyTable } from "../topology/topology.ts";
+import type { Topology, TopologyLink, TopologyTable } from "../topology/topology.ts";
 import type { LagBook } from "./lag.ts";
 import { METRICS, type MetricDefinition, NODE_STATUSES, type NodeStatusName } from "./metric-definitions.ts";
 
@@ -43,7 +43,7 @@ const KINDS = ["update_update", "update_delete", "delete_update", "insert_insert
 /** Puts the label sets that the topology makes possible at 0, and takes away those of nodes that it no longer has. */
 export function declareLabels(metrics: Metrics, topology: Topology): void {
   const nodes = new Set<string>(topology.nodes.map((node) => node.name));
-  forget(metrics, nodes);
+  forget(metrics, new Set([...nodes, ...topology.groups.map(({ name }) => name)]));
   for (const outcome of ["applied", "refused"]) metrics.reloads.inc({ outcome }, 0);
   metrics.logKeep.set(topology.log.keepMs / 1000);
   metrics.logMaxSize.set(topology.log.maxSizeBytes);
@@ -56,7 +56,8 @@ export function declareLabels(metrics: Metrics, topology: Topology): void {
       gauge.inc({ node }, 0);
   }
   for (const state of ["raw", "compressed"]) metrics.batchBytes.zero({ state });
-  for (const { source, target } of directions(topology)) {
+  const ofGroups = topology.groups.map(({ name: child, parent, channels }) => ({ parent, child, channels }));
+  for (const { source, target } of [...directions(topology), ...ofGroups.flatMap(directionsOf)]) {
     metrics.lastApplied.inc({ source, target }, 0);
     metrics.lagChanges.inc({ source, target }, 0);
     metrics.partChanges.inc({ source, target }, 0);
@@ -85,11 +86,21 @@ function declareReconciles(metrics: Metrics, { reconcile, links, channels }: Top
 
 /** Which way anything travels at all, over all links. */
 export function directions(topology: Topology): readonly { readonly source: string; readonly target: string }[] {
-  return topology.links.flatMap(({ parent, child, channels }) => [
-    ...(channels.some(({ direction }) => direction !== "down") ? [{ source: child, target: parent }] : []),
-    ...(channels.some(({ direction }) => direction !== "up") ? [{ source: parent, target: child }] : []),
-  ]);
+  return topology.links.flatMap(directionsOf);
 }
+
+const directionsOf = ({
+  parent,
+  child,
+  channels,
+}: {
+  readonly parent: string;
+  readonly child: string;
+  readonly channels: TopologyLink["channels"];
+}) => [
+  ...(channels.some(({ direction }) => direction !== "down") ? [{ source: child, target: parent }] : []),
+  ...(channels.some(({ direction }) => direction !== "up") ? [{ source: parent, target: child }] : []),
+];
 
 /** The node's status is one of `NODE_STATUSES`; a state that this version does not know counts as unknown. */
 export function setNodeStatus(metrics: Metrics, node: string, status: string): void {
@@ -98,7 +109,8 @@ export function setNodeStatus(metrics: Metrics, node: string, status: string): v
 }
 
 function declareConflicts(metrics: Metrics, topology: Topology): void {
-  for (const link of topology.links) {
+  const children = [...topology.links, ...topology.groups.map(({ name: child, channels }) => ({ child, channels }))];
+  for (const link of children) {
     for (const channel of link.channels) {
       if (channel.direction === "down") continue;
       const tables = topology.channels.find(({ name }) => name === channel.name)?.tables ?? [];

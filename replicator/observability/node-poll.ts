@@ -15,6 +15,8 @@ export interface NodePollOptions {
   readonly counts: boolean;
   /** The node's own state as its parent keeps it; null for the hub. */
   readonly stateAtParent: (node: string) => string | null;
+  /** The groups of those that are edges, by their names. */
+  readonly groupsOf: (children: readonly string[]) => Promise<ReadonlyMap<string, string>>;
 }
 
 /** Looks at one node and puts what it finds into the gauges. Throws what the database throws; the caller sets the node down. */
@@ -39,15 +41,24 @@ export async function pollNode(node: Node, options: NodePollOptions): Promise<No
   );
   metrics.drifted.set(label, drifted);
   metrics.clockOffset.set(label, status.identity.clockOffsetMs / 1000);
-  for (const peer of status.peers) {
-    metrics.lagChanges.set({ source: node.name, target: peer.name }, peer.pendingChanges);
-    if (peer.pendingChanges > 0 && peer.oldestPendingAt !== null) {
-      const oldestAt = peer.oldestPendingAt / 1000 - status.identity.clockOffsetMs;
-      options.lag.of(node.name, peer.name).pending(oldestAt, options.now(), PENDING_GRACE_MS);
-    }
-  }
+  await tellPending(node, status, options);
   note(node, status, options.lag);
   return status;
+}
+
+/** Of the edges of a group together. */
+async function tellPending(node: Node, { peers, identity }: NodeStatus, { metrics, lag, now, groupsOf }: NodePollOptions): Promise<void> {
+  const groups = await groupsOf(peers.filter(({ role }) => role === "child").map(({ name }) => name));
+  const pending = new Map<string, number>();
+  for (const peer of peers) {
+    const target = groups.get(peer.name) ?? peer.name;
+    pending.set(target, (pending.get(target) ?? 0) + peer.pendingChanges);
+    if (peer.pendingChanges > 0 && peer.oldestPendingAt !== null) {
+      const oldestAt = peer.oldestPendingAt / 1000 - identity.clockOffsetMs;
+      lag.of(node.name, peer.name, { source: node.name, target }).pending(oldestAt, now(), PENDING_GRACE_MS);
+    }
+  }
+  for (const [target, changes] of pending) metrics.lagChanges.set({ source: node.name, target }, changes);
 }
 
 /** What has been told of an open node; one that is opened anew begins at 0, as its counts do. */

@@ -45,6 +45,7 @@ beforeAll(async () => {
       "groups:",
       "  - { name: stores, parent: hub, params: [region], channels: [ { name: sales, direction: both } ] }",
       `hub: { listen: "127.0.0.1:${port}" }`,
+      "medium: { key: ./hub.key, trust: { five: ./shop.key.pub, app: ./shop.key.pub } }",
       "",
     ].join("\n"),
   );
@@ -215,4 +216,65 @@ test("an edge becomes a copy of its hub again: asked by its hub while its agent 
   expect([own.code, own.stdout]).toEqual([0, expect.stringMatching(/0 added, 0 changed, 1 removed\n$/)]);
   expect(notes()).toBe("300a 301b");
   expect((await command("full-sync", "nobody", "--yes")).stderr).toContain("NODE_UNKNOWN");
+});
+
+test("changes of an edge go on files as well: by the command, by the library, and over HTTP again", { timeout: 120_000 }, async () => {
+  const at = (name: string): string => join(folder, name);
+  for (const name of ["hub", "shop"]) expect((await tombolo(["keys", "create", at(`${name}.key`)])).code).toBe(0);
+  const { path, db, notes } = store("five");
+  const medium = async (...args: string[]) => {
+    const told = await tombolo(args.includes("--database") ? args : ["-c", at("topology.yaml"), ...args]);
+    expect(told.code, told.stderr).toBe(0);
+    return told.stdout;
+  };
+  // an edge has to have been in touch once
+  // the application was killed, perhaps in the middle of an exchange
+  await medium("sync", "--database", at("app.db"));
+  const agent = start(["edge", "--database", path, "--hub", url, "--code", await code("five", "islands"), "--log-format", "json"]);
+  await until("the edge is online", () => agent.stderr().includes('"state":"online"'));
+  await agent.stop();
+  db.exec("insert into orders values (40, 'islands', 'edge')");
+  await hub.query("insert into orders values (41, 'islands', 'hub')");
+  await served.stop();
+  const sent = await medium("export", at("out.medium"), "--database", path, "--key", at("shop.key"));
+  expect(sent).toBe(`${at("out.medium")}: medium 1 from five to hub, 1 change\n`);
+  expect(await medium("import", at("out.medium"))).toContain("from five to hub: 1 change, 0 conflicts resolved");
+  await medium("export", at("back.medium"), "--from", "hub", "--to", "five");
+  expect(await medium("import", at("back.medium"), "--database", path, "--trust", at("hub.key.pub"))).toContain(
+    "from hub to five: 1 change,",
+  );
+  expect(notes()).toBe("40edge 41hub");
+  expect(await hubNotes()).toContain("40edge 41hub");
+
+  // by the library, in the example of an application, which enrolled before
+  const app = new Database(at("app.db"));
+  open.push(app);
+  app.exec("insert into orders values (50, 'north', 'by the library')");
+  const run = async (...args: string[]): Promise<string> => {
+    const child = spawn(process.execPath, [EXAMPLE, at("app.db"), ...args], { stdio: ["ignore", "pipe", "inherit"] });
+    const chunks: Buffer[] = [];
+    child.stdout.on("data", (chunk: Buffer) => chunks.push(chunk));
+    expect((await once(child, "close"))[0]).toBe(0);
+    return Buffer.concat(chunks).toString();
+  };
+  expect(await run("export", at("app.medium"))).toMatch(/^[1-9] changes written/);
+  await medium("import", at("app.medium"));
+  await hub.query("update orders set note = 'seen' where id = 50");
+  await medium("export", at("app-back.medium"), "--from", "hub", "--to", "app");
+  expect(await run("import", at("app-back.medium"))).toMatch(/^\d+ changes taken/);
+  // of a change to its own row the edge asks for the whole row, and that takes another round
+  await run("export", at("app-2.medium"));
+  await medium("import", at("app-2.medium"));
+  await medium("export", at("app-back-2.medium"), "--from", "hub", "--to", "app");
+  await run("import", at("app-back-2.medium"));
+  expect(app.prepare("select note from orders where id = 50").pluck().get()).toBe("seen");
+
+  // nothing of it moves again
+  served = start(["-c", at("topology.yaml"), "serve", "--log-format", "json"]);
+  await until("the hub answers", async () => (await fetch(`${url}/v1/ping`)).ok);
+  expect(await medium("sync", "--database", path)).toBe("five: 0 sent, 0 received, 0 conflicts resolved\n");
+  // an edge that was revoked has no files either
+  expect((await command("tokens", "revoke", "--node", "five")).code).toBe(0);
+  await medium("export", at("late.medium"), "--database", path, "--key", at("shop.key"));
+  expect(await command("import", at("late.medium"))).toMatchObject({ code: 2, stderr: expect.stringContaining("NODE_UNKNOWN") });
 });

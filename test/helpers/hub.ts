@@ -44,6 +44,7 @@ export async function openHub(options: TestHubOptions = {}): Promise<TestHub> {
   const { nodes = [], topology = emptyTopology(nodes), routes = [], authenticate = byRole, port = 0, ...rest } = options;
   const lines: string[] = [];
   const log = await createLogger({ level: "trace", format: "json", stream: { write: (line) => void lines.push(line) } });
+  const lag = new LagBook();
   const hub = await buildServer({
     topology: () => topology,
     node: async (name) => {
@@ -56,7 +57,8 @@ export async function openHub(options: TestHubOptions = {}): Promise<TestHub> {
       judge: async () => createJudge(modules),
       fullSync: (sync) => fullSync({ ...sync, modules }),
     },
-    metrics: createMetrics({ version: "0.0.0", lag: new LagBook(), now: Date.now }),
+    metrics: createMetrics({ version: "0.0.0", lag, now: Date.now }),
+    lag,
     log,
     timers: systemTimers,
     version: "0.0.0",

@@ -30,6 +30,7 @@ function topology(children: readonly string[] = ["store-1"]): Topology {
     name: "t",
     nodes,
     links,
+    groups: [],
     log: { keepMs: 604_800_000, maxSizeBytes: 10_737_418_240 },
     reconcile,
     channels: [{ name: channelName("sales"), priority: 1, tables: [table] }],

@@ -13,7 +13,7 @@ import { EdgeDesk } from "../edge-desk.ts";
 import { exchange, pull, push } from "../edge-exchange.ts";
 import { edgeStatus } from "../edge-status.ts";
 import { problemOf, sendProblem } from "../problem.ts";
-import { bigNumber, named, nodeParam } from "../schemas/common.ts";
+import { bigNumber, moment, named, nodeParam } from "../schemas/common.ts";
 import { edgeStatusSchema, pullQuery, reportOfQuery } from "../schemas/edges.ts";
 
 const NODE = { access: ["node"] } as const;
@@ -48,12 +48,12 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
         tags: ["edges"],
         summary: "What an edge has to know: channels, tables, directions, limits",
         params: nodeParam,
-        response: { 200: z.object({ id: z.string(), topology: manifestSchema }) },
+        response: { 200: z.object({ id: z.string(), made_at: moment, topology: manifestSchema }) },
       },
     },
     async (request) => {
       const { manifest, manifestId } = await desk.place(callerOf(request));
-      return { id: manifestId, topology: manifest };
+      return { id: manifestId, made_at: new Date(hub.timers.now()).toISOString(), topology: manifest };
     },
   );
   server.put(
@@ -110,7 +110,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
     async (request, reply) => {
       const place = await desk.place(callerOf(request));
       const all = place.link.channels.filter(({ direction }) => direction !== "up").map(({ name }) => name);
-      const heard = await place.end.hear(reportOfQuery(request.query, { all, nowMs: hub.timers.now() }));
+      const heard = await place.end.hear(reportOfQuery(request.query, { all, nowMs: hub.timers.now() }), { isWhole: false });
       const pipe = await pull(place, heard, { waitMs: request.query.wait * 1000, signal: over(reply, hub.closing) });
       return pipe === null ? reply.code(204).send(null) : reply.type(PACKET_TYPE).send(Readable.from(pipe, { objectMode: false }));
     },

@@ -33,4 +33,32 @@ export class PostgresMediumDesk implements MediumDesk {
       throw postgresError(error);
     }
   }
+
+  async told(peer: NodeName): Promise<string | null> {
+    const { rows } = await this.#query<{ report: string }>(
+      "select report::text from tombolo.told where peer_id = (select id from tombolo.peer where name = $1)",
+      [peer],
+    );
+    return rows[0]?.report ?? null;
+  }
+
+  async noteTold(peer: NodeName, report: string): Promise<void> {
+    await this.#query(
+      `insert into tombolo.told (peer_id, report) select id, $2 from tombolo.peer where name = $1
+        on conflict (peer_id) do update set report = excluded.report`,
+      [peer, report],
+    );
+  }
+
+  async forget(peer: NodeName): Promise<void> {
+    await this.#query("delete from tombolo.medium where peer = $1", [peer]);
+  }
+
+  async #query<T extends pg.QueryResultRow>(text: string, values: unknown[]): Promise<pg.QueryResult<T>> {
+    try {
+      return await this.#pool.query<T>(text, values);
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
 }

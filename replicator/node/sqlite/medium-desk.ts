@@ -26,4 +26,26 @@ export class SqliteMediumDesk implements MediumDesk {
     );
     return changes === 1;
   }
+
+  async told(peer: NodeName): Promise<string | null> {
+    return this.#file.read((connection) => {
+      const told = connection.prepare("select report from tombolo_told where peer_id = (select id from tombolo_peer where name = ?)");
+      return (told.pluck().get(peer) as string | undefined) ?? null;
+    });
+  }
+
+  async noteTold(peer: NodeName, report: string): Promise<void> {
+    await this.#file.write((connection) =>
+      connection
+        .prepare(
+          `insert into tombolo_told (peer_id, report) select id, ? from tombolo_peer where name = ?
+            on conflict (peer_id) do update set report = excluded.report`,
+        )
+        .run(report, peer),
+    );
+  }
+
+  async forget(peer: NodeName): Promise<void> {
+    await this.#file.write((connection) => connection.prepare("delete from tombolo_medium where peer = ?").run(peer));
+  }
 }

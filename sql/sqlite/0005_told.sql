@@ -1,0 +1,5 @@
+-- What a peer out of reach last said of itself: a file for it goes on from there, whether it was said over HTTP or on a file.
+create table tombolo_told (
+  peer_id integer primary key references tombolo_peer on delete cascade,
+  report text not null                      -- JSON
+);
