@@ -8,6 +8,7 @@ import { TomboloError } from "../change/error.ts";
 import { hubOf } from "../lifecycle/tree.ts";
 import { requireAccess } from "./access.ts";
 import { type Authenticate, admit } from "./authenticate.ts";
+import { BODY_TIMES, type BodyTimes, watchBody } from "./body-watch.ts";
 import type { HubContext, HubServer, RoutePlugin } from "./context.ts";
 import { Drain } from "./drain.ts";
 import { Guesses } from "./guesses.ts";
@@ -26,6 +27,8 @@ export interface HubServerOptions extends Omit<HubContext, "closing" | "guesses"
   readonly trustProxy: readonly string[];
   /** Requests that one caller may make in a minute. */
   readonly maxRequests: number;
+  /** As in production where they are not said. */
+  readonly bodyTimes?: BodyTimes;
 }
 
 /** A service that has not been started. */
@@ -37,9 +40,8 @@ export interface Hub {
 
 /** Of a JSON body; routes that take packets say for themselves. */
 const BODY_LIMIT = 1024 * 1024;
-/** How long a client may take to send its headers, and all of its request. */
+/** How long a client may take to send its headers; for bodies see body-watch.ts. */
 const HEADERS_TIMEOUT_MS = 15_000;
-const REQUEST_TIMEOUT_MS = 300_000;
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
 /**
@@ -47,7 +49,7 @@ const REQUEST_ID = /^[\w.-]{1,64}$/;
  * before the caller is known.
  */
 export async function buildServer(options: HubServerOptions): Promise<Hub> {
-  const { routes, tls, trustProxy, maxRequests, log, metrics, topology, node } = options;
+  const { routes, tls, trustProxy, maxRequests, log, metrics, topology, node, bodyTimes = BODY_TIMES } = options;
   const drain = new Drain();
   const tokens = async () => (await node(hubOf(topology()).name)).tokens;
   const hub: HubContext = { ...options, tokens, guesses: new Guesses(options.timers.now), closing: drain.signal };
@@ -56,7 +58,7 @@ export async function buildServer(options: HubServerOptions): Promise<Hub> {
     ...(tls === null ? {} : { https: tls }),
     logger: false,
     bodyLimit: BODY_LIMIT,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    requestTimeout: 0,
     trustProxy: trustProxy.length === 0 ? false : [...trustProxy],
     requestIdHeader: false,
     genReqId: ({ headers }) => {
@@ -83,6 +85,7 @@ export async function buildServer(options: HubServerOptions): Promise<Hub> {
   });
   drain.watch(server);
   if (tls === null) server.addHook("onRequest", refusePlain(trustProxy));
+  server.addHook("onRequest", async (request) => watchBody(request, bodyTimes));
   server.addHook("onRequest", (request) => admit(request, authenticate));
   await server.register(rateLimit, {
     max: maxRequests,

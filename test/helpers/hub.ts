@@ -28,7 +28,7 @@ export interface TestHub extends Hub {
   log(): string;
 }
 
-export interface TestHubOptions extends Partial<Pick<HubServerOptions, "maxRequests" | "trustProxy" | "timers" | "version">> {
+export interface TestHubOptions extends Partial<Pick<HubServerOptions, "maxRequests" | "trustProxy" | "timers" | "version" | "bodyTimes">> {
   /** By role, as below, unless it is said; `tokens` is as in production. */
   readonly authenticate?: Authenticate | "tokens";
   readonly topology?: Topology;

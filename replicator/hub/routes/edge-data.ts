@@ -17,6 +17,7 @@ import { bigNumber, moment, named, nodeParam } from "../schemas/common.ts";
 import { edgeStatusSchema, pullQuery, reportOfQuery } from "../schemas/edges.ts";
 
 const NODE = { access: ["node"] } as const;
+const TRANSFER = { ...NODE, transfer: true } as const;
 const bytes = (description: string) => z.any().meta({ description, format: "binary" });
 
 /** How an edge's data moves: see docs/edges.md. */
@@ -59,7 +60,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
   server.put(
     "/v1/nodes/:node/packets/:number",
     {
-      config: NODE,
+      config: TRANSFER,
       bodyLimit: NODE_LIMITS.compressed,
       schema: {
         operationId: "pushPacket",
@@ -118,7 +119,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
   server.post(
     "/v1/nodes/:node/exchange",
     {
-      config: NODE,
+      config: TRANSFER,
       bodyLimit: NODE_LIMITS.compressed,
       schema: {
         operationId: "exchange",
