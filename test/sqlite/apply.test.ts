@@ -104,7 +104,7 @@ test("what is applied from a peer never goes back to it, and reaches the others 
 
 test("a packet that fails half-way leaves nothing, not even its mark", async () => {
   await withPeer("parent", async ({ node, application }, peer) => {
-    const bad: Change = { ...insert(customer(2, "b@x")), key: "no json" };
+    const bad: Change = { ...insert(customer(2, "b@x")), new: "no json" };
     await expect(peer.send([insert(customer(1, "a@x")), bad])).rejects.toThrow();
     expect(dump(application, "customer")).toEqual([]);
     expect((await node.target.peer(HUB)).number).toBe(0n);

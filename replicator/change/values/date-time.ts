@@ -16,6 +16,12 @@ const FORMS: { readonly [type: string]: RegExp } = {
   timestamp: new RegExp(`^${DATE}(?:[ T]${TIME})?${ERA}$`),
   timestamptz: new RegExp(`^${DATE}(?:[ T]${TIME}${ZONE})?${ERA}$`),
 };
+/** As Postgres prints them: nothing to look at more closely. */
+const PRINTED: { readonly [type: string]: RegExp } = {
+  date: /^\d{4}-\d{2}-\d{2}$/,
+  timestamp: /^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d{1,6})?$/,
+  timestamptz: /^\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2}(?:\.\d{1,6})?[+-]\d{2}$/,
+};
 const INFINITE = new Set(["infinity", "-infinity"]);
 const UNBOUNDED = new Set(["date", "timestamp", "timestamptz"]);
 /** Without a zone it is UTC: what CURRENT_TIMESTAMP and datetime() write in SQLite. */
@@ -31,7 +37,9 @@ export function compileDateTime(type: PostgresType): (text: string) => string | 
   const form = FORMS[type.base];
   if (form === undefined) throw new TypeError(`${type.base} is no date or time`);
   const digits = type.modifiers[0] ?? MICROSECONDS;
+  const printed = digits === MICROSECONDS ? PRINTED[type.base] : undefined;
   return (text) => {
+    if (printed?.test(text)) return text;
     if (UNBOUNDED.has(type.base) && INFINITE.has(text)) return text;
     const groups = form.exec(text)?.groups ?? null;
     if (groups === null && !form.test(text)) return undefined;

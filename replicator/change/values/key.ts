@@ -24,9 +24,12 @@ export function compileKeyToPostgres(from: Column, fromEngine: Engine, to: Colum
   const strict = /^any$/i.test(from.type);
   const convertBack = compileToSqlite(to, "postgres", from, strict);
   const kind = columnKind(from.type, strict);
+  // a whole number that Postgres prints with the same digits comes back as it is
+  const wholes = type.family === "integer" && !type.array && (kind === "number" || kind === "strict_integer");
   return (value) => {
     const text = convert(value);
     if (text === null) return null;
+    if (wholes && typeof value === "object" && value !== null && "i" in value && value.i === text) return text;
     const comesBack = sameBound(afterAffinity(convertBack(text), kind), bindable(value));
     return comesBack && isPrinted(text) ? text : refuse("it is part of a key, and Postgres would write it in another way");
   };

@@ -53,7 +53,11 @@ export function compileNumeric(type: PostgresType): (text: string) => string | u
   const precision = type.modifiers[0];
   // where the first digit may stand; below 0 for a scale above the precision
   const maxPoint = precision === undefined ? MAX_WHOLE_DIGITS : precision - (scale ?? 0);
+  const printed =
+    scale !== undefined && scale > 0 && maxPoint > 0 ? new RegExp(`^(?:0|[1-9]\\d{0,${maxPoint - 1}})\\.\\d{${scale}}$`) : null;
   return (raw) => {
+    // nearly always it is what Postgres itself would print; but there is no -0.00
+    if (printed !== null && raw.charCodeAt(0) !== MINUS && printed.test(raw)) return raw;
     const text = raw.trim();
     const special = specialNumber(text);
     // with a precision, numeric has NaN but no infinities
@@ -66,6 +70,8 @@ export function compileNumeric(type: PostgresType): (text: string) => string | u
     return plain(decimal, writtenFraction(text));
   };
 }
+
+const MINUS = 0x2d;
 
 function writtenFraction(text: string): number {
   const point = text.indexOf(".");

@@ -32,9 +32,13 @@ const RANGES: { readonly [type: string]: readonly [bigint, bigint] } = {
   int8: [-(2n ** 63n), 2n ** 63n - 1n],
   oid: [0n, 2n ** 32n - 1n],
 };
+const PRINTED = /^(?:0|-?[1-9]\d*)$/;
+/** A type that holds every whole number of so many characters. */
+const SURELY_HELD: { readonly [type: string]: number } = { int4: 9, int8: 18 };
 const INTEGER = /^[+-]?\d{1,40}$/;
 
 export function readInteger(base: string, text: string): string | undefined {
+  if (text.length <= (SURELY_HELD[base] ?? 0) && PRINTED.test(text)) return text;
   const range = RANGES[base];
   if (range === undefined || !INTEGER.test(text)) return undefined;
   const value = BigInt(text.startsWith("+") ? text.slice(1) : text);

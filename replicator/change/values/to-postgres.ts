@@ -40,7 +40,7 @@ export function compileToPostgres(from: Column, fromEngine: Engine, to: Column):
     if (value === null) return null;
     if (typeof value === "string") {
       if (value.includes("\0")) return refuse("Postgres text cannot hold U+0000");
-      if (LONE_SURROGATE.test(value)) return refuse("the text is no valid Unicode (a lone surrogate)");
+      if (!value.isWellFormed()) return refuse("the text is no valid Unicode (a lone surrogate)");
       return readText(value) ?? refuse(`TEXT, ${only(fromSqlite.TEXT)}`);
     }
     if ("i" in value) return readInt(value.i) ?? refuse(`INTEGER, ${only(fromSqlite.INTEGER)}`);
@@ -48,8 +48,6 @@ export function compileToPostgres(from: Column, fromEngine: Engine, to: Column):
     return type.family === "bytes" ? `\\x${value.b}` : refuse(`BLOB, ${only(fromSqlite.BLOB)}`);
   };
 }
-
-const LONE_SURROGATE = /\p{Surrogate}/u;
 
 /** INTEGER, given as decimal digits. */
 function compileReadInteger(type: PostgresType, numericColumn: boolean): (digits: string) => string | undefined {

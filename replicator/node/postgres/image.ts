@@ -1,61 +1,24 @@
-import { parseRow, type RowText } from "../../change/value.ts";
-
-/** The columns of an image, in the order in which it tells them. One object per table of a packet and order of columns. */
-export class Layout {
-  readonly names: readonly string[];
-  /** Column name to its place among the values. */
-  readonly places: ReadonlyMap<string, number>;
-  /** The names as JSON writes them, with the colon. */
-  readonly #quoted: readonly string[];
-
-  constructor(names: readonly string[]) {
-    this.names = names;
-    this.places = new Map(names.map((name, place) => [name, place]));
-    this.#quoted = names.map((name) => `${JSON.stringify(name)}:`);
-  }
-
-  /**
-   * The values of a row of strings and nulls, without making an object of it: a third of the time of JSON.parse. Null when the text has
-   * other columns, another order, a value of another kind, or an escape.
-   */
-  values(text: RowText): (string | null)[] | null {
-    if (text.includes("\\")) return null;
-    const quotedNames = this.#quoted;
-    const values = new Array<string | null>(quotedNames.length);
-    let at = 1;
-    for (let place = 0; place < values.length; place++) {
-      const quoted = quotedNames[place] as string;
-      if (place > 0) {
-        if (text.charCodeAt(at) !== COMMA) return null;
-        at += text.charCodeAt(at + 1) === SPACE ? 2 : 1;
-      }
-      if (!text.startsWith(quoted, at)) return null;
-      at += quoted.length;
-      if (text.charCodeAt(at) === SPACE) at += 1;
-      if (text.charCodeAt(at) === QUOTE) {
-        // without escapes, the next quote ends the value
-        const end = text.indexOf('"', at + 1);
-        if (end < 0) return null;
-        values[place] = text.slice(at + 1, end);
-        at = end + 1;
-      } else if (text.startsWith("null", at)) {
-        values[place] = null;
-        at += 4;
-      } else return null;
-    }
-    return text.charCodeAt(at) === CLOSE && at === text.length - 1 ? values : null;
-  }
-}
-
-const COMMA = 0x2c;
-const SPACE = 0x20;
-const QUOTE = 0x22;
-const CLOSE = 0x7d;
+import { RowLayout } from "../../change/row-layout.ts";
+import { parseRow, type RowText, type Value } from "../../change/value.ts";
 
 /** A row as its columns and their values. */
 export interface Image {
-  readonly layout: Layout;
+  readonly layout: RowLayout;
   readonly values: readonly (string | null)[];
+}
+
+/** A column of a sender as a column here; `convert` is missing where its text is taken as it is. */
+export interface ImageColumn {
+  readonly name: string;
+  readonly convert?: ((value: Value) => string | null) | undefined;
+}
+
+/** How rows that were sent in one layout become images. */
+interface Reading {
+  readonly sent: RowLayout;
+  readonly layout: RowLayout;
+  /** Where the values of the image are among those that were sent; null where all are taken as they are. */
+  readonly columns: readonly { readonly place: number; readonly convert: ImageColumn["convert"] }[] | null;
 }
 
 /** A table has few layouts; one whose updates touch ever other columns shall not fill the memory. */
@@ -63,44 +26,80 @@ const MOST_LAYOUTS = 256;
 
 /** Reads the images of one table of a packet. */
 export class ImageReader {
-  /** Called with every set of columns that was not met before; throws when they have no place here. */
-  readonly #check: (names: readonly string[]) => void;
-  #layouts = new Map<string, Layout>();
+  /** Asked about every set of columns that was not met before: null for a column that is left out; throws for one that has no place here. */
+  readonly #column: (name: string) => ImageColumn | null;
+  #readings = new Map<string, Reading>();
+  #layouts = new Map<string, RowLayout>();
   /** The one that fitted last, by kind of image. */
-  readonly #last: { key: Layout; old: Layout; new: Layout } = { key: NONE, old: NONE, new: NONE };
+  readonly #last: { key?: Reading; old?: Reading; new?: Reading } = {};
 
-  constructor(check: (names: readonly string[]) => void) {
-    this.#check = check;
+  constructor(column: (name: string) => ImageColumn | null) {
+    this.#column = column;
   }
 
+  /** Throws what the columns throw. */
   read(text: RowText, kind: "key" | "old" | "new"): Image {
     const last = this.#last[kind];
-    const values = last === NONE ? null : last.values(text);
-    if (values !== null) return { layout: last, values };
-    const image = this.of(parseRow(text) as { [column: string]: string | null });
-    this.#last[kind] = image.layout;
-    return image;
-  }
-
-  of(row: { readonly [column: string]: string | null }): Image {
+    const values = last?.sent.values(text);
+    if (last !== undefined && values != null) return imageOf(last, values);
+    const row = parseRow(text);
     const names = Object.keys(row);
-    return { layout: this.#layout(names), values: names.map((name) => row[name] as string | null) };
+    const reading = this.#reading(names);
+    this.#last[kind] = reading;
+    return imageOf(
+      reading,
+      names.map((name) => row[name] as Value),
+    );
   }
 
-  #layout(names: readonly string[]): Layout {
+  #reading(names: readonly string[]): Reading {
+    const id = JSON.stringify(names);
+    let reading = this.#readings.get(id);
+    if (reading === undefined) {
+      reading = this.#newReading(names);
+      if (this.#readings.size >= MOST_LAYOUTS) this.#readings = new Map();
+      this.#readings.set(id, reading);
+    }
+    return reading;
+  }
+
+  #newReading(names: readonly string[]): Reading {
+    const columns = names.flatMap((name, place) => {
+      const column = this.#column(name);
+      return column === null ? [] : [{ ...column, place }];
+    });
+    const asTheyAre = columns.length === names.length && columns.every(({ convert }) => convert === undefined);
+    return {
+      sent: new RowLayout(names),
+      layout: this.#layout(columns.map(({ name }) => name)),
+      columns: asTheyAre ? null : columns.map(({ place, convert }) => ({ place, convert })),
+    };
+  }
+
+  /** The same object for the same columns, whatever they were sent with. */
+  #layout(names: readonly string[]): RowLayout {
     const id = JSON.stringify(names);
     let layout = this.#layouts.get(id);
     if (layout === undefined) {
-      this.#check(names);
       if (this.#layouts.size >= MOST_LAYOUTS) this.#layouts = new Map();
-      layout = new Layout(names);
+      layout = new RowLayout(names);
       this.#layouts.set(id, layout);
     }
     return layout;
   }
 }
 
-const NONE = new Layout([]);
+function imageOf({ layout, columns }: Reading, sent: readonly Value[]): Image {
+  // a Postgres sends nothing else
+  if (columns === null) return { layout, values: sent as readonly (string | null)[] };
+  const values = new Array<string | null>(columns.length);
+  for (let at = 0; at < values.length; at++) {
+    const { place, convert } = columns[at] as { place: number; convert: ImageColumn["convert"] };
+    const value = sent[place] as Value;
+    values[at] = convert === undefined ? (value as string | null) : convert(value);
+  }
+  return { layout, values };
+}
 
 export const valueIn = (image: Image | null, name: string): string | null => {
   const place = image?.layout.places.get(name);

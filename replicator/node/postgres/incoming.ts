@@ -1,12 +1,12 @@
 import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import type { TableShape } from "../../change/shape.ts";
-import { parseRow, type RowText, type Value } from "../../change/value.ts";
+import type { RowText, Value } from "../../change/value.ts";
 import { compileKeyToPostgres } from "../../change/values/key.ts";
 import { compileToPostgres } from "../../change/values/to-postgres.ts";
 import type { TableRule } from "../target.ts";
 import type { CapturedTable } from "./captured-tables.ts";
-import { type Image, ImageReader, rowOf } from "./image.ts";
+import { type Image, type ImageColumn, ImageReader, rowOf } from "./image.ts";
 
 /** Column name to the text that the column's input function takes. */
 export type TextRow = { [column: string]: string | null };
@@ -79,9 +79,7 @@ export class IncomingTable {
     this.table = table;
     this.shape = shape;
     this.rule = rule;
-    this.#images = new ImageReader((names) => {
-      for (const name of shape.engine === "postgres" ? names : []) if (!this.#convert.has(name)) throw this.#missing(name);
-    });
+    this.#images = new ImageReader((name) => this.#column(name));
     const here = new Map(table.columns.map((column) => [column.name, column]));
     const lower = new Map(table.columns.map((column) => [column.name.toLowerCase(), column]));
     const alike = (a: string, b: string): boolean => a === b || (shape.engine === "sqlite" && a.toLowerCase() === b.toLowerCase());
@@ -109,22 +107,13 @@ export class IncomingTable {
   }
 
   image(text: RowText | null, kind: "key" | "old" | "new"): Image | null {
-    if (text === null || text === "") return null;
-    const asIs = this.shape.engine === "postgres";
-    if (asIs && this.#excluded.size === 0) return this.#images.read(text, kind);
-    const row = parseRow(text);
-    const converted: TextRow = {};
-    for (const name in row) {
-      if (this.#excluded.has(name)) continue;
-      if (asIs) {
-        converted[name] = row[name] as string | null;
-        continue;
-      }
-      if (!this.#convert.has(name)) throw this.#missing(name);
-      const convert = this.#convert.get(name) as Convert;
-      converted[this.#localName(name)] = convert(row[name] as Value);
-    }
-    return this.#images.of(converted);
+    return text === null || text === "" ? null : this.#images.read(text, kind);
+  }
+
+  #column(name: string): ImageColumn | null {
+    if (this.#excluded.has(name)) return null;
+    if (!this.#convert.has(name)) throw this.#missing(name);
+    return { name: this.shape.engine === "postgres" ? name : this.#localName(name), convert: this.#convert.get(name) };
   }
 
   #localName(name: string): string {

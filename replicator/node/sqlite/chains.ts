@@ -42,27 +42,41 @@ export interface ChainReader {
  * the change that fired it), the chain is reduced to where it began and where it ended.
  */
 export function resolve(rows: readonly LogRow[], reader: ChainReader): NetChange[] {
-  const chains = new Map<string, LogRow[]>();
-  for (const row of rows) {
-    if (row.target !== null && row.target !== reader.peer) continue;
-    const id = `${row.tableId} ${row.key}`;
-    const chain = chains.get(id);
-    if (chain === undefined) chains.set(id, [row]);
-    else chain.push(row);
-  }
   const reduced = new Map<bigint, NetChange | null>();
-  for (const chain of chains.values()) if (!isPlain(chain)) reduce(chain, reader, reduced);
+  for (const chains of chainsByTable(rows, reader)) {
+    for (const chain of chains.values()) {
+      if (Array.isArray(chain) ? !isPlain(chain) : chain.op === "H") reduce(Array.isArray(chain) ? chain : [chain], reader, reduced);
+    }
+  }
   const changes: NetChange[] = [];
   for (const row of rows) {
     const net = reduced.get(row.seq);
     if (net !== undefined) {
       if (net !== null) changes.push(net);
-    } else if (row.op !== "H" && isVisible(row, reader)) {
-      changes.push({ tableId: row.tableId, op: row.op, key: row.key, old: row.old, new: row.new, changedAt: row.changedAt });
-    }
+    } else if (isChange(row) && isVisible(row, reader)) changes.push(row);
   }
   return changes;
 }
+
+/** What is for the reader, by key. Nearly every chain is one entry long, and then it is that entry. */
+function chainsByTable(rows: readonly LogRow[], reader: ChainReader): Iterable<ReadonlyMap<Image, LogRow | LogRow[]>> {
+  const tables = new Map<number, Map<Image, LogRow | LogRow[]>>();
+  for (const row of rows) {
+    if (row.target !== null && row.target !== reader.peer) continue;
+    let chains = tables.get(row.tableId);
+    if (chains === undefined) {
+      chains = new Map();
+      tables.set(row.tableId, chains);
+    }
+    const chain = chains.get(row.key);
+    if (chain === undefined) chains.set(row.key, row);
+    else if (Array.isArray(chain)) chain.push(row);
+    else chains.set(row.key, [chain, row]);
+  }
+  return tables.values();
+}
+
+const isChange = (row: LogRow): row is LogRow & NetChange => row.op !== "H";
 
 const isVisible = (row: LogRow, reader: ChainReader): boolean =>
   row.target === null ? row.origin === null || row.origin !== reader.peer : row.target === reader.peer;
@@ -72,7 +86,6 @@ const before = (row: LogRow): Image | null => (row.op === "I" ? null : row.old);
 const after = (row: LogRow): Image | null => (row.op === "D" ? null : row.new);
 
 function isPlain(chain: readonly LogRow[]): boolean {
-  if (chain.length === 1) return (chain[0] as LogRow).op !== "H";
   return !chain.some(({ op }) => op === "H") && links(chain.filter(({ target }) => target === null));
 }
 

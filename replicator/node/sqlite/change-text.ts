@@ -3,7 +3,7 @@ import type { Column } from "../../change/shape.ts";
 import type { StoredShape } from "./captured-tables.ts";
 import type { NetChange } from "./chains.ts";
 import { microseconds } from "./clock.ts";
-import { type Image, literalToJson, splitImage } from "./image.ts";
+import { endOfLiteral, type Image, literalToJson, splitImage } from "./image.ts";
 
 type Images = Pick<NetChange, "old" | "new" | "changedAt" | "steps" | "replaced">;
 
@@ -29,39 +29,72 @@ export class ChangeText {
   }
 
   change(op: Op, key: Image, images: Images): Change | null {
-    const head = { table: this.#table, op, key: this.#key(key), changedAt: time(images.changedAt) };
-    if (op !== "U") return { ...head, old: this.#row(images.old), new: this.#row(images.new) };
-    const old = splitImage(images.old ?? "");
-    const now = splitImage(images.new ?? "");
-    const touched = touchedColumns(images.steps ?? []);
+    if (op !== "U") {
+      const { old, new: now, changedAt } = images;
+      return { table: this.#table, op, key: this.#key(key), old: this.#row(old), new: this.#row(now), changedAt: time(changedAt) };
+    }
+    const old = new Literals(images.old ?? "");
+    const now = new Literals(images.new ?? "");
+    const touched = images.steps === undefined ? NONE : touchedColumns(images.steps);
     let before = "";
     let after = "";
     let something = false;
-    for (const [at, name] of this.#names.entries()) {
-      if (name === null) continue;
-      const edited = images.replaced === true || old[at] !== now[at] || touched.has(at);
+    for (let at = 0; at < this.#names.length; at++) {
+      const name = this.#names[at];
+      const was = old.next();
+      const is = now.next();
+      if (name == null) continue;
+      const edited = images.replaced === true || was !== is || touched.has(at);
       if (!edited && !this.#whole) continue;
       something ||= edited;
-      before += `,${name}${literalToJson(old[at] ?? "NULL")}`;
-      after += `,${name}${literalToJson(now[at] ?? "NULL")}`;
+      before += `${before === "" ? "{" : ","}${name}${literalToJson(was)}`;
+      after += `${after === "" ? "{" : ","}${name}${literalToJson(is)}`;
     }
     // what changed may be columns that do not travel
-    return !something ? null : { ...head, old: `{${before.slice(1)}}`, new: `{${after.slice(1)}}` };
+    if (!something) return null;
+    return { table: this.#table, op, key: this.#key(key), old: `${before}}`, new: `${after}}`, changedAt: time(images.changedAt) };
   }
 
   #key(key: Image): string {
-    const literals = splitImage(key);
-    return `{${this.#keyNames.map((name, at) => name + literalToJson(literals[at] ?? "NULL")).join(",")}}`;
+    return jsonOf(key, this.#keyNames);
   }
 
   #row(image: Image | null): string | null {
-    if (image === null) return null;
-    const literals = splitImage(image);
-    let text = "";
-    for (const [at, name] of this.#names.entries()) if (name !== null) text += `,${name}${literalToJson(literals[at] ?? "NULL")}`;
-    return `{${text.slice(1)}}`;
+    return image === null ? null : jsonOf(image, this.#names);
   }
 }
+
+/** The literals of an image, one after the other, without a list of them; NULL for what an image does not have. */
+class Literals {
+  readonly #image: Image;
+  #at = 0;
+
+  constructor(image: Image) {
+    this.#image = image;
+  }
+
+  next(): string {
+    if (this.#at >= this.#image.length) return "NULL";
+    const start = this.#at;
+    const end = endOfLiteral(this.#image, start);
+    this.#at = end + 1;
+    return this.#image.slice(start, end);
+  }
+}
+
+/** `names` as JSON writes them, with the colon; null for a column that does not travel. */
+function jsonOf(image: Image, names: readonly (string | null)[]): string {
+  const literals = new Literals(image);
+  let text = "";
+  for (let at = 0; at < names.length; at++) {
+    const literal = literals.next();
+    const name = names[at];
+    if (name != null) text += `${text === "" ? "{" : ","}${name}${literalToJson(literal)}`;
+  }
+  return text === "" ? "{}" : `${text}}`;
+}
+
+const NONE: ReadonlySet<number> = new Set();
 
 /** Columns that any of the steps changed, by place. */
 function touchedColumns(steps: NonNullable<Images["steps"]>): Set<number> {

@@ -4,8 +4,7 @@ import type { Connection } from "./connection.ts";
 import { quote } from "./identifier.ts";
 import type { ColumnSet, IncomingChange, IncomingTable } from "./incoming.ts";
 import { withoutReferrers } from "./referrers.ts";
-import type { Bindable } from "./rows.ts";
-import { keyCondition } from "./rows.ts";
+import { type Bindable, keyCondition, prepared } from "./rows.ts";
 
 type Run = (incoming: IncomingChange) => boolean;
 
@@ -49,7 +48,8 @@ export class FastPath {
     const columns = set.names.map(quote).join(", ");
     const values = set.names.map(() => "?").join(", ");
     const key = table.key.map(quote).join(", ");
-    const statement = this.#connection.prepare(
+    const statement = prepared(
+      this.#connection,
       `insert or abort into ${quote(table.local)} (${columns}) values (${values}) on conflict (${key}) do nothing`,
     );
     return ({ new: row }) => changed(statement, (row as { values: readonly Bindable[] }).values);
@@ -57,7 +57,8 @@ export class FastPath {
 
   #update({ table }: IncomingTable, set: ColumnSet): Run {
     const assignments = set.names.map((name) => `${quote(name)} = ?`).join(", ");
-    const statement = this.#connection.prepare(
+    const statement = prepared(
+      this.#connection,
       `update or abort ${quote(table.local)} set ${assignments} where ${keyCondition(table)} and ${isOld(set)}`,
     );
     return ({ new: row, old, key }) => changed(statement, [...(row?.values ?? []), ...key, ...oldParameters(set, old?.values ?? [])]);
@@ -65,7 +66,8 @@ export class FastPath {
 
   #delete({ table }: IncomingTable, set: ColumnSet): Run {
     const free = withoutReferrers(this.#connection, table, this.#context);
-    const statement = this.#connection.prepare(
+    const statement = prepared(
+      this.#connection,
       `delete from ${quote(table.local)} where ${keyCondition(table)} and ${isOld(set)}${free === null ? "" : ` and ${free}`}`,
     );
     return ({ old, key }) => changed(statement, [...key, ...oldParameters(set, old?.values ?? [])]);

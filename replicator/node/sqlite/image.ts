@@ -12,38 +12,40 @@ const T = 0x74;
 /** The literals of an image, in order. */
 export function splitImage(image: Image): string[] {
   const literals: string[] = [];
-  let at = 0;
-  for (;;) {
-    const start = at;
-    const code = image.charCodeAt(at);
-    if (code === QUOTE || code === X || code === T) {
-      at = image.indexOf("'", at) + 1;
-      for (;;) {
-        at = image.indexOf("'", at);
-        if (at < 0) throw new Error("the log holds an image that does not end");
-        if (image.charCodeAt(at + 1) !== QUOTE) break;
-        at += 2;
-      }
-      at += 1;
-    } else {
-      at = image.indexOf(",", at);
-      if (at < 0) at = image.length;
-    }
-    literals.push(image.slice(start, at));
-    if (at >= image.length) return literals;
-    at += 1;
+  for (let start = 0; ; ) {
+    const end = endOfLiteral(image, start);
+    literals.push(image.slice(start, end));
+    if (end >= image.length) return literals;
+    start = end + 1;
+  }
+}
+
+/** Where the literal ends that begins at `start`. */
+export function endOfLiteral(image: Image, start: number): number {
+  const code = image.charCodeAt(start);
+  if (code !== QUOTE && code !== X && code !== T) {
+    const comma = image.indexOf(",", start);
+    return comma < 0 ? image.length : comma;
+  }
+  for (let at = image.indexOf("'", start) + 1; ; at += 2) {
+    at = image.indexOf("'", at);
+    if (at < 0) throw new Error("the log holds an image that does not end");
+    if (image.charCodeAt(at + 1) !== QUOTE) return at + 1;
   }
 }
 
 /** A literal as the JSON text of a `Value`. */
 export function literalToJson(literal: string): string {
   const code = literal.charCodeAt(0);
-  if (code === QUOTE) return JSON.stringify(unquoted(literal));
+  if (code === QUOTE) return PLAIN.test(literal) ? `"${literal.slice(1, -1)}"` : JSON.stringify(unquoted(literal));
   if (code === X) return `{"b":"${literal.slice(2, -1).toLowerCase()}"}`;
   if (code === T) return JSON.stringify(textOfBytes(Buffer.from(literal.slice(2, -1), "hex")));
   if (literal === "NULL") return "null";
   return isInteger(literal) ? `{"i":"${literal}"}` : `{"r":"${realText(literal)}"}`;
 }
+
+/** A text of which JSON writes every character as the literal does; half the time of JSON.stringify. */
+const PLAIN = /^'[ !#-&(-[\]-\ud7ff]*'$/;
 
 export const literalToValue = (literal: string): Value => JSON.parse(literalToJson(literal)) as Value;
 

@@ -1,6 +1,7 @@
 import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import type { TableName } from "../../change/names.ts";
+import { RowLayout } from "../../change/row-layout.ts";
 import type { Column, TableShape } from "../../change/shape.ts";
 import { parseRow, type Row, type RowText, type Value } from "../../change/value.ts";
 import { type ColumnKind, columnKind } from "../../change/values/affinity.ts";
@@ -39,7 +40,22 @@ export interface ColumnTarget {
   readonly convert: (value: Value) => Bindable;
 }
 
-const LONE_SURROGATE = /\p{Surrogate}/u;
+/** How rows that were sent in one layout are read. */
+interface Reading {
+  readonly sent: RowLayout;
+  readonly set: ColumnSet;
+  /** Where the values are among those that were sent; null where all are taken. */
+  readonly places: readonly number[] | null;
+  /** Where the key is among the values, in its order here; null where not all of it is there. */
+  readonly key: readonly number[] | null;
+}
+
+interface ReadRow extends LocalRow {
+  readonly reading: Reading;
+}
+
+/** A table whose updates touch ever other columns shall not fill the memory. */
+const MOST_LAYOUTS = 256;
 
 /** A table of a packet, matched with the captured table here. */
 export class IncomingTable {
@@ -50,6 +66,11 @@ export class IncomingTable {
   readonly misfit: TomboloError | null;
   readonly #targets = new Map<string, ColumnTarget>();
   readonly #sets = new Map<string, ColumnSet>();
+  #readings = new Map<string, Reading>();
+  /** The one that fitted last, by kind of image. */
+  readonly #last: { key?: Reading; old?: Reading; new?: Reading } = {};
+  /** The sender's key are the same columns. */
+  readonly #sameKey: boolean;
   /** What the sender lets travel and this node does not: left out. */
   readonly #excluded: ReadonlySet<string>;
 
@@ -71,6 +92,8 @@ export class IncomingTable {
       const local = localColumn(table, column.name);
       if (local !== undefined) this.#targets.set(column.name, columnTarget({ column, shape, local, strict }));
     }
+    const sent = shape.key.map((name) => this.#targets.get(name)?.name);
+    this.#sameKey = sent.length === table.key.length && table.key.every((name) => sent.includes(name));
   }
 
   get name(): TableName {
@@ -80,27 +103,60 @@ export class IncomingTable {
   /** Throws a TomboloError (`TABLE_MISSING`, `COLUMN_MISSING`, `VALUE_REFUSED`) when a value has no place here; the change is then parked. */
   incoming(change: Change): IncomingChange {
     if (this.misfit !== null) throw this.misfit;
-    const key = this.#row(change.key);
-    return { change, table: this, key: this.#inKeyOrder(key), old: this.#row(change.old), new: this.#row(change.new) };
+    const now = this.#row(change.new, "new");
+    const old = this.#row(change.old, "old");
+    return { change, table: this, key: this.#key(change, now), old, new: now };
   }
 
-  #inKeyOrder(row: LocalRow | null): readonly Bindable[] {
+  /** In the order of the key here. An inserted row holds its key: it need not be read twice. */
+  #key(change: Change, inserted: ReadRow | null): readonly Bindable[] {
+    const holdsKey = this.#sameKey && change.op === "I" && inserted !== null && inserted.reading.key !== null;
+    const row = holdsKey ? inserted : this.#row(change.key, "key");
+    const places = row?.reading.key ?? null;
     const { key } = this.table;
-    if (row === null || row.values.length !== key.length) throw this.#missing(key.join(", "));
-    if (key.length === 1) return row.values;
-    return key.map((name) => row.values[row.set.names.indexOf(name)] ?? null);
+    if (row === null || places === null || (!holdsKey && row.values.length !== key.length)) throw this.#missing(key.join(", "));
+    if (!holdsKey && key.length === 1) return row.values;
+    return places.map((place) => row.values[place] ?? null);
   }
 
-  #row(text: RowText | null): LocalRow | null {
+  #row(text: RowText | null, kind: "key" | "old" | "new"): ReadRow | null {
     if (text === null || text === "") return null;
+    const last = this.#last[kind];
+    const values = last?.sent.values(text);
+    if (last !== undefined && values != null) return readRow(last, values);
     const row = parseRow(text);
-    const all = Object.keys(row);
-    const names = this.#excluded.size === 0 ? all : all.filter((name) => !this.#excluded.has(name));
-    const id = names.length === 1 ? (names[0] as string) : names.join("\0");
-    const set = this.#sets.get(id) ?? this.#newSet(id, names);
-    const values = new Array<Bindable>(names.length);
-    for (let at = 0; at < names.length; at++) values[at] = (set.convert[at] as ColumnTarget["convert"])(row[names[at] as string] as Value);
-    return { set, values };
+    const names = Object.keys(row);
+    const reading = this.#reading(names);
+    this.#last[kind] = reading;
+    return readRow(
+      reading,
+      names.map((name) => row[name] as Value),
+    );
+  }
+
+  #reading(sent: readonly string[]): Reading {
+    const id = JSON.stringify(sent);
+    let reading = this.#readings.get(id);
+    if (reading === undefined) {
+      const names = sent.filter((name) => !this.#excluded.has(name));
+      const set = this.#setOf(names);
+      const key = this.table.key.map((name) => set.names.indexOf(name));
+      reading = {
+        sent: new RowLayout(sent),
+        set,
+        places: names.length === sent.length ? null : names.map((name) => sent.indexOf(name)),
+        key: key.includes(-1) ? null : key,
+      };
+      if (this.#readings.size >= MOST_LAYOUTS) this.#readings = new Map();
+      this.#readings.set(id, reading);
+    }
+    return reading;
+  }
+
+  /** The same object for the same columns: one statement serves them all. */
+  #setOf(names: readonly string[]): ColumnSet {
+    const id = JSON.stringify(names);
+    return this.#sets.get(id) ?? this.#newSet(id, names);
   }
 
   #newSet(id: string, names: readonly string[]): ColumnSet {
@@ -127,6 +183,15 @@ export class IncomingTable {
   }
 }
 
+function readRow(reading: Reading, sent: readonly Value[]): ReadRow {
+  const { set, places } = reading;
+  const values = new Array<Bindable>(set.convert.length);
+  for (let at = 0; at < values.length; at++) {
+    values[at] = (set.convert[at] as ColumnTarget["convert"])(sent[places === null ? at : (places[at] as number)] as Value);
+  }
+  return { set, values, reading };
+}
+
 /** Column names of SQLite do not differ by case alone. */
 export const localColumn = (table: CapturedTable, name: string): Column | undefined =>
   table.columns.find((column) => column.name === name) ?? table.columns.find((column) => column.name.toLowerCase() === name.toLowerCase());
@@ -144,7 +209,7 @@ export function columnTarget(pair: {
   const kind = columnKind(local.type, strict);
   const convert = (value: Value): Bindable => {
     const bound = encode(value);
-    if (typeof bound === "string" && pair.decoded !== true && LONE_SURROGATE.test(bound)) throw notText(column.name);
+    if (typeof bound === "string" && pair.decoded !== true && !bound.isWellFormed()) throw notText(column.name);
     return asStored(bound, kind);
   };
   return { name: local.name, kind, convert };
