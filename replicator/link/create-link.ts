@@ -15,7 +15,7 @@ import { LinkScopes } from "./link-scopes.ts";
 import { Rest } from "./rest.ts";
 import { mustNotBeRewound } from "./rewound.ts";
 import { RoundWatch } from "./round-watch.ts";
-import { sleep } from "./sleep.ts";
+import { OVER, sleep } from "./sleep.ts";
 import { Transfer, type Transferred } from "./transfer.ts";
 
 export interface LinkOptions {
@@ -218,7 +218,7 @@ class DirectLink implements Link {
 
   async #waitForNews(atMostMs: number, signal: AbortSignal): Promise<"news" | "nothing"> {
     const waiting = new AbortController();
-    const stop = (): void => waiting.abort();
+    const stop = (): void => waiting.abort(OVER);
     signal.addEventListener("abort", stop, { once: true });
     try {
       return await Promise.race([
@@ -228,7 +228,7 @@ class DirectLink implements Link {
       ]);
     } finally {
       signal.removeEventListener("abort", stop);
-      waiting.abort();
+      waiting.abort(OVER);
     }
   }
 

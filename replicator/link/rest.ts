@@ -1,5 +1,6 @@
 import type { Position } from "../change/names.ts";
 import type { ChangeLog } from "../node/change-log.ts";
+import { OVER } from "./sleep.ts";
 
 /** After this, a log is looked into whether or not it has news: there is more to a pass than changes (acknowledging, what is parked). */
 const LONGEST_REST_MS = 1_000;
@@ -36,7 +37,7 @@ export class Rest {
 
   end(): void {
     this.#until = 0;
-    this.#watching?.abort();
+    this.#watching?.abort(OVER);
     this.#watching = undefined;
   }
 }

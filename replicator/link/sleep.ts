@@ -9,6 +9,9 @@ export const realTimers: Timers = {
   clear: (handle) => clearTimeout(handle as NodeJS.Timeout),
 };
 
+/** The reason of a signal that ends a wait which nobody needs any more. Without one an error with its stack is made, which costs more than the wait. */
+export const OVER = "over";
+
 /** Longer timers fire at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 

@@ -30,19 +30,20 @@ export async function identity(pool: pg.Pool): Promise<NodeIdentity> {
 }
 
 async function storedNode(pool: pg.Pool): Promise<{ epoch: string; system: string; database: string }> {
-  const missing = new TomboloError("Tombolo is not installed in this database", {
-    code: "NOT_INSTALLED",
-    kind: "operator",
-    hint: "Run `tombolo plan`, then `tombolo apply`.",
-  });
+  const missing = (): TomboloError =>
+    new TomboloError("Tombolo is not installed in this database", {
+      code: "NOT_INSTALLED",
+      kind: "operator",
+      hint: "Run `tombolo plan`, then `tombolo apply`.",
+    });
   try {
     const { rows } = await pool.query<{ epoch: string; system: string; database: string }>(
       "select epoch, system_identifier as system, database_oid as database from tombolo.node",
     );
-    if (rows[0] === undefined) throw missing;
+    if (rows[0] === undefined) throw missing();
     return rows[0];
   } catch (error) {
-    if (isServerError(error) && (error.code === UNDEFINED_TABLE || error.code === INVALID_SCHEMA_NAME)) throw missing;
+    if (isServerError(error) && (error.code === UNDEFINED_TABLE || error.code === INVALID_SCHEMA_NAME)) throw missing();
     throw error;
   }
 }

@@ -114,7 +114,7 @@ export const shapeIds = (connection: Connection, tableId: number): bigint[] =>
     .all(tableId) as bigint[];
 
 export const isInstalled = (connection: Connection): boolean =>
-  connection.prepare("select 1 from sqlite_schema where type = 'table' and name = 'tombolo_node'").pluck().get() !== undefined;
+  prepared(connection, "select 1 from sqlite_schema where type = 'table' and name = 'tombolo_node'").pluck().get() !== undefined;
 
 /** Throws `NODE_NOT_INSTALLED` (operator) where `apply` has not run. */
 export function requireInstalled(connection: Connection, node: NodeName): void {

@@ -28,6 +28,8 @@ export class DatabaseFile {
   readonly node: NodeName;
   readonly #writer: Connection;
   readonly #reader: Connection;
+  readonly #inRead: (work: (connection: Connection) => unknown) => unknown;
+  readonly #version: Database.Statement<unknown[]>;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: { readonly node: NodeName; readonly path: string }) {
@@ -38,6 +40,8 @@ export class DatabaseFile {
     try {
       checkVersion(this.#writer);
       this.#reader = this.connect();
+      this.#inRead = this.#reader.transaction((read: (connection: Connection) => unknown) => read(this.#reader));
+      this.#version = this.#reader.prepare("pragma data_version").pluck();
     } catch (error) {
       this.#writer.close();
       throw error;
@@ -52,7 +56,7 @@ export class DatabaseFile {
   /** Another number whenever anything was committed to the file, by whomever. */
   get version(): bigint {
     try {
-      return this.#reader.pragma("data_version", { simple: true }) as bigint;
+      return this.#version.get() as bigint;
     } catch (error) {
       throw sqliteError(error, this.node);
     }
@@ -77,7 +81,7 @@ export class DatabaseFile {
   /** Runs `work` in one read transaction: everything it reads is of one moment. */
   read<T>(work: (connection: Connection) => T): T {
     try {
-      return this.#reader.transaction(work)(this.#reader);
+      return this.#inRead(work as (connection: Connection) => unknown) as T;
     } catch (error) {
       throw sqliteError(error, this.node);
     }

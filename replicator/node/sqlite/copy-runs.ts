@@ -17,6 +17,7 @@ import {
 import { type Clock, isoTime } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { requireCurrent } from "./migrations.ts";
+import { prepared } from "./rows.ts";
 
 interface StoredRun {
   readonly id: bigint;
@@ -148,7 +149,7 @@ const READING = `side = 'source' and state in ('running', 'interrupted') and jul
 
 /** A database of an older version knows no such runs. */
 const knowsRuns = (connection: Connection): boolean =>
-  connection.prepare("select 1 from pragma_table_info('tombolo_full_sync_run') where name = 'side'").pluck().get() !== undefined;
+  prepared(connection, "select 1 from pragma_table_info('tombolo_full_sync_run') where name = 'side'").pluck().get() !== undefined;
 
 /** Where what full syncs will read of the log begins; null when none does. */
 export function heldForCopies(connection: Connection): bigint | null {
@@ -169,11 +170,11 @@ export function setForwards(connection: Connection): void {
 export function isHandedOver(connection: Connection, peer: string): boolean {
   if (!knowsRuns(connection)) return false;
   return (
-    connection
-      .prepare(
-        `select exists (select 1 from tombolo_full_sync_run where peer = ? and state = 'running' and phase = 'hand_over'
+    prepared(
+      connection,
+      `select exists (select 1 from tombolo_full_sync_run where peer = ? and state = 'running' and phase = 'hand_over'
            and julianday(heartbeat_at) > julianday('now') - ${ALIVE_SECONDS} / 86400.0)`,
-      )
+    )
       .pluck()
       .get(peer) === 1n
   );

@@ -15,6 +15,7 @@ import { progressMap, type StoredProgress, storedSeen } from "../progress.ts";
 import type { PeerRole, PeerState } from "../target.ts";
 import type { Connection } from "./connection.ts";
 import { isHandedOver, setForwards } from "./copy-runs.ts";
+import { prepared } from "./rows.ts";
 
 /** What applying needs to know of a peer. */
 export interface StoredPeer {
@@ -32,7 +33,8 @@ export interface StoredPeer {
 
 /** Makes sure that the peers are known. The write lock keeps it apart from transactions that apply. */
 export function meet(connection: Connection, peers: readonly { readonly name: NodeName; readonly role: PeerRole }[]): void {
-  const add = connection.prepare(
+  const add = prepared(
+    connection,
     "insert into tombolo_peer (name, role) values (?, ?) on conflict (name) do update set role = excluded.role where role <> excluded.role",
   );
   for (const { name, role } of peers) add.run(name, role);
@@ -41,29 +43,29 @@ export function meet(connection: Connection, peers: readonly { readonly name: No
 
 /** Whether `meet` would change nothing, so that a repeated call need not write. */
 export function haveMet(connection: Connection, peers: readonly { readonly name: NodeName; readonly role: PeerRole }[]): boolean {
-  const known = connection.prepare("select count(*) from tombolo_peer where name = ? and role = ?").pluck();
+  const known = prepared(connection, "select count(*) from tombolo_peer where name = ? and role = ?").pluck();
   return peers.every(({ name, role }) => known.get(name, role) === 1n);
 }
 
 export function peerState(connection: Connection, name: NodeName): PeerState {
-  const row = connection
-    .prepare(
-      "select id, epoch, received_packet_no, received_digest, received, judged, state, received_receipt ->> 'wanted' from tombolo_peer where name = ?",
-    )
+  const row = prepared(
+    connection,
+    "select id, epoch, received_packet_no, received_digest, received, judged, state, received_receipt ->> 'wanted' from tombolo_peer where name = ?",
+  )
     .raw()
     .get(name) as [bigint, string | null, bigint, string, string, string, string, string | null] | undefined;
   const [id = -1n, peerEpoch = null, number = 0n, digest = "", received = "{}", judged = "{}", state = "joining", wanted = null] =
     row ?? [];
-  const tables = connection
-    .prepare("select table_name from tombolo_peer_table where peer_id = ? and received = 1")
+  const tables = prepared(connection, "select table_name from tombolo_peer_table where peer_id = ? and received = 1")
     .pluck()
     .all(id) as string[];
-  const startedTables = connection
-    .prepare("select table_name, started_at from tombolo_peer_table where peer_id = ? and started_at is not null")
+  const startedTables = prepared(
+    connection,
+    "select table_name, started_at from tombolo_peer_table where peer_id = ? and started_at is not null",
+  )
     .raw()
     .all(id) as [string, bigint][];
-  const scopes = connection
-    .prepare("select table_name, scope from tombolo_peer_table where peer_id = ? and scope is not null")
+  const scopes = prepared(connection, "select table_name, scope from tombolo_peer_table where peer_id = ? and scope is not null")
     .raw()
     .all(id) as [string, bigint][];
   return {
@@ -76,18 +78,18 @@ export function peerState(connection: Connection, name: NodeName): PeerState {
     startedAt: new Map(startedTables.map(([table, at]) => [tableName(table), position(at)])),
     scopes: new Map(scopes.map(([table, scope]) => [tableName(table), scopeNumber(scope)])),
     paused: state === "paused" || state === "snapshot" || isHandedOver(connection, name),
-    hasParked: connection.prepare("select exists (select 1 from tombolo_parked_change where peer_id = ?)").pluck().get(id) === 1n,
+    hasParked: prepared(connection, "select exists (select 1 from tombolo_parked_change where peer_id = ?)").pluck().get(id) === 1n,
     wanted: JSON.parse(wanted ?? "[]") as PeerState["wanted"],
   };
 }
 
 export function readPeer(connection: Connection, name: NodeName): StoredPeer {
-  const row = connection
-    .prepare(
-      `select id, epoch, received_packet_no, received_digest, received_receipt, received, judged, forwards,
+  const row = prepared(
+    connection,
+    `select id, epoch, received_packet_no, received_digest, received_receipt, received, judged, forwards,
               exists (select 1 from tombolo_parked_change c where c.peer_id = tombolo_peer.id)
          from tombolo_peer where name = ?`,
-    )
+  )
     .raw()
     .get(name) as [bigint, string | null, bigint, string, string | null, string, string, bigint, bigint] | undefined;
   if (row === undefined) {
@@ -112,12 +114,13 @@ export function readPeer(connection: Connection, name: NodeName): StoredPeer {
 }
 
 export function storeProgress(connection: Connection, peerId: number, received: StoredProgress): void {
-  connection.prepare("update tombolo_peer set received = ? where id = ?").run(JSON.stringify(received), peerId);
+  prepared(connection, "update tombolo_peer set received = ? where id = ?").run(JSON.stringify(received), peerId);
 }
 
 /** Records where this log stands when the tables begin to come. */
 export function markStarted(connection: Connection, peerId: number, tables: readonly TableName[], at: bigint): void {
-  const mark = connection.prepare(
+  const mark = prepared(
+    connection,
     "update tombolo_peer_table set started_at = ? where peer_id = ? and table_name = ? and started_at is null",
   );
   for (const table of tables) mark.run(at, peerId, table);
@@ -130,7 +133,8 @@ export function markReceived(
   tables: readonly TableName[],
   scopes: NonNullable<PacketHeader["scopes"]> = [],
 ): void {
-  const mark = connection.prepare(
+  const mark = prepared(
+    connection,
     `insert into tombolo_peer_table (peer_id, table_name, received, scope) values (?, ?, 1, ?)
       on conflict (peer_id, table_name) do update set received = 1, scope = excluded.scope`,
   );
@@ -148,14 +152,15 @@ export function acknowledged(
     readonly now: string;
   },
 ): readonly ChannelName[] {
-  const stored = connection.prepare("select sent from tombolo_peer where name = ?").pluck().get(ack.peer) as string | undefined;
+  const stored = prepared(connection, "select sent from tombolo_peer where name = ?").pluck().get(ack.peer) as string | undefined;
   if (stored === undefined) return [];
   const sent = JSON.parse(stored) as { [channel: string]: string };
   const first = ack.channels.filter((channel) => sent[channel] === undefined);
   for (const channel of ack.channels) if (BigInt(sent[channel] ?? 0) <= ack.position) sent[channel] = ack.position.toString();
-  connection
-    .prepare(`update tombolo_peer set sent = ?, sent_packet_no = max(sent_packet_no, ?), last_sync_out = ?,
-              state = case when state = 'joining' then 'live' else state end where name = ?`)
-    .run(JSON.stringify(sent), ack.packet, ack.now, ack.peer);
+  prepared(
+    connection,
+    `update tombolo_peer set sent = ?, sent_packet_no = max(sent_packet_no, ?), last_sync_out = ?,
+              state = case when state = 'joining' then 'live' else state end where name = ?`,
+  ).run(JSON.stringify(sent), ack.packet, ack.now, ack.peer);
   return first;
 }

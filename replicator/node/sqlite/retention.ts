@@ -2,6 +2,7 @@ import { type NodeName, nodeName } from "../../change/names.ts";
 import { LEFT_BEHIND, type LeftBehind, type Retention } from "../retention.ts";
 import { isoTime } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
+import { prepared } from "./rows.ts";
 import { logSize } from "./status.ts";
 
 interface Reader {
@@ -17,18 +18,18 @@ export async function retain(
   file: DatabaseFile,
   { keepMs, maxBytes, now, purge }: Retention & { readonly now: number; readonly purge: () => Promise<void> },
 ): Promise<readonly LeftBehind[]> {
-  const old = await file.write((connection) =>
-    readers(connection)
-      .filter(({ at }) => isOlder(connection, at, isoTime(now - keepMs)))
-      .map((reader) => mark(connection, reader)),
-  );
+  const tooOld = (connection: Connection): Reader[] =>
+    readers(connection).filter(({ at }) => isOlder(connection, at, isoTime(now - keepMs)));
+  // nearly always there are none: the write lock is not asked for then
+  const old =
+    file.read(tooOld).length === 0 ? [] : await file.write((connection) => tooOld(connection).map((reader) => mark(connection, reader)));
   const found: LeftBehind[] = old.map((reader) => ({ reader, limit: "log.keep" }));
   const tooLarge = (): boolean => file.read(logSize).bytes > maxBytes;
   if (old.length > 0 || tooLarge()) await purge();
   while (tooLarge()) {
     const furthest = await file.write((connection) => {
       const [first] = readers(connection).sort((a, b) => (a.at < b.at ? -1 : 1));
-      const newest = connection.prepare("select coalesce(max(position), 0) from tombolo_tick").pluck().get() as bigint;
+      const newest = prepared(connection, "select coalesce(max(position), 0) from tombolo_tick").pluck().get() as bigint;
       return first === undefined || first.at >= newest ? null : mark(connection, first);
     });
     if (furthest === null) break;
@@ -40,20 +41,20 @@ export async function retain(
 
 /** Only children: what a parent has not read yet are edits that are nowhere else. One that has acknowledged nothing is not read for yet. */
 function readers(connection: Connection): Reader[] {
-  const rows = connection
-    .prepare(
-      `select name, (select min(cast(j.value as integer)) from json_each(sent) j) from tombolo_peer
+  const rows = prepared(
+    connection,
+    `select name, (select min(cast(j.value as integer)) from json_each(sent) j) from tombolo_peer
         where role = 'child' and state not in ('must_resync', 'snapshot') and sent <> '{}'`,
-    )
+  )
     .raw()
     .all() as [string, bigint][];
   return rows.map(([name, at]) => ({ name: nodeName(name), at }));
 }
 
 const isOlder = (connection: Connection, at: bigint, than: string): boolean =>
-  connection.prepare("select exists (select 1 from tombolo_tick where position > ? and sealed_at < ?)").pluck().get(at, than) === 1n;
+  prepared(connection, "select exists (select 1 from tombolo_tick where position > ? and sealed_at < ?)").pluck().get(at, than) === 1n;
 
 function mark(connection: Connection, { name }: Reader): NodeName {
-  connection.prepare("update tombolo_peer set state = 'must_resync', reason = ? where name = ?").run(LEFT_BEHIND, name);
+  prepared(connection, "update tombolo_peer set state = 'must_resync', reason = ? where name = ?").run(LEFT_BEHIND, name);
   return name;
 }

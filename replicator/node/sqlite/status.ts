@@ -8,6 +8,7 @@ import { microseconds } from "./clock.ts";
 import { type Connection, type DatabaseFile, sqliteVersion } from "./connection.ts";
 import { newestRuns } from "./copy-runs.ts";
 import { requireCurrent } from "./migrations.ts";
+import { prepared } from "./rows.ts";
 
 /** Counting what is pending stops here: a person needs no more, and status must stay cheap. */
 const COUNT_LIMIT = 100_000;
@@ -145,7 +146,7 @@ const OFFSET_NOISE_MS = 25;
 /** See `Installation.notePeers`. */
 export async function notePeers(file: DatabaseFile, notes: readonly PeerNote[]): Promise<void> {
   const due = (connection: Connection): readonly PeerNote[] => {
-    const known = connection.prepare("select pending_changes, clock_offset_ms from tombolo_peer where name = ?").raw();
+    const known = prepared(connection, "select pending_changes, clock_offset_ms from tombolo_peer where name = ?").raw();
     return notes.filter(({ name, pendingChanges, clockOffsetMs }) => {
       const row = known.get(name) as [bigint, bigint | null] | undefined;
       if (row === undefined) return false;

@@ -4,6 +4,7 @@ import { fingerprint, hasYoungerTriggers, ourTriggers, shapeHash, storedSql } fr
 import { type CapturedTable, capturedTables } from "./captured-tables.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { quote } from "./identifier.ts";
+import { prepared } from "./rows.ts";
 import { readTable } from "./shape.ts";
 
 /**
@@ -36,7 +37,7 @@ export class Verifier {
   }
 }
 
-const schemaVersion = (connection: Connection): bigint => connection.pragma("schema_version", { simple: true }) as bigint;
+const schemaVersion = (connection: Connection): bigint => prepared(connection, "pragma schema_version").pluck().get() as bigint;
 
 function look(connection: Connection): { drifts: Drift[]; younger: CapturedTable[] } {
   const drifts: Drift[] = [];

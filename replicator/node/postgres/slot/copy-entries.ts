@@ -37,12 +37,13 @@ export async function copyEntries(
 }
 
 function entriesText(entries: readonly LogEntry[], log: { readonly segment: string; readonly newestXid: bigint }): string {
-  let text = "";
+  const lines = new Array<string>(entries.length);
   let xid = -1;
   let xidText = "";
   let committedAt = -1;
   let timeText = "";
-  for (const entry of entries) {
+  for (let at = 0; at < lines.length; at++) {
+    const entry = entries[at] as LogEntry;
     if (entry.xid !== xid) {
       xid = entry.xid;
       xidText = String(log.newestXid - ((log.newestXid - BigInt(xid)) & 0xffffffffn));
@@ -52,11 +53,11 @@ function entriesText(entries: readonly LogEntry[], log: { readonly segment: stri
       timeText = timestampText(committedAt);
     }
     const { tableId, op, origin } = entry;
-    text += `${xidText}\t${tableId}\t${op}\t${log.segment}\t${origin ?? "\\N"}\t${timeText}\t${escaped(entry.key)}\t`;
-    text += entry.old === null ? "\\N\t" : `${escaped(entry.old)}\t`;
-    text += entry.new === null ? "\\N\n" : `${escaped(entry.new)}\n`;
+    const old = entry.old === null ? "\\N" : escaped(entry.old);
+    const now = entry.new === null ? "\\N" : escaped(entry.new);
+    lines[at] = `${xidText}\t${tableId}\t${op}\t${log.segment}\t${origin ?? "\\N"}\t${timeText}\t${escaped(entry.key)}\t${old}\t${now}\n`;
   }
-  return text;
+  return lines.join("");
 }
 
 /** To the microsecond. */

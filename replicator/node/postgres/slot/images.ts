@@ -34,8 +34,12 @@ export type Unloggable = "REPLICA_IDENTITY" | "TABLE_ALTERED";
 
 /** The same entries as the capture triggers make of the same change: none for an update that changes nothing, two for one that changes the key. */
 export function logEntries(change: StreamedChange, captured: CapturedRelation, commit: Commit): readonly LogEntry[] | Unloggable {
-  return entriesOf({ ...change, ...(change.row === null ? { old: null, new: null } : rowOf(change.row)) }, captured, commit);
+  const { relation, op, origin, row } = change;
+  const { old, new: now } = row === null ? NO_ROW : rowOf(row);
+  return entriesOf({ relation, op, origin, old, new: now }, captured, commit);
 }
+
+const NO_ROW: ReturnType<typeof rowOf> = { old: null, new: null };
 
 type ReadChange = Omit<StreamedChange, "row"> & ReturnType<typeof rowOf>;
 
