@@ -4,6 +4,8 @@ import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 /** What happens to the bytes of one connection. `after`: so many bytes of the answers (or of the requests, for `flip request`) pass unharmed. */
 export type Fate =
   | { readonly kind: "none" }
+  /** Connections are kept: it is each answer that something may happen to. */
+  | { readonly kind: "each answer"; readonly next: () => "none" | "lose answer" | "truncate" | "repeat" }
   | { readonly kind: "lose answer" | "truncate" | "flip answer" | "flip request" | "repeat" | "delay"; readonly after: number };
 
 export interface FaultyProxy {
@@ -36,6 +38,15 @@ export async function faultyProxy(target: string, next: () => Fate): Promise<Fau
       upstream.write(now);
     });
     upstream.on("data", (bytes: Buffer) => {
+      if (fate.kind === "each answer") {
+        const now = fate.next();
+        fates.set(now, (fates.get(now) ?? 0) + 1);
+        if (now === "lose answer") client.destroy();
+        else if (now === "truncate") client.write(bytes.subarray(0, bytes.length / 2), () => client.destroy());
+        else client.write(bytes);
+        if (now === "repeat") repeat(requests.slice(-1));
+        return;
+      }
       const left = fate.kind === "none" ? 0 : fate.after - answered;
       answered += bytes.length;
       if (fate.kind === "lose answer" && left < bytes.length) client.destroy();
