@@ -106,6 +106,8 @@ const anyChange: fc.Arbitrary<Change> = fc
     if (op === "D") return { ...by, op, old, new: null };
     return op === "U" ? { ...by, op, old, new: now } : { ...by, op: "T", key: "", old: null, new: null };
   });
+/** Of each kind; TOMBOLO_FUZZ=100000 takes minutes. */
+const FUZZ = Number(process.env.TOMBOLO_FUZZ ?? 2_000);
 const anyParts = fc.array(fc.array(anyChange, { minLength: 1, maxLength: 8 }), { maxLength: 4 });
 
 test("what is encoded is decoded: header, parts and digest, with every codec, in pieces of any size", async () => {
@@ -151,13 +153,38 @@ test("with any bit flipped, a packet is refused", async () => {
   }
 });
 
+test("with bytes changed, left out, doubled or swapped in any number of places, a packet is refused, or is the one that was sent", async () => {
+  const sent = await encoded([[change(1, "x"), change(2, "y".repeat(300))], [change(3, "z")]], "gzip");
+  const whole = await read(sent);
+  const cut = fc.record({
+    at: fc.nat(sent.length - 1),
+    length: fc.nat(40),
+    kind: fc.constantFrom("change", "leave out", "double", "swap"),
+    by: fc.uint8Array({ minLength: 1, maxLength: 8 }),
+  });
+  await fc.assert(
+    fc.asyncProperty(fc.array(cut, { minLength: 1, maxLength: 4 }), async (cuts) => {
+      let bytes = Buffer.from(sent);
+      for (const { at, length, kind, by } of cuts) {
+        const [before, piece, after] = [bytes.subarray(0, at), bytes.subarray(at, at + length), bytes.subarray(at + length)];
+        const between = { change: [by], "leave out": [], double: [piece, piece], swap: [piece.toReversed()] }[kind] as Uint8Array[];
+        bytes = Buffer.concat([before, ...between, after]);
+      }
+      const found = await read(bytes);
+      if (bytes.equals(sent)) expect(found).toEqual(whole);
+      else expect(found).toMatch(/^PACKET_/);
+    }),
+    { numRuns: FUZZ },
+  );
+});
+
 test("any bytes at all, and frames with any contents, are refused with a named error", async () => {
   const rubbish = fc.uint8Array({ maxLength: 300 });
   await fc.assert(
     fc.asyncProperty(rubbish, fc.boolean(), async (bytes, begun) => {
       expect(await read(begun ? Buffer.concat([PREAMBLE, bytes]) : bytes)).toMatch(/^PACKET_/);
     }),
-    { numRuns: 2000 },
+    { numRuns: FUZZ },
   );
   const body = fc.oneof(fc.json(), fc.string(), fc.constantFrom("0\tI\t1\t{}\t\t{}\n", "0\tU\t1\t{}\t{}\t{}\n", "0\tT\t1\t\t\t\n"));
   await fc.assert(
@@ -167,7 +194,7 @@ test("any bytes at all, and frames with any contents, are refused with a named e
         expect(await read(frames(["H", headerText(header())], ...list))).toMatch(/^PACKET_/);
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: FUZZ },
   );
 });
 
