@@ -28,7 +28,7 @@ test.each([
       hub: { timers: { ...systemTimers, now } },
     });
     const store = await world.edge("store");
-  const { token, node } = store;
+    const { token, node } = store;
     const edge = new Edge({
       credential: { hub: world.hub.url, node: node.name, token, ca: null },
       database: "/edge.db",
