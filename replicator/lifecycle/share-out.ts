@@ -16,6 +16,15 @@ export const HOUSEKEEPING = "housekeeping";
  * go together.
  */
 export function portionsOf(topology: Topology): readonly Portion[] {
+  const portions = known.get(topology) ?? grouped(topology);
+  known.set(topology, portions);
+  return portions;
+}
+
+/** It is asked for again and again, for every node that is looked at. */
+const known = new WeakMap<Topology, readonly Portion[]>();
+
+function grouped(topology: Topology): readonly Portion[] {
   const slots = new Set<string>(topology.nodes.flatMap((node) => (node.type === "postgres" && node.capture === "slot" ? [node.name] : [])));
   const portions: TopologyLink[][] = [];
   for (const link of directLinks(topology)) {

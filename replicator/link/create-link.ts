@@ -10,6 +10,7 @@ import type { ApplyContext } from "../node/target.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { type Backoff, createBackoff } from "./backoff.ts";
 import { type Flow, flows, scopedTables } from "./flow.ts";
+import { identityOf } from "./identities.ts";
 import type { Link, LinkCounts, LinkObserver } from "./link.ts";
 import { LinkScopes } from "./link-scopes.ts";
 import { Rest } from "./rest.ts";
@@ -196,10 +197,9 @@ class DirectLink implements Link {
 
   async #identify(): Promise<{ parent: NodeIdentity; child: NodeIdentity }> {
     if (this.#identities === undefined || this.#now() - this.#identities.readAt > IDENTITY_MS) {
-      const [parent, child] = await Promise.all([
-        this.#options.parent.installation.identity(),
-        this.#options.child.installation.identity(),
-      ]);
+      // where something went wrong, what another link has read may be out of date as well
+      const reading = { now: this.#now(), atMostMs: this.#identities === undefined ? 0 : IDENTITY_MS / 2 };
+      const [parent, child] = await Promise.all([identityOf(this.#options.parent, reading), identityOf(this.#options.child, reading)]);
       this.#identities = { parent, child, readAt: this.#now() };
     }
     return this.#identities;

@@ -14,6 +14,7 @@ import type { ApplyContext, PeerRole, PeerState } from "../node/target.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { fillAnew, isLeftBehind } from "./fill-anew.ts";
 import { type Flow, flowTables, scopedTables } from "./flow.ts";
+import { identityOf } from "./identities.ts";
 import type { AppliedEvent, LinkObserver } from "./link.ts";
 import { LinkScopes } from "./link-scopes.ts";
 import { watched } from "./part-streams.ts";
@@ -296,15 +297,8 @@ export class LinkEnd {
     this.#met = true;
   }
 
-  async #identify(): Promise<NodeIdentity> {
+  #identify(): Promise<NodeIdentity> {
     const { node, now } = this.#options;
-    const known = identities.get(node);
-    if (known !== undefined && now() - known.at < IDENTITY_MS) return known.read;
-    const read = await node.installation.identity();
-    identities.set(node, { read, at: now() });
-    return read;
+    return identityOf(node, { now: now(), atMostMs: IDENTITY_MS });
   }
 }
-
-/** Who the nodes are, and how their clocks go: the same for the thousand ends that one may have. */
-const identities = new WeakMap<Node, { readonly read: NodeIdentity; readonly at: number }>();
