@@ -9,6 +9,7 @@ const globalSetup = "test/helpers/global-setup.ts";
  */
 const LONG = [
   "test/edge/full-sync.test.ts",
+  "test/edge/reconcile.test.ts",
   "test/e2e/share-out.test.ts",
   "test/full-sync/copying.test.ts",
   "test/full-sync/push.test.ts",

@@ -17,6 +17,8 @@ export const edge: RunVerb = async (context, input) => {
         status: (state) => log.info({ node, state }, `the edge is ${state}`),
         progress: () => {},
         completed: (counts) => log.debug({ node, ...counts }, "exchanged"),
+        fullSync: ({ phase, rows, estimatedRows }) => log.debug({ node, phase, rows, estimatedRows }, "filling the tables anew"),
+        reconciled: ({ outcome }) => log.info({ node, outcome }, "compared with the hub"),
         failed: (error, pause) => {
           const retryInMs = Math.round(pause);
           const { code } = describeError(error);

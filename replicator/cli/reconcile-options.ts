@@ -45,7 +45,7 @@ function chosenTables(topology: Topology, links: readonly TopologyLink[], names:
   return names.map(tableName);
 }
 
-function guardOf(input: VerbInput): DeleteGuard {
+export function guardOf(input: VerbInput): DeleteGuard {
   if (flag(input, "yes")) return { ...DELETE_GUARD, maxRows: null };
   const given = text(input, "maxDeletes");
   return given === undefined ? DELETE_GUARD : { maxRows: count("max-deletes", given, Number.MAX_SAFE_INTEGER), maxPercent: 100 };

@@ -3,7 +3,7 @@ import { acquireLease, type LeaseHold } from "../lifecycle/lease.ts";
 import { systemTimers } from "../lifecycle/timers.ts";
 import { hubOf, linkName } from "../lifecycle/tree.ts";
 import type { LinkObserver } from "../link/link.ts";
-import type { ComparedLink } from "../reconcile/compared-tables.ts";
+import type { DirectLink } from "../reconcile/compared-link.ts";
 import { reconcileLinks } from "../reconcile/reconcile-links.ts";
 import { reconcileJson } from "../reconcile/reconcile-report.ts";
 import type { Topology } from "../topology/topology.ts";
@@ -13,12 +13,17 @@ import { plural } from "./output.ts";
 import { reconcileExit, reconcileLines } from "./reconcile-answer.ts";
 import { reconcileChoice } from "./reconcile-options.ts";
 import { requireTopology } from "./topology-file.ts";
-import type { CommandContext, RunVerb } from "./verb.ts";
+import { type CommandContext, type RunVerb, text } from "./verb.ts";
 
 const PROGRESS_EVERY_MS = 2_000;
 
 export const reconcile: RunVerb = async (context, input) => {
   const topology = await requireTopology(context);
+  const asked = text(input, "link");
+  if (topology.groups.length > 0 && asked !== undefined && topology.links.every((link) => linkName(link) !== asked)) {
+    const code = await (await import("./edge-reconcile.ts")).reconcileOfEdge(context, input, topology);
+    if (code !== null) return code;
+  }
   const choice = reconcileChoice(topology, input);
   const names = new Set<NodeName>(choice.links.flatMap(({ parent, child }) => [parent, child]));
   const configs = topology.nodes.filter(({ name }) => names.has(name));
@@ -71,7 +76,7 @@ function leaseIfFree(context: CommandContext, topology: Topology): Promise<Lease
   );
 }
 
-async function carry(context: CommandContext, { parent, child, link, topology }: ComparedLink, signal: AbortSignal): Promise<void> {
+async function carry(context: CommandContext, { parent, child, link, topology }: DirectLink, signal: AbortSignal): Promise<void> {
   const made = await context.parts.createLink({ parent, child, link, topology, observer: noticesOnly(await context.logger()) });
   await made.sync(signal);
 }
@@ -85,7 +90,7 @@ const noticesOnly = (log: Awaited<ReturnType<CommandContext["logger"]>>): LinkOb
 });
 
 /** A line now and then while a large table is compared. */
-function progress({ out }: CommandContext): (ends: ComparedLink, table: string, rows: number) => void {
+function progress({ out }: CommandContext): (ends: DirectLink, table: string, rows: number) => void {
   let toldAt = Date.now();
   return ({ link }, table, rows) => {
     if (Date.now() - toldAt < PROGRESS_EVERY_MS) return;

@@ -88,7 +88,7 @@ export const verbs: readonly Verb[] = [
     name: "reconcile",
     summary: "compare both ends of links while they are written to, and repair what differs; ends with 3 when differences are left",
     options: [
-      { flags: "--link <parent/child>", description: "only this link" },
+      { flags: "--link <parent/child>", description: "only this link; of an edge: it compares itself when it comes" },
       { flags: "--table <name>", description: "only this table, as the topology names it", repeatable: true },
       {
         flags: "--repair <how>",
@@ -99,14 +99,17 @@ export const verbs: readonly Verb[] = [
       { flags: "--sample <percent>", description: "only so much of each table, chosen by chance" },
       { flags: "--max-deletes <count>", description: "a repair may delete so many rows of a child's table (default: 1000, and 10 %)" },
       { flags: "--yes", description: "a repair may delete any number of rows" },
+      { flags: "--by <name>", description: "who asks an edge (default: the user of the operating system)" },
+      ...EDGE_OPTIONS,
     ],
     examples: [
       "tombolo reconcile",
       "tombolo reconcile --link hub/store-1 --table shop.orders --repair parent",
       "tombolo reconcile --table shop.orders --range 100000..200000",
+      "tombolo reconcile --database ./shop.db",
       "tombolo reconcile --json | jq '.links[].tables[] | select(.differing > 0)'",
     ],
-    load: async () => (await import("./reconcile.ts")).reconcile,
+    load: async () => byPlace((await import("./reconcile.ts")).reconcile, async () => (await import("./edge-reconcile.ts")).reconcileEdge),
   },
   {
     name: "conflicts list",

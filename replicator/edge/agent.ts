@@ -3,8 +3,9 @@ import { START } from "../change/names.ts";
 import type { SyncProgress } from "../full-sync/progress.ts";
 import { type Backoff, createBackoff } from "../link/backoff.ts";
 import { sleep } from "../link/sleep.ts";
+import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { Edge, EdgeCounts } from "./edge.ts";
-import { EdgeFills } from "./edge-fills.ts";
+import { EdgeErrands } from "./edge-errands.ts";
 import { type Exchanged, INTERRUPTED } from "./edge-link.ts";
 import { HubError } from "./hub-client.ts";
 
@@ -20,6 +21,8 @@ export interface EdgeWatcher {
   failed(error: unknown, retryInMs: number): void;
   /** The tables are being filled anew, as the hub wants. */
   fullSync?(progress: SyncProgress): void;
+  /** The tables were compared with the hub's, as the hub wants. */
+  reconciled?(report: LinkReport): void;
 }
 
 export type EdgeState = "online" | "offline" | "syncing";
@@ -46,13 +49,13 @@ export class EdgeAgent {
   readonly #options: AgentOptions;
   readonly #backoff: Backoff;
   #state: EdgeState | undefined;
-  readonly #fills: EdgeFills;
+  readonly #errands: EdgeErrands;
   #nudge = new AbortController();
 
   constructor(options: AgentOptions) {
     const { random = Math.random } = options;
     this.#options = options;
-    this.#fills = new EdgeFills(options);
+    this.#errands = new EdgeErrands(options);
     this.#backoff = createBackoff({ initialMs: 1_000, factor: 2, maxMs: 32_000, jitter: true, random });
   }
 
@@ -61,7 +64,7 @@ export class EdgeAgent {
     try {
       await this.#loop(signal);
     } finally {
-      await this.#fills.ended();
+      await this.#errands.ended();
     }
   }
 
@@ -69,7 +72,7 @@ export class EdgeAgent {
     while (!signal.aborted) {
       try {
         if ((await this.#round(signal)) === "moved") continue;
-        await this.#fills.goOn(signal);
+        await this.#errands.goOn(signal);
         await this.#options.edge.renewToken();
         await this.#wait(signal);
       } catch (error) {
@@ -97,8 +100,8 @@ export class EdgeAgent {
 
   #took(moved: Exchanged): "moved" | "nothing" {
     this.#backoff.reset();
-    const { manifest: _, wanted, started, fullSync, ...counts } = moved;
-    if (fullSync !== null) this.#fills.wish(fullSync);
+    const { manifest: _, wanted, started, fullSync, reconcile, ...counts } = moved;
+    this.#errands.wish({ fullSync, reconcile });
     const any = counts.sent + counts.received + counts.parked > 0;
     if (any) {
       this.#now("syncing");

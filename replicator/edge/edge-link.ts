@@ -8,6 +8,7 @@ import { receiptOf, sumOf } from "../link/receipts.ts";
 import type { Carrier, TableStart } from "../link/relay.ts";
 import { reportJson } from "../link/report.ts";
 import { eachWhole } from "../link/spool.ts";
+import type { ReconcileOptions } from "../reconcile/reconcile-link.ts";
 import { hubStatus } from "./hub-answers.ts";
 import type { HubClient } from "./hub-client.ts";
 
@@ -26,7 +27,9 @@ export interface Exchanged {
   /** Of what the edge is to know of the topology, as it is at the hub now. */
   readonly manifest: string;
   /** The hub wants these tables filled anew; null for none. */
-  readonly fullSync: readonly TableName[] | null;
+  readonly fullSync: { readonly run: bigint; readonly tables: readonly TableName[] } | null;
+  /** The hub wants the two compared; null for no. */
+  readonly reconcile: (Pick<ReconcileOptions, "name" | "repair"> & { readonly run: bigint }) | null;
 }
 
 export interface ExchangeOptions {
@@ -151,7 +154,8 @@ export class EdgeLink {
         wanted: up.wanted + down.wanted,
         started,
         manifest: head.manifest,
-        fullSync: head.full_sync?.tables.map(tableName) ?? null,
+        reconcile: head.reconcile === null ? null : { ...head.reconcile, run: BigInt(head.reconcile.run) },
+        fullSync: head.full_sync === null ? null : { run: BigInt(head.full_sync.run), tables: head.full_sync.tables.map(tableName) },
       };
     } finally {
       await reader.close();

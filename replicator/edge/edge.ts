@@ -11,10 +11,12 @@ import { edgeConfig, edgeTopology, type Manifest, manifestId } from "../link/man
 import type { TravelOptions } from "../medium/traveller.ts";
 import type { PeerStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
+import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { Credential } from "./credential.ts";
 import { type EdgeFullSyncOptions, type EdgeLinkPlace, fillFromHub, interruptedFullSync } from "./edge-full-sync.ts";
 import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED } from "./edge-link.ts";
+import { ALL_TABLES, type EdgeReconcileOptions, reconcileWithHub } from "./edge-reconcile.ts";
 import { hubManifest, hubStatus, renew } from "./hub-answers.ts";
 import { HubClient } from "./hub-client.ts";
 
@@ -31,7 +33,7 @@ export interface EdgeOptions {
 }
 
 /** What an exchange, or several, moved. */
-export type EdgeCounts = Omit<Exchanged, "manifest" | "wanted" | "started" | "fullSync">;
+export type EdgeCounts = Pick<Exchanged, "sent" | "received" | "conflicts" | "open" | "parked">;
 
 interface ReadyLink {
   readonly link: EdgeLink;
@@ -107,32 +109,54 @@ export class Edge {
     }
   }
 
-  /** Exchanges until nothing is pending on either side. */
+  /** Exchanges until nothing is pending on either side, and does what the hub asks for besides. */
   async sync(signal: AbortSignal, progress?: (received: number) => void): Promise<EdgeCounts> {
-    const total = { sent: 0, received: 0, conflicts: 0, open: 0, parked: 0 };
-    let fill = await this.interrupted(signal);
-    let resume = true;
+    const filled = await this.interrupted(signal);
+    if (filled !== null) await this.#fill(filled, { resume: true, signal });
+    const { counts, last } = await this.#rounds(signal, progress);
+    if (last.fullSync === null && last.reconcile === null) return counts;
+    if (last.fullSync !== null) await this.#fill(last.fullSync.tables, { resume: false, signal });
+    const carry = async (): Promise<void> => void (await this.#rounds(signal));
+    if (last.reconcile !== null) await this.reconcile({ ...last.reconcile, ...ALL_TABLES, carry, signal });
+    const { counts: more } = await this.#rounds(signal);
+    return sumOf(counts, more);
+  }
+
+  async #rounds(
+    signal: AbortSignal,
+    progress?: (received: number) => void,
+  ): Promise<{ readonly counts: EdgeCounts; readonly last: Pick<Exchanged, "fullSync" | "reconcile"> }> {
+    let counts: EdgeCounts = NO_COUNTS;
+    let last: Pick<Exchanged, "fullSync" | "reconcile"> = { fullSync: null, reconcile: null };
     for (let round = 0; round < MOST_ROUNDS; round++) {
-      const before = total.received;
+      const before = counts.received;
       const moved = await this.exchange({
         final: true,
         signal,
         ...(progress && { progress: (received: number) => progress(before + received) }),
       });
       if (moved === INTERRUPTED) break;
-      if (moved.fullSync !== null) [fill, resume] = [moved.fullSync, false];
-      if (fill !== null) await this.fullSync({ tables: fill, resume, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" });
-      fill = null;
-      for (const key of ["sent", "received", "conflicts", "open", "parked"] as const) total[key] += moved[key];
+      counts = sumOf(counts, moved);
+      last = moved;
       if (moved.sent + moved.received + moved.parked + moved.wanted + moved.started === 0) break;
     }
-    return total;
+    return { counts, last };
+  }
+
+  async #fill(tables: readonly TableName[], { resume, signal }: { readonly resume: boolean; readonly signal: AbortSignal }): Promise<void> {
+    await this.fullSync({ tables, resume, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" });
   }
 
   /** Makes the tables what the hub has for this edge; exchanges may go on meanwhile. Throws what `fullSync` throws, and what the hub answers. */
   async fullSync(options: EdgeFullSyncOptions): Promise<FullSyncResult> {
     const { place } = await this.#ready(options.signal);
     return fillFromHub(place, { ...options, judge: NO_JUDGE, now: this.#options.now });
+  }
+
+  /** Compares the tables with the hub's. Throws what the hub answers. */
+  async reconcile(options: EdgeReconcileOptions): Promise<LinkReport> {
+    const { place } = await this.#ready(options.signal);
+    return reconcileWithHub(place, { ...options, now: this.#options.now });
   }
 
   /** Tables of a full sync that something interrupted; null where there is none to go on with. */
@@ -249,6 +273,16 @@ export class Edge {
     await this.#keep({ ...this.#credential, told: { manifest, madeAt } });
   }
 }
+
+const NO_COUNTS: EdgeCounts = { sent: 0, received: 0, conflicts: 0, open: 0, parked: 0 };
+
+const sumOf = (a: EdgeCounts, b: EdgeCounts): EdgeCounts => ({
+  sent: a.sent + b.sent,
+  received: a.received + b.received,
+  conflicts: a.conflicts + b.conflicts,
+  open: a.open + b.open,
+  parked: a.parked + b.parked,
+});
 
 /** Before anything is sent: what neither could read is not tried. */
 function mustSpeakTheSame({ protocol, parent }: Manifest): void {

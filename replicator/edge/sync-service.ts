@@ -1,7 +1,9 @@
 import { EventEmitter } from "node:events";
 import { TomboloError } from "../change/error.ts";
+import type { SyncProgress } from "../full-sync/progress.ts";
 import type { MediumOutcome } from "../medium/import-media.ts";
 import type { Node } from "../node/node.ts";
+import type { ReconcileOutcome } from "../node/reconcile-desk.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import { EdgeAgent, type EdgeState } from "./agent.ts";
 import type { Credential } from "./credential.ts";
@@ -31,6 +33,10 @@ export interface SyncServiceEvents {
   progress: [progress: { readonly received: number }];
   /** An exchange moved something. */
   completed: [counts: EdgeCounts];
+  /** The tables are being filled anew, because the hub's operator or something that was interrupted wants it: where that is. */
+  fullSync: [progress: SyncProgress];
+  /** The tables were compared with the hub's, as the hub's operator wants: `clean`, `repaired`, `drift`, `stopped` or `failed`. */
+  reconciled: [result: { readonly outcome: ReconcileOutcome }];
   /** Changes of this edge conflicted: so many, `open` of them wait for a person; `conflicts()` has them. */
   conflict: [conflicts: { readonly count: number; readonly open: number }];
   /** An exchange failed; it is tried again in so many milliseconds, or not at all (null) when it was `syncNow`. */
@@ -130,6 +136,8 @@ export class SyncService {
         status: (state) => this.#events.emit("status", state),
         progress: (received) => this.#events.emit("progress", { received }),
         completed: (counts) => this.#completed(counts),
+        fullSync: (progress) => this.#events.emit("fullSync", progress),
+        reconciled: ({ outcome }) => this.#events.emit("reconciled", { outcome }),
         failed: (error, retryInMs) => this.#events.emit("failed", error, retryInMs),
       },
     });

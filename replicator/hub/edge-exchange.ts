@@ -27,15 +27,8 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   const retried = await end.retryParked(heard, { all: head.final });
   const up = sumOf(receipts);
   const begin = async (): Promise<Buffer> => {
-    const wish = await place.node.copies.runs.requested(place.link.child);
-    const asked = wish === null ? {} : { full_sync: { tables: [...wish.tables] } };
-    return jsonSection({
-      report: reportJson(await end.report()),
-      receipts: receipts.map(receiptJson),
-      retried,
-      manifest: manifestId,
-      ...asked,
-    });
+    const told = { report: reportJson(await end.report()), receipts: receipts.map(receiptJson), retried, manifest: manifestId };
+    return jsonSection({ ...told, ...(await wishes(place)) });
   };
   const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
   const answer = new Answer(begin);
@@ -57,6 +50,15 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
     (error: unknown) => answer.fail(error),
   );
   return answer.begun(sending);
+}
+
+/** What somebody at the hub wants the edge to do. */
+async function wishes({ node, link }: EdgePlace): Promise<object> {
+  const [fill, compare] = await Promise.all([node.copies.runs.requested(link.child), node.reconciles.requested(link.child)]);
+  return {
+    ...(fill !== null && { full_sync: { run: fill.id.toString(), tables: fill.tables } }),
+    ...(compare !== null && { reconcile: { run: compare.id.toString(), name: compare.name, repair: compare.repair } }),
+  };
 }
 
 /** Packets for an edge that only listens; null when there were none in time. */

@@ -2,6 +2,7 @@ import type { RoutePlugin } from "./context.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { changesRoutes } from "./routes/changes.ts";
 import { conflictRoutes } from "./routes/conflicts.ts";
+import { edgeCompareRoutes } from "./routes/edge-compare.ts";
 import { edgeConflictRoutes } from "./routes/edge-conflicts.ts";
 import { edgeCopyRoutes } from "./routes/edge-copies.ts";
 import { edgeDataRoutes } from "./routes/edge-data.ts";
@@ -20,6 +21,7 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   enrolmentRoutes,
   edgeDataRoutes,
   edgeConflictRoutes,
+  edgeCompareRoutes,
   edgeCopyRoutes,
   nodeRoutes,
   changesRoutes,

@@ -25,6 +25,7 @@ const LONGEST_JSON = 4 * 2 ** 20;
 
 const name = z.string().min(1).max(500);
 const count = z.int().min(0);
+const digits = z.string().regex(/^\d{1,18}$/);
 
 export const startSchema = z
   .strictObject({ channel: name, tables: z.array(name), at: z.string().regex(/^(0|[1-9]\d{0,18})$/) })
@@ -52,7 +53,12 @@ export const answerHead = z.strictObject({
   manifest: z.string(),
   /** A full sync that the edge is to begin. */
   full_sync: z
-    .strictObject({ tables: z.array(name) })
+    .strictObject({ run: digits, tables: z.array(name) })
+    .nullable()
+    .default(null),
+  /** A comparison with the hub that the edge is to begin. */
+  reconcile: z
+    .strictObject({ run: digits, name, repair: z.enum(["report", "parent", "newest"]) })
     .nullable()
     .default(null),
 });

@@ -27,7 +27,8 @@ export interface ReconcileRun {
   readonly name: string;
   readonly peer: NodeName;
   readonly repair: string;
-  readonly state: ReconcileOutcome | "running";
+  /** `requested`: the peer, which is out of reach, is to begin it. */
+  readonly state: ReconcileOutcome | "running" | "requested";
   /** RFC 3339, UTC. */
   readonly startedAt: string;
   readonly finishedAt: string | null;
@@ -38,10 +39,26 @@ export interface ReconcileRun {
 /** What a node keeps of comparisons. */
 export interface ReconcileDesk {
   /** Answers the number of the run. Earlier ones of the same name and peer that never ended are marked as failed, and only the newest are kept. */
-  begin(run: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint>;
+  begin(run: {
+    readonly name: string;
+    readonly peer: NodeName;
+    readonly repair: string;
+    /** The wish that it takes up. */
+    readonly asked?: bigint;
+  }): Promise<bigint>;
+  /** Enters what a peer out of reach is to do, in place of an earlier wish of the name, until `begin` takes it up. Answers its number. */
+  request(run: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint>;
+  /** What the peer was asked for first and has not begun; null for nothing. */
+  requested(peer: NodeName): Promise<ReconcileRun | null>;
+  /** `peer`: only where it is a run with this peer that goes on. */
   finish(
     id: bigint,
-    run: { readonly state: ReconcileOutcome; readonly tables: readonly ReconcileRunTable[]; readonly error: string | null },
+    run: {
+      readonly state: ReconcileOutcome;
+      readonly tables: readonly ReconcileRunTable[];
+      readonly error: string | null;
+      readonly peer?: NodeName;
+    },
   ): Promise<void>;
   /** Newest first. */
   runs(filter: { readonly name?: string; readonly limit: number }): Promise<readonly ReconcileRun[]>;

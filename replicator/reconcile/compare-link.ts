@@ -1,7 +1,8 @@
 import type { TableName } from "../change/names.ts";
 import type { KeyRange, KeyText } from "../node/digest.ts";
 import { compareTable } from "../node/digest-compare.ts";
-import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import type { ComparedLink } from "./compared-link.ts";
+import type { ComparedTable } from "./compared-tables.ts";
 import { NOTHING_DIFFERS, type TableComparison } from "./comparison.ts";
 import { atCuts } from "./cuts.ts";
 import { type Sleep, settleCandidates } from "./settle.ts";
@@ -15,6 +16,8 @@ export interface CompareLinkOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (table: TableName, rows: number) => void;
   readonly sleep: Sleep;
+  /** Of one table: beyond so many, what differs is no drift to be mended row by row. */
+  readonly mostCandidates?: number;
   /** In [0, 1). */
   readonly random?: () => number;
 }
@@ -22,7 +25,6 @@ export interface CompareLinkOptions {
 const EVERYTHING: KeyRange = { from: null, to: null };
 /** How long a table is read at one cut, where its order lets another go on from there. */
 const CUT_MS = 20_000;
-/** Of one table. Beyond this, what differs is no drift to be mended row by row. */
 const MOST_CANDIDATES = 200_000;
 
 /**
@@ -42,7 +44,7 @@ export async function compareLink(ends: ComparedLink, options: CompareLinkOption
   return tables.map((table) => ({
     table,
     compared: compared.get(table) ?? 0,
-    isPartial: (candidates.get(table)?.size ?? 0) > MOST_CANDIDATES,
+    isPartial: (candidates.get(table)?.size ?? 0) > (options.mostCandidates ?? MOST_CANDIDATES),
     ...(settled.get(table) ?? NOTHING_DIFFERS),
   }));
 }
@@ -55,10 +57,10 @@ async function candidatesOf(
 ): Promise<{ readonly rows: number; readonly keys: ReadonlySet<KeyText> }> {
   const keys = new Set<KeyText>();
   const { order } = table.pair.parent;
-  const { range = EVERYTHING, signal } = options;
+  const { range = EVERYTHING, signal, mostCandidates = MOST_CANDIDATES } = options;
   let rows = 0;
   let from = range.from;
-  for (let more = true; more && keys.size <= MOST_CANDIDATES; ) {
+  for (let more = true; more && keys.size <= mostCandidates; ) {
     more = await atCuts(ends, [table], async (opened) => {
       const until = performance.now() + CUT_MS;
       for await (const step of compareTable({ ...opened, ...sampled(options), table: 0, order, range: { from, to: range.to } })) {
@@ -66,7 +68,7 @@ async function candidatesOf(
         rows += step.rows;
         options.onProgress(table.name, rows);
         for (const { key, child } of step.differences) if (child !== null || !isOneOfMany(table)) keys.add(key);
-        if (keys.size > MOST_CANDIDATES) return false;
+        if (keys.size > mostCandidates) return false;
         if (step.upTo === null || performance.now() < until) continue;
         from = step.upTo;
         return true;

@@ -1,6 +1,7 @@
 import { TomboloError } from "../change/error.ts";
 import type { ChannelName, NodeName, Position, TableName } from "../change/names.ts";
 import type { RowFilter } from "../change/row-filter.ts";
+import type { TableShape } from "../change/shape.ts";
 import type { RowText } from "../change/value.ts";
 import { scopedTables } from "../link/flow.ts";
 import type { KeyText } from "../node/digest.ts";
@@ -11,14 +12,7 @@ import type { Node } from "../node/node.ts";
 import { type Scope, sameFilter } from "../node/scopes.ts";
 import type { PeerState } from "../node/target.ts";
 import type { Direction, Topology, TopologyLink } from "../topology/topology.ts";
-
-/** A link whose two ends are compared. */
-export interface ComparedLink {
-  readonly parent: Node;
-  readonly child: Node;
-  readonly link: TopologyLink;
-  readonly topology: Topology;
-}
+import type { DirectLink } from "./compared-link.ts";
 
 /** A table that can be compared. */
 export interface ComparedTable {
@@ -40,52 +34,106 @@ export interface SkippedTable {
   readonly error: TomboloError;
 }
 
+/** A table as the parent has it for the child. */
+export interface ParentTable {
+  readonly name: TableName;
+  readonly channel: ChannelName;
+  readonly direction: Direction;
+  readonly filter: RowFilter | null;
+  readonly shape: TableShape;
+  /** See `ComparedTable.ahead`. */
+  readonly aheadUp: Position | null;
+}
+
 /** The tables of a link, as they are now. `only`: those that somebody asked for; `ranged`: by ranges of their keys. */
 export async function comparedTables(
-  ends: ComparedLink,
+  ends: DirectLink,
   only: readonly TableName[] | null,
-  { ranged = false } = {},
+  options: { readonly ranged?: boolean } = {},
 ): Promise<{ readonly tables: readonly ComparedTable[]; readonly skipped: readonly SkippedTable[] }> {
   const { parent, child, link, topology } = ends;
-  const [below, above, kept, drifts] = await Promise.all([
-    child.target.peer(parent.name),
-    parent.target.peer(child.name),
-    parent.scopes.of(child.name),
-    Promise.all([parent, child].map(async (node) => (await node.installation.verify()).map((drift) => ({ ...drift, node: node.name })))),
-  ]);
-  const wanted = new Map(scopedTables(ends).map((table) => [table.name, table.wanted]));
-  const tables: ComparedTable[] = [];
+  const below = await child.target.peer(parent.name);
+  const above = await parentTables(parent, { child: child.name, below, link, topology, only });
+  const { tables, skipped } = await pairedTables(child, { ...above, below, ...options });
+  return { tables, skipped: [...above.skipped, ...skipped] };
+}
+
+/** What the parent says of the tables. `below`: where the child is. */
+export async function parentTables(
+  parent: Node,
+  options: {
+    readonly child: NodeName;
+    readonly below: PeerState;
+    readonly link: TopologyLink;
+    readonly topology: Topology;
+    readonly only: readonly TableName[] | null;
+    /** Whether the tables are as they were installed; looked at where it is not said. */
+    readonly verified?: boolean;
+  },
+): Promise<{ readonly tables: readonly ParentTable[]; readonly skipped: readonly SkippedTable[] }> {
+  const { child, below, link, topology, only, verified = false } = options;
+  const [above, kept, drifts] = await Promise.all([parent.target.peer(child), parent.scopes.of(child), verified ? [] : driftsOf(parent)]);
+  const wanted = new Map(scopedTables({ parent, link, topology }).map((table) => [table.name, table.wanted]));
+  const tables: ParentTable[] = [];
   const skipped: SkippedTable[] = [];
   for (const { name: channel, direction } of link.channels) {
     const all = topology.channels.find(({ name }) => name === channel)?.tables ?? [];
     for (const { name } of all.filter((table) => only === null || only.includes(table.name))) {
-      try {
-        requireAsInstalled(name, drifts.flat());
+      await unlessRefused(skipped, name, async () => {
+        requireAsInstalled(name, drifts);
         requireStarted(name, { direction, below, above });
         const filter = filterOf(name, { direction, below, kept, wanted: wanted.get(name) ?? null });
-        const [[parentShape], [childShape]] = await Promise.all([parent.log.shapes([name]), child.log.shapes([name])]);
-        if (parentShape === undefined || childShape === undefined) continue;
-        const pair = digestPair(parentShape, childShape, filter);
-        if (ranged && pair.parent.order === "hash") throw unordered(name);
-        const ahead = {
-          down: below.channels.get(channel)?.ahead.get(name) ?? null,
-          up: above.channels.get(channel)?.ahead.get(name) ?? null,
-        };
-        const keyOf = { parent: keyReader(parentShape, pair.parent), child: keyReader(childShape, pair.child) };
-        tables.push({ name, channel, direction, pair, filter, keyOf, ahead });
-      } catch (error) {
-        if (!(error instanceof TomboloError) || error.kind === "connect") throw error;
-        skipped.push({ name, error });
-      }
+        const [shape] = await parent.log.shapes([name]);
+        if (shape !== undefined)
+          tables.push({ name, channel, direction, filter, shape, aheadUp: above.channels.get(channel)?.ahead.get(name) ?? null });
+      });
     }
   }
   return { tables, skipped };
 }
 
+/** The same with what the child says of them. */
+export async function pairedTables(
+  child: Node,
+  options: { readonly tables: readonly ParentTable[]; readonly below: PeerState; readonly ranged?: boolean },
+): Promise<{ readonly tables: readonly ComparedTable[]; readonly skipped: readonly SkippedTable[] }> {
+  const { below, ranged = false } = options;
+  const drifts = await driftsOf(child);
+  const tables: ComparedTable[] = [];
+  const skipped: SkippedTable[] = [];
+  for (const { name, channel, direction, filter, shape: parentShape, aheadUp } of options.tables) {
+    await unlessRefused(skipped, name, async () => {
+      requireAsInstalled(name, drifts);
+      const [childShape] = await child.log.shapes([name]);
+      if (childShape === undefined) return;
+      const pair = digestPair(parentShape, childShape, filter);
+      if (ranged && pair.parent.order === "hash") throw unordered(name);
+      const ahead = { down: below.channels.get(channel)?.ahead.get(name) ?? null, up: aheadUp };
+      const keyOf = { parent: keyReader(parentShape, pair.parent), child: keyReader(childShape, pair.child) };
+      tables.push({ name, channel, direction, pair, filter, keyOf, ahead });
+    });
+  }
+  return { tables, skipped };
+}
+
+type NodeDrift = Drift & { readonly node: NodeName };
+
+const driftsOf = async (node: Node): Promise<readonly NodeDrift[]> =>
+  (await node.installation.verify()).map((drift) => ({ ...drift, node: node.name }));
+
+async function unlessRefused(skipped: SkippedTable[], name: TableName, work: () => Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    if (!(error instanceof TomboloError) || error.kind === "connect") throw error;
+    skipped.push({ name, error });
+  }
+}
+
 /** Drift after which rows cannot be read as they were captured. Where only triggers are gone, comparing is what helps. */
 const OTHER_TABLE = new Set(["TABLE_ALTERED", "TABLE_CHANGED", "TABLE_DROPPED", "TABLE_MISSING", "TABLE_RENAMED"]);
 
-function requireAsInstalled(table: TableName, drifts: readonly (Drift & { readonly node: NodeName })[]): void {
+function requireAsInstalled(table: TableName, drifts: readonly NodeDrift[]): void {
   const drift = drifts.find((candidate) => candidate.table === table && OTHER_TABLE.has(candidate.code));
   if (drift === undefined) return;
   const { code, node, message, hint } = drift;

@@ -1,6 +1,7 @@
 import type { Tick } from "../node/change-log.ts";
-import type { DigestSnapshot } from "../node/digest.ts";
-import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import type { DigestSnapshot, KeyText } from "../node/digest.ts";
+import type { ComparedLink } from "./compared-link.ts";
+import type { ComparedTable } from "./compared-tables.ts";
 
 /** The cuts that two nodes are compared at. The parent's was made first. */
 export interface Cuts {
@@ -19,8 +20,13 @@ export async function atCuts<T>(
   { parent, child }: ComparedLink,
   tables: readonly Pick<ComparedTable, "pair">[],
   work: (opened: Opened) => Promise<T>,
+  /** By table, those whose rows are asked for. */
+  keys?: readonly (readonly KeyText[])[],
 ): Promise<T> {
-  const above = await parent.digests.open(tables.map(({ pair }) => pair.parent));
+  const above = await parent.digests.open(
+    tables.map(({ pair }) => pair.parent),
+    keys,
+  );
   let below: DigestSnapshot | undefined;
   try {
     below = await child.digests.open(tables.map(({ pair }) => pair.child));

@@ -5,7 +5,7 @@ import type { DigestSnapshot, DigestTable } from "../node/digest.ts";
 import { compareTable } from "../node/digest-compare.ts";
 import { type DigestPair, digestPair } from "../node/digest-pair.ts";
 import type { Direction } from "../topology/topology.ts";
-import type { ComparedLink } from "./compared-tables.ts";
+import type { DirectLink } from "./compared-link.ts";
 import { atCuts } from "./cuts.ts";
 
 /** A table that two databases both hold rows of before anything has travelled between them. Counts are of rows. */
@@ -28,7 +28,7 @@ const BUDGET_MS = 30_000;
  * What the first contact of a link will find, table by table: only those that no row has travelled of yet and that the child holds rows of. Nothing is
  * written. Tables that cannot be compared are left out: what is wrong with them shows elsewhere. Throws `NOT_INSTALLED` or `NODE_NOT_INSTALLED` (operator).
  */
-export async function firstContact(ends: ComparedLink, { budgetMs = BUDGET_MS } = {}): Promise<readonly FirstContact[]> {
+export async function firstContact(ends: DirectLink, { budgetMs = BUDGET_MS } = {}): Promise<readonly FirstContact[]> {
   const { parent, child, link, topology } = ends;
   const [below, above] = await Promise.all([child.target.peer(parent.name), parent.target.peer(child.name)]);
   const wanted = new Map(scopedTables(ends).map((table) => [table.name, table.wanted]));
@@ -53,7 +53,7 @@ export async function firstContact(ends: ComparedLink, { budgetMs = BUDGET_MS } 
 
 type Counts = Omit<FirstContact, "table" | "direction">;
 
-async function counted(ends: ComparedLink, pair: DigestPair, until: number): Promise<Counts | null> {
+async function counted(ends: DirectLink, pair: DigestPair, until: number): Promise<Counts | null> {
   return atCuts(ends, [{ pair }], async (opened) => {
     // most children begin empty, below parents that may be large
     if (await isEmpty(opened.child, pair.child)) return null;

@@ -1,8 +1,8 @@
 import { type Position, position, START } from "../change/names.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { KeyText } from "../node/digest.ts";
-import type { Node } from "../node/node.ts";
-import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import type { ComparedLink, ComparedParent, NewsRequest } from "./compared-link.ts";
+import type { ComparedTable } from "./compared-tables.ts";
 import type { Cuts } from "./cuts.ts";
 
 /** Rows of one table of which one node knows something that the other had not heard at its cut; `all` after a truncate. */
@@ -39,7 +39,8 @@ export async function inFlight(
     const travelling = tables.filter(({ direction }) => direction !== other);
     for (const [places, some] of byWindow(travelling, { cut, seen: seen ?? {}, side })) {
       const [after, upTo] = places.split(" ").map((place) => position(place)) as [Position, Position];
-      await readKeys(source, reader, { tables: some, after, upTo }, (table, text) =>
+      const wanted = new Map(some.map((one) => [one.name, options.wanted.get(one) ?? new Set<KeyText>()]));
+      await readKeys(source, reader, { tables: some, after, upTo, wanted }, (table, text) =>
         note(table, text === "" ? null : table.keyOf[key](text)),
       );
     }
@@ -66,13 +67,13 @@ function byWindow(
 }
 
 async function readKeys(
-  source: Node,
-  reader: Node,
-  window: { readonly tables: readonly ComparedTable[]; readonly after: Position; readonly upTo: Position },
+  source: Pick<ComparedParent, "log">,
+  reader: Pick<ComparedParent, "name">,
+  window: { readonly tables: readonly ComparedTable[] } & Pick<NewsRequest, "after" | "upTo" | "wanted">,
   told: (table: ComparedTable, key: string) => void,
 ): Promise<void> {
-  const { tables, after, upTo } = window;
-  const request = { reader: reader.name, tables: tables.map(({ name }) => name), after, upTo, ...GROUP };
+  const { tables, ...where } = window;
+  const request = { reader: reader.name, tables: tables.map(({ name }) => name), ...where, ...GROUP };
   for await (const group of source.log.read(request)) {
     for (const change of group) told(tables[change.table] as ComparedTable, change.op === "T" ? "" : change.key);
   }

@@ -3,7 +3,8 @@ import type { TableName } from "../change/names.ts";
 import type { KeyRange, KeyText } from "../node/digest.ts";
 import type { ReconcileOutcome, ReconcileRunTable } from "../node/reconcile-desk.ts";
 import { compareLink } from "./compare-link.ts";
-import { type ComparedLink, type ComparedTable, comparedTables } from "./compared-tables.ts";
+import type { ComparedLink, DirectLink } from "./compared-link.ts";
+import { type ComparedTable, comparedTables, type SkippedTable } from "./compared-tables.ts";
 import type { Difference, TableComparison } from "./comparison.ts";
 import { type DeleteGuard, deletesOf, requireGuarded } from "./delete-guard.ts";
 import { type RepairSide, repairTable } from "./repair-link.ts";
@@ -20,9 +21,9 @@ export interface ReconcileOptions {
   readonly sample?: number;
   readonly guard: DeleteGuard;
   /** Lets what was sent arrive: a round of the link, or nothing where another process carries it. */
-  readonly carry: (ends: ComparedLink) => Promise<void>;
+  readonly carry: (ends: DirectLink) => Promise<void>;
   readonly signal: AbortSignal;
-  readonly onProgress: (ends: ComparedLink, table: TableName, rows: number) => void;
+  readonly onProgress: (ends: DirectLink, table: TableName, rows: number) => void;
   readonly sleep: Sleep;
   readonly now: () => number;
 }
@@ -53,18 +54,32 @@ export interface LinkReport {
 const EXAMPLES = 5;
 
 /** Compares the two ends of a link, repairs what differs if it is told to, and keeps a record of it at the parent. */
-export async function reconcileLink(ends: ComparedLink, options: ReconcileOptions): Promise<LinkReport> {
+export function reconcileLink(ends: DirectLink, options: ReconcileOptions): Promise<LinkReport> {
+  return reconcileEnds(ends, {
+    ...options,
+    plan: () => comparedTables(ends, options.tables, { ranged: options.range !== undefined }),
+    carry: () => options.carry(ends),
+    onProgress: (table, rows) => options.onProgress(ends, table, rows),
+  });
+}
+
+export interface ReconcileEndsOptions extends Omit<ReconcileOptions, "carry" | "onProgress" | "tables"> {
+  readonly plan: () => Promise<{ readonly tables: readonly ComparedTable[]; readonly skipped: readonly SkippedTable[] }>;
+  readonly carry: () => Promise<void>;
+  readonly onProgress: (table: TableName, rows: number) => void;
+  /** See `CompareLinkOptions`. */
+  readonly mostCandidates?: number;
+}
+
+/** The same, wherever the parent is. */
+export async function reconcileEnds(ends: ComparedLink, options: ReconcileEndsOptions): Promise<LinkReport> {
   const { parent, child } = ends;
   const id = await parent.reconciles.begin({ name: options.name, peer: child.name, repair: options.repair });
   try {
     // what is known to be under way needs no repair
-    if (options.repair !== "report") await options.carry(ends);
-    const { tables, skipped } = await comparedTables(ends, options.tables, { ranged: options.range !== undefined });
-    const comparisons = await compareLink(ends, {
-      ...options,
-      tables,
-      onProgress: (table, rows) => options.onProgress(ends, table, rows),
-    });
+    if (options.repair !== "report") await options.carry();
+    const { tables, skipped } = await options.plan();
+    const comparisons = await compareLink(ends, { ...options, tables });
     const repaired =
       options.repair === "report" ? comparisons.map(unrepaired) : await repairAll(ends, comparisons, options.repair, options);
     const reports = [
@@ -106,7 +121,7 @@ async function repairAll(
   ends: ComparedLink,
   comparisons: readonly TableComparison[],
   side: RepairSide,
-  options: ReconcileOptions,
+  options: ReconcileEndsOptions,
 ): Promise<readonly Repaired[]> {
   const sent = new Map<ComparedTable, ReadonlySet<KeyText>>();
   const errors = new Map<ComparedTable, TomboloError>();
@@ -122,7 +137,7 @@ async function repairAll(
       errors.set(table, error);
     }
   }
-  if (sent.size > 0) await options.carry(ends);
+  if (sent.size > 0) await options.carry();
   const settled = await settleCandidates(ends, { candidates: sent, signal, sleep: options.sleep });
   return comparisons.map((comparison) => {
     const { table } = comparison;
@@ -135,7 +150,7 @@ async function repairAll(
 function tableReport(
   { table, compared, differences, unsettled, parked, isPartial }: TableComparison,
   { repaired, error }: { readonly repaired: number; readonly error: TomboloError | null },
-  { range, sample = 1 }: ReconcileOptions,
+  { range, sample = 1 }: ReconcileEndsOptions,
 ): TableReport {
   const count = (wanted: Difference["kind"]): number => differences.filter(({ kind }) => kind === wanted).length;
   return {

@@ -4,7 +4,8 @@ import type { ConflictKind } from "../change/verdict.ts";
 import type { FoundRow, KeyText } from "../node/digest.ts";
 import { isTellableKey } from "../node/digest-text.ts";
 import { type DiscardedVersion, type OfferedRow, REPAIR_ROWS } from "../node/repairs.ts";
-import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import type { ComparedLink } from "./compared-link.ts";
+import type { ComparedTable } from "./compared-tables.ts";
 import type { Difference } from "./comparison.ts";
 import { atCuts } from "./cuts.ts";
 import { type CheckedRow, checkRows } from "./row-check.ts";
@@ -43,7 +44,7 @@ export async function repairTable(
   for (let at = 0; at < differences.length; at += REPAIR_ROWS) {
     options.signal.throwIfAborted();
     const keys = differences.slice(at, at + REPAIR_ROWS).map(({ key }) => key);
-    const rows = await atCuts(ends, [table], (opened) => checkRows(ends, table, { opened, index: 0, keys }));
+    const rows = await atCuts(ends, [table], (opened) => checkRows(ends, table, { opened, index: 0, keys }), [keys]);
     const differing = rows.filter(({ isSame }) => !isSame);
     sent.push(...(await repairRows(ends, table, { rows: differing, clocks, options })));
   }

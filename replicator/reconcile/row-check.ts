@@ -1,6 +1,7 @@
 import { digestOf } from "../change/row-digest.ts";
 import type { FoundRow, KeyText } from "../node/digest.ts";
-import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import type { ComparedLink } from "./compared-link.ts";
+import type { ComparedTable } from "./compared-tables.ts";
 import type { Opened } from "./cuts.ts";
 
 /** A row as it is on both sides at their cuts. */

@@ -2,11 +2,12 @@ import type { NodeName } from "../change/names.ts";
 import { NodePool } from "../lifecycle/node-pool.ts";
 import type { Service } from "../lifecycle/service.ts";
 import type { Timers } from "../lifecycle/timers.ts";
-import { directLinks, linkName, nodeOf } from "../lifecycle/tree.ts";
+import { directLinks, hubOf, linkName, nodeOf } from "../lifecycle/tree.ts";
 import type { Node } from "../node/node.ts";
 import type { ReconcileRun } from "../node/reconcile-desk.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
+import { edgesOf } from "../operations/ask-reconcile.ts";
 import type { Topology, TopologyLink, TopologyNode, TopologyReconcile } from "../topology/topology.ts";
 import { DELETE_GUARD } from "./delete-guard.ts";
 import { lastDue, nextDue } from "./due.ts";
@@ -26,6 +27,8 @@ export const createScheduler = (options: SchedulerOptions): Service => new Recon
 
 /** A clock that is set forward, or a process that was stopped for a while, is noticed within this time. */
 const LONGEST_SLEEP_MS = 60_000;
+/** Of one name; the edges' are among them. */
+const RUNS_LOOKED_AT = 1_000;
 
 /**
  * Reconciles when the topology says so: one schedule at a time, so that none overlaps another or itself. What came due while another one ran has its turn
@@ -77,7 +80,9 @@ class ReconcileScheduler implements Service {
     await this.#withNodes(async (node) => {
       for (const parent of parents) {
         try {
-          newest.push(...(await (await node(parent)).reconciles.runs({ name: schedule.name, limit: 1 })));
+          const runs = await (await node(parent)).reconciles.runs({ name: schedule.name, limit: RUNS_LOOKED_AT });
+          // what edges make of it is not this process's
+          newest.push(...runs.filter(({ peer }) => this.#options.topology.links.some(({ child }) => child === peer)).slice(0, 1));
         } catch (error) {
           this.#options.log.debug({ node: parent, err: error }, "the node cannot be asked when it was last reconciled");
         }
@@ -90,6 +95,7 @@ class ReconcileScheduler implements Service {
   async #reconcile(schedule: TopologyReconcile, signal: AbortSignal): Promise<void> {
     const { topology, timers } = this.#options;
     const startedAt = timers.now();
+    if (schedule.links === "all") await this.#askEdges(schedule);
     const results = await this.#withNodes((node) =>
       reconcileLinks({
         name: schedule.name,
@@ -109,6 +115,16 @@ class ReconcileScheduler implements Service {
       }),
     );
     if (!signal.aborted) this.#watch.done(schedule, { results, startedAt, endedAt: timers.now() });
+  }
+
+  /** They compare themselves when they come: at once where they are online. Never throws. */
+  async #askEdges({ name, repair }: TopologyReconcile): Promise<void> {
+    const { topology, log } = this.#options;
+    if (topology.groups.length === 0) return;
+    await this.#withNodes(async (node) => {
+      for (const { edge, parent } of await edgesOf(topology, (await node(hubOf(topology).name)).tokens))
+        await (await node(parent)).reconciles.request({ name, peer: edge, repair });
+    }).catch((error: unknown) => log.warn({ schedule: name, err: error }, "the edges could not be asked to compare themselves"));
   }
 
   async #withNodes<T>(work: (node: (name: NodeName) => Promise<Node>) => Promise<T>): Promise<T> {

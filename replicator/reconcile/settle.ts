@@ -1,8 +1,9 @@
 import { TomboloError } from "../change/error.ts";
 import type { KeyText } from "../node/digest.ts";
-import type { ComparedLink, ComparedTable } from "./compared-tables.ts";
+import type { ComparedLink } from "./compared-link.ts";
+import type { ComparedTable } from "./compared-tables.ts";
 import type { Difference, DifferenceKind, Settled } from "./comparison.ts";
-import { atCuts, type Cuts } from "./cuts.ts";
+import { atCuts, type Cuts, type Opened } from "./cuts.ts";
 import { type InFlight, inFlight, setAside } from "./in-flight.ts";
 import { type CheckedRow, checkRows } from "./row-check.ts";
 
@@ -92,7 +93,8 @@ async function look(ends: ComparedLink, open: ReadonlyMap<ComparedTable, TableCa
   const tables = [...open.keys()];
   const aside = new Map<ComparedTable, ReadonlySet<KeyText>>();
   for (const table of tables) aside.set(table, await setAside(ends, table));
-  return atCuts(ends, tables, async (opened) => {
+  const asked = tables.map((table) => [...(open.get(table)?.open.keys() ?? [])]);
+  const work = async (opened: Opened): Promise<Cuts> => {
     const cuts = { parent: opened.parent.tick, child: opened.child.tick };
     const wanted = new Map(tables.map((table) => [table, new Set(open.get(table)?.open.keys())]));
     // at once: the logs are purged behind their readers
@@ -106,7 +108,8 @@ async function look(ends: ComparedLink, open: ReadonlyMap<ComparedTable, TableCa
       }
     }
     return cuts;
-  });
+  };
+  return atCuts(ends, tables, work, asked);
 }
 
 /** What each node had applied of the other's log. */

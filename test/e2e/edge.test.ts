@@ -278,3 +278,26 @@ test("changes of an edge go on files as well: by the command, by the library, an
   await medium("export", at("late.medium"), "--database", path, "--key", at("shop.key"));
   expect(await command("import", at("late.medium"))).toMatchObject({ code: 2, stderr: expect.stringContaining("NODE_UNKNOWN") });
 });
+
+test("an edge is compared with its hub: asked by its hub while its agent runs, or by itself; differences end with 3", async () => {
+  const { path, db, notes } = store("six");
+  const agent = start(["edge", "--database", path, "--hub", url, "--code", await code("six", "centre"), "--interval", "1s"]);
+  agents.push(agent);
+  await hub.query("insert into orders values (400, 'centre', 'a'), (401, 'centre', 'b')");
+  await until("the edge is filled", () => notes() === "400a 401b");
+  const drift = (): unknown =>
+    db.exec("update tombolo_local set skip = 1; update orders set note = 'drifted' where id = 400; update tombolo_local set skip = 0");
+  drift();
+  const asked = await command("reconcile", "--link", "hub/six");
+  expect([asked.code, asked.stdout]).toEqual([3, "public.orders: 2 compared, 1 differ, 0 repaired\n"]);
+  const repaired = await command("reconcile", "--link", "hub/six", "--repair", "parent");
+  expect([repaired.code, repaired.stdout]).toEqual([0, "public.orders: 2 compared, 1 differ, 1 repaired\n"]);
+  expect(notes()).toBe("400a 401b");
+  await agent.stop();
+  drift();
+  expect((await tombolo(["reconcile", "--database", path])).code).toBe(3);
+  const own = await tombolo(["reconcile", "--database", path, "--repair", "parent", "--json"]);
+  expect([own.code, JSON.parse(own.stdout).links[0]]).toMatchObject([0, { parent: "hub", child: "six", outcome: "repaired" }]);
+  expect((await tombolo(["reconcile", "--database", path])).code).toBe(0);
+  expect((await command("reconcile", "--link", "hub/nobody")).stderr).toContain("LINK_UNKNOWN");
+}, 60_000);

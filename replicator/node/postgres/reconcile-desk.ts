@@ -17,6 +17,17 @@ interface StoredRun {
 
 const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
+const COLUMNS = `id, name, peer, repair, state, ${iso("started_at")} as started_at, ${iso("finished_at")} as finished_at, tables::text, error`;
+
+const runOf = ({ id, peer, started_at, finished_at, tables, ...run }: StoredRun): ReconcileRun => ({
+  ...run,
+  id: BigInt(id),
+  peer: nodeName(peer),
+  startedAt: started_at,
+  finishedAt: finished_at,
+  tables: readTables(tables),
+});
+
 /** Comparisons, as a Postgres node keeps them. */
 export class PostgresReconcileDesk implements ReconcileDesk {
   readonly #pool: pg.Pool;
@@ -25,44 +36,56 @@ export class PostgresReconcileDesk implements ReconcileDesk {
     this.#pool = options.pool;
   }
 
-  async begin({ name, peer, repair }: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint> {
+  async begin({ name, peer, repair, asked }: Parameters<ReconcileDesk["begin"]>[0]): Promise<bigint> {
     const rows = await this.#query<{ id: string }>(
       `with ended as (
          update tombolo.reconcile_run set state = 'failed', finished_at = clock_timestamp(), error = $4
           where state = 'running' and name = $1 and peer = $2),
+       unasked as (delete from tombolo.reconcile_run where state = 'requested' and id = $6::bigint and peer = $2),
        forgotten as (
          delete from tombolo.reconcile_run where id <= (
            select id from tombolo.reconcile_run where name = $1 and peer = $2 order by id desc offset $5::bigint limit 1) and name = $1 and peer = $2)
        insert into tombolo.reconcile_run (name, peer, repair, state, started_at, tables) values ($1, $2, $3, 'running', clock_timestamp(), '[]')
        returning id`,
-      [name, peer, repair, NEVER_ENDED, RUNS_KEPT - 1],
+      [name, peer, repair, NEVER_ENDED, RUNS_KEPT - 1, asked?.toString() ?? null],
     );
     return BigInt(rows[0]?.id ?? 0);
   }
 
-  async finish(id: bigint, { state, tables, error }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
+  async request({ name, peer, repair }: Parameters<ReconcileDesk["request"]>[0]): Promise<bigint> {
+    const rows = await this.#query<{ id: string }>(
+      `with unasked as (delete from tombolo.reconcile_run where state = 'requested' and name = $1 and peer = $2)
+       insert into tombolo.reconcile_run (name, peer, repair, state, started_at, tables) values ($1, $2, $3, 'requested', clock_timestamp(), '[]')
+       returning id`,
+      [name, peer, repair],
+    );
+    return BigInt(rows[0]?.id ?? 0);
+  }
+
+  async requested(peer: NodeName): Promise<ReconcileRun | null> {
+    const rows = await this.#query<StoredRun>(
+      `select ${COLUMNS} from tombolo.reconcile_run where state = 'requested' and peer = $1 order by id limit 1`,
+      [peer],
+    );
+    return rows[0] === undefined ? null : runOf(rows[0]);
+  }
+
+  async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
     const { compared, differing, repaired } = totals(tables);
     await this.#query(
       `update tombolo.reconcile_run set state = $2, finished_at = clock_timestamp(), tables = $3::jsonb, compared = $4::bigint,
-         differing = $5::bigint, repaired = $6::bigint, error = $7 where id = $1::bigint`,
-      [id.toString(), state, storedTables(tables), compared, differing, repaired, error],
+         differing = $5::bigint, repaired = $6::bigint, error = $7 where id = $1::bigint and peer = coalesce($8, peer)`,
+      [id.toString(), state, storedTables(tables), compared, differing, repaired, error, peer ?? null],
     );
   }
 
   async runs({ name, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
     const rows = await this.#query<StoredRun>(
-      `select id, name, peer, repair, state, ${iso("started_at")} as started_at, ${iso("finished_at")} as finished_at, tables::text, error
+      `select ${COLUMNS}
          from tombolo.reconcile_run where name = coalesce($1, name) order by id desc limit $2::bigint`,
       [name ?? null, limit],
     );
-    return rows.map(({ id, peer, started_at, finished_at, tables, ...run }) => ({
-      ...run,
-      id: BigInt(id),
-      peer: nodeName(peer),
-      startedAt: started_at,
-      finishedAt: finished_at,
-      tables: readTables(tables),
-    }));
+    return rows.map(runOf);
   }
 
   async compared(tables: Parameters<ReconcileDesk["compared"]>[0]): Promise<void> {

@@ -16,6 +16,17 @@ interface StoredRun {
   readonly error: string | null;
 }
 
+const COLUMNS = "id, name, peer, repair, state, started_at, finished_at, tables, error";
+const UNASKED = "delete from tombolo_reconcile_run where state = 'requested' and name = ? and peer = ?";
+
+const runOf = ({ peer, started_at, finished_at, tables, ...run }: StoredRun): ReconcileRun => ({
+  ...run,
+  peer: nodeName(peer),
+  startedAt: started_at,
+  finishedAt: finished_at,
+  tables: readTables(tables),
+});
+
 /** Comparisons, as a SQLite node keeps them. */
 export class SqliteReconcileDesk implements ReconcileDesk {
   readonly #file: DatabaseFile;
@@ -26,7 +37,7 @@ export class SqliteReconcileDesk implements ReconcileDesk {
     this.#clock = options.clock;
   }
 
-  async begin({ name, peer, repair }: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint> {
+  async begin({ name, peer, repair, asked }: Parameters<ReconcileDesk["begin"]>[0]): Promise<bigint> {
     return this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
       const now = isoTime(this.#clock());
@@ -35,6 +46,7 @@ export class SqliteReconcileDesk implements ReconcileDesk {
           "update tombolo_reconcile_run set state = 'failed', finished_at = ?, error = ? where state = 'running' and name = ? and peer = ?",
         )
         .run(now, NEVER_ENDED, name, peer);
+      connection.prepare("delete from tombolo_reconcile_run where state = 'requested' and id = ? and peer = ?").run(asked ?? null, peer);
       connection
         .prepare(
           `delete from tombolo_reconcile_run where name = :name and peer = :peer and id <= (
@@ -48,14 +60,31 @@ export class SqliteReconcileDesk implements ReconcileDesk {
     });
   }
 
-  async finish(id: bigint, { state, tables, error }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
+  request({ name, peer, repair }: Parameters<ReconcileDesk["request"]>[0]): Promise<bigint> {
+    return this.#file.write((connection) => {
+      requireCurrent(connection, this.#file.node);
+      connection.prepare(UNASKED).run(name, peer);
+      const made = connection
+        .prepare("insert into tombolo_reconcile_run (name, peer, repair, state, started_at, tables) values (?, ?, ?, 'requested', ?, '[]')")
+        .run(name, peer, repair, isoTime(this.#clock()));
+      return BigInt(made.lastInsertRowid);
+    });
+  }
+
+  async requested(peer: NodeName): Promise<ReconcileRun | null> {
+    const sql = `select ${COLUMNS} from tombolo_reconcile_run where state = 'requested' and peer = ? order by id limit 1`;
+    const row = this.#file.read((connection) => connection.prepare(sql).get(peer) as StoredRun | undefined);
+    return row === undefined ? null : runOf(row);
+  }
+
+  async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
     const { compared, differing, repaired } = totals(tables);
     await this.#file.write((connection) =>
       connection
         .prepare(
-          "update tombolo_reconcile_run set state = ?, finished_at = ?, tables = ?, compared = ?, differing = ?, repaired = ?, error = ? where id = ?",
+          "update tombolo_reconcile_run set state = ?, finished_at = ?, tables = ?, compared = ?, differing = ?, repaired = ?, error = ? where id = ? and peer = coalesce(?, peer)",
         )
-        .run(state, isoTime(this.#clock()), storedTables(tables), compared, differing, repaired, error, id),
+        .run(state, isoTime(this.#clock()), storedTables(tables), compared, differing, repaired, error, id, peer ?? null),
     );
   }
 
@@ -64,18 +93,12 @@ export class SqliteReconcileDesk implements ReconcileDesk {
       requireCurrent(connection, this.#file.node);
       return connection
         .prepare(
-          `select id, name, peer, repair, state, started_at, finished_at, tables, error from tombolo_reconcile_run
+          `select ${COLUMNS} from tombolo_reconcile_run
             where name = coalesce(?, name) order by id desc limit ?`,
         )
         .all(name ?? null, limit) as StoredRun[];
     });
-    return rows.map(({ peer, started_at, finished_at, tables, ...run }) => ({
-      ...run,
-      peer: nodeName(peer),
-      startedAt: started_at,
-      finishedAt: finished_at,
-      tables: readTables(tables),
-    }));
+    return rows.map(runOf);
   }
 
   async compared(tables: Parameters<ReconcileDesk["compared"]>[0]): Promise<void> {

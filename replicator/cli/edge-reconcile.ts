@@ -1,0 +1,100 @@
+import { type NodeName, nodeName, tableName } from "../change/names.ts";
+import { systemTimers } from "../lifecycle/timers.ts";
+import { hubOf } from "../lifecycle/tree.ts";
+import type { ReconcileRun } from "../node/reconcile-desk.ts";
+import { followReconcile } from "../operations/ask-reconcile.ts";
+import { groupOfEdge } from "../operations/edge-group.ts";
+import { reconcileJson } from "../reconcile/reconcile-report.ts";
+import type { Topology } from "../topology/topology.ts";
+import { edgeInput, withEdge } from "./edge-input.ts";
+import { EXIT, type ExitCode } from "./exit-codes.ts";
+import { reachedNode, withNodes } from "./nodes-of.ts";
+import { oneOf, optionInvalid } from "./option-values.ts";
+import { reconcileExit, reconcileLines } from "./reconcile-answer.ts";
+import { guardOf } from "./reconcile-options.ts";
+import { type CommandContext, list, type RunVerb, text, type VerbInput } from "./verb.ts";
+import { whoOf } from "./who.ts";
+
+const REPAIRS = ["report", "parent", "newest"] as const;
+
+/** `reconcile --database`: the edge is compared with its hub. */
+export const reconcileEdge: RunVerb = async (context, input) => {
+  const given = await edgeInput(context, input);
+  const repair = oneOf("repair", text(input, "repair") ?? "report", REPAIRS);
+  if (text(input, "range") !== undefined || text(input, "sample") !== undefined)
+    throw optionInvalid("--range and --sample are for links that are reached directly", "Name tables with --table.");
+  const tables = list(input, "table").map(tableName);
+  const interrupt = new AbortController();
+  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
+  process.on("SIGINT", stop).on("SIGTERM", stop);
+  try {
+    return await withEdge(context, given, async (edge) => {
+      const { signal } = interrupt;
+      const report = await edge.reconcile({
+        ...{ name: "manual", repair, guard: guardOf(input), signal },
+        tables: tables.length === 0 ? null : tables,
+        carry: async () => void (await edge.sync(signal)),
+        onProgress: () => {},
+      });
+      const result = { link: report.ends.link, report, error: undefined };
+      if (context.json) context.out.json({ repair, links: [reconcileJson(result)] });
+      else for (const line of reconcileLines(result, { withLink: false, repaired: repair !== "report" })) context.out.line(line);
+      return reconcileExit([result]);
+    });
+  } finally {
+    process.off("SIGINT", stop).off("SIGTERM", stop);
+  }
+};
+
+/** Asks an edge to compare itself with its hub, and tells what comes of it. Null where `link` names no edge. */
+export async function reconcileOfEdge(context: CommandContext, input: VerbInput, topology: Topology): Promise<ExitCode | null> {
+  const [above, edge, more] = (text(input, "link") ?? "").split("/");
+  if (edge === undefined || more !== undefined) return null;
+  const parents = topology.nodes.filter((node) => node.name === above || node === hubOf(topology));
+  return withNodes(context, parents, async (nodes) => {
+    const reach = async (name: NodeName) => reachedNode(nodes, name);
+    const group = await groupOfEdge({ topology, tokens: async () => (await reach(hubOf(topology).name)).tokens }, edge);
+    if (group === undefined || group.parent !== above) return null;
+    if (["range", "sample", "maxDeletes"].some((name) => text(input, name) !== undefined) || list(input, "table").length > 0)
+      throw optionInvalid("an edge is compared as a whole, with the usual guard", "Leave the other options out, or run it at the edge.");
+    const repair = oneOf("repair", text(input, "repair") ?? "report", REPAIRS);
+    const parent = await reach(group.parent);
+    const id = await parent.reconciles.request({ name: "manual", peer: nodeName(edge), repair });
+    await parent.audit.record({ who: whoOf(input), what: "reconcile asked for", details: { node: edge, repair } });
+    context.out.note(`${edge} begins with its next exchange`);
+    const interrupt = new AbortController();
+    const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
+    process.on("SIGINT", stop).on("SIGTERM", stop);
+    try {
+      const run = await followReconcile(
+        parent,
+        { id, name: "manual", edge: nodeName(edge) },
+        { signal: interrupt.signal, sleep: systemTimers.sleep },
+      );
+      return told(context, { parent: group.parent, edge, run });
+    } finally {
+      process.off("SIGINT", stop).off("SIGTERM", stop);
+    }
+  });
+}
+
+function told(context: CommandContext, { parent, edge, run }: { parent: string; edge: string; run: ReconcileRun | null }): ExitCode {
+  if (run === null) {
+    context.out.note(`not waited for: ${edge} compares itself when it comes`);
+    return EXIT.failed;
+  }
+  if (context.json) {
+    const tables = run.tables.map(({ unsettled, examples, ...table }) => ({
+      ...table,
+      under_way: unsettled,
+      examples: examples.map((key) => JSON.parse(key) as unknown),
+    }));
+    context.out.json({ repair: run.repair, links: [{ parent, child: edge, outcome: run.state, tables, error: run.error }] });
+  } else {
+    for (const { table, compared, differing, repaired, error } of run.tables)
+      context.out.line(error === null ? `${table}: ${compared} compared, ${differing} differ, ${repaired} repaired` : `${table}: ${error}`);
+    if (run.error !== null) context.out.line(`${edge}: ${run.error}`);
+  }
+  if (run.state === "clean" || run.state === "repaired") return EXIT.done;
+  return run.state === "failed" ? EXIT.failed : EXIT.found;
+}

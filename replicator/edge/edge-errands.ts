@@ -1,0 +1,106 @@
+import { TomboloError } from "../change/error.ts";
+import type { TableName } from "../change/names.ts";
+import type { SyncProgress } from "../full-sync/progress.ts";
+import type { LinkReport } from "../reconcile/reconcile-link.ts";
+import type { Edge } from "./edge.ts";
+import type { Exchanged } from "./edge-link.ts";
+import { ALL_TABLES } from "./edge-reconcile.ts";
+
+interface Fill {
+  readonly tables: readonly TableName[];
+  readonly resume: boolean;
+}
+
+interface ErrandsWatcher {
+  fullSync?(progress: SyncProgress): void;
+  reconciled?(report: LinkReport): void;
+  failed(error: unknown, retryInMs: number): void;
+}
+
+const PAUSE_MS = 2_000;
+
+/**
+ * What an agent does beside its exchanges, one thing at a time: the full syncs that the hub asks for, and what something interrupted; comparisons with the hub. Whoever
+ * asked has agreed to what they do.
+ */
+export class EdgeErrands {
+  readonly #edge: Edge;
+  readonly #watcher: ErrandsWatcher;
+  #fill: Fill | undefined;
+  #reconcile: Exchanged["reconcile"] = null;
+  #running: Promise<void> | undefined;
+  #looked = false;
+  /** The last wishes that were taken up. An answer that was on its way meanwhile tells of them again. */
+  #taken = { fullSync: 0n, reconcile: 0n };
+  #notBefore = 0;
+
+  constructor(options: { readonly edge: Edge; readonly watcher: ErrandsWatcher }) {
+    this.#edge = options.edge;
+    this.#watcher = options.watcher;
+  }
+
+  /** As the hub says with each exchange. */
+  wish({ fullSync, reconcile }: Pick<Exchanged, "fullSync" | "reconcile">): void {
+    if (this.#running !== undefined) return;
+    if (fullSync !== null && fullSync.run > this.#taken.fullSync) {
+      this.#fill = { tables: fullSync.tables, resume: false };
+      this.#taken.fullSync = fullSync.run;
+    }
+    if (reconcile !== null && reconcile.run > this.#taken.reconcile) {
+      this.#reconcile = reconcile;
+      this.#taken.reconcile = reconcile.run;
+    }
+  }
+
+  /** Begins what is to be done, if nothing is being done. The hub answered a moment ago. */
+  async goOn(signal: AbortSignal): Promise<void> {
+    if (this.#running !== undefined) return;
+    if (!this.#looked) {
+      const tables = await this.#edge.interrupted(signal);
+      if (tables !== null) this.#fill ??= { tables, resume: true };
+      this.#looked = true;
+    }
+    if ((this.#fill === undefined && this.#reconcile === null) || performance.now() < this.#notBefore) return;
+    this.#running = this.#run(signal)
+      .catch((error: unknown) => {
+        if (signal.aborted) return;
+        this.#notBefore = performance.now() + PAUSE_MS;
+        this.#watcher.failed(error, PAUSE_MS);
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
+  }
+
+  /** Waits for what is being done, which the signal has ended. */
+  async ended(): Promise<void> {
+    await this.#running;
+  }
+
+  async #run(signal: AbortSignal): Promise<void> {
+    const [fill, reconcile] = [this.#fill, this.#reconcile];
+    this.#fill = undefined;
+    this.#reconcile = null;
+    if (fill !== undefined) await this.#fillAnew(fill, signal);
+    // what is repaired comes with the exchanges beside this
+    const carry = async (): Promise<void> => undefined;
+    if (reconcile === null) return;
+    const report = await this.#edge.reconcile({ ...reconcile, ...ALL_TABLES, carry, signal });
+    this.#watcher.reconciled?.(report);
+  }
+
+  async #fillAnew({ tables, resume }: Fill, signal: AbortSignal): Promise<void> {
+    const watcher = {
+      progress: (progress: SyncProgress): void => this.#watcher.fullSync?.(progress),
+      note: (): void => {},
+      goAhead: async (): Promise<boolean> => true,
+    };
+    try {
+      await this.#edge.fullSync({ tables, resume, backUp: true, watcher, signal, onAbort: "interrupted" });
+    } catch (error) {
+      const passes = error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry");
+      if (passes) this.#fill = { tables, resume: true };
+      throw error;
+    }
+  }
+}

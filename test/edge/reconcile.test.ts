@@ -1,0 +1,220 @@
+import { afterEach, describe, expect, test } from "vitest";
+import { EdgeAgent } from "../../replicator/edge/agent.ts";
+import type { EdgeReconcileOptions } from "../../replicator/edge/edge-reconcile.ts";
+import { DELETE_GUARD } from "../../replicator/reconcile/delete-guard.ts";
+import type { LinkReport } from "../../replicator/reconcile/reconcile-link.ts";
+import { until } from "../helpers/command.ts";
+import { type EdgeWorld, edgeWorld, type TestEdge } from "../helpers/edge-world.ts";
+import { ask } from "../helpers/hub.ts";
+import type { TestNode } from "../helpers/nodes.ts";
+import { both, type Engine, historyTable } from "../helpers/pair.ts";
+import { summary } from "../helpers/reconcile.ts";
+import { unseen } from "../helpers/unseen.ts";
+
+// one key that both engines sort alike, one that they do not
+const SCHEMA = both(
+  "create table product (id bigint primary key, name text, region text); create table tag (code text primary key not null, note text)",
+);
+const TABLES = [{ name: "product" }, { name: "tag" }];
+const PRODUCTS = "select id, name, region from product order by id";
+const TAGS = "select code, note from tag order by code";
+
+const PAIRS: readonly (readonly [Engine, Engine])[] = [
+  ["postgres", "postgres"],
+  ["postgres", "sqlite"],
+  ["sqlite", "postgres"],
+  ["sqlite", "sqlite"],
+];
+
+const worlds: EdgeWorld[] = [];
+afterEach(async () => {
+  for (const each of worlds.splice(0)) await each.close();
+});
+
+const open = async (engine: Engine, more: Partial<Parameters<typeof edgeWorld>[0]> = {}): Promise<EdgeWorld> => {
+  const world = await edgeWorld({ engine, schema: SCHEMA, tables: TABLES, ...more });
+  worlds.push(world);
+  return world;
+};
+const rows = (node: TestNode, count: number): Promise<void> =>
+  node.write(
+    node.node.engine === "postgres"
+      ? `insert into product select i, 'thing ' || i, case when i % 2 = 0 then 'north' else 'south' end from generate_series(1, ${count}) as i;
+         insert into tag select 't' || i, 'n' || i from generate_series(1, ${count}) as i`
+      : `insert into product with recursive n(i) as (select 1 union all select i + 1 from n where i < ${count}) select i, 'thing ' || i, iif(i % 2 = 0, 'north', 'south') from n;
+         insert into tag with recursive n(i) as (select 1 union all select i + 1 from n where i < ${count}) select 't' || i, 'n' || i from n`,
+  );
+const sync = (edge: TestEdge) => edge.edge.sync(new AbortController().signal);
+const reconcile = (edge: TestEdge, options: Partial<EdgeReconcileOptions> = {}): Promise<LinkReport> =>
+  edge.edge.reconcile({
+    name: "manual",
+    repair: "report",
+    tables: null,
+    guard: DELETE_GUARD,
+    carry: async () => void (await sync(edge)),
+    signal: new AbortController().signal,
+    onProgress: () => {},
+    ...options,
+  });
+
+describe.each(PAIRS)("a %s hub and a %s edge, compared over HTTP", (above, below) => {
+  test("equal tables are equal, and no row of them travels", async () => {
+    const world = await open(above);
+    const edge = await world.edge("shop", { engine: below });
+    await rows(world.database, 3_000);
+    await sync(edge);
+    await edge.write("update product set name = 'not sent yet' where id = 5");
+    await world.database.write("update product set name = 'not fetched yet' where id = 6");
+    const answers: string[] = [];
+    const { client } = edge.edge;
+    const json = client.json.bind(client);
+    client.json = async (...question) => {
+      const answer = await json(...question);
+      answers.push(JSON.stringify(answer));
+      return answer;
+    };
+    expect(summary(await reconcile(edge))).toEqual([
+      "clean",
+      "product: 3000 compared, 0 differ, 0 repaired, 2 under way",
+      "tag: 3000 compared, 0 differ, 0 repaired",
+    ]);
+    expect(answers.length).toBeGreaterThan(5);
+    expect(answers.some((text) => text.includes("thing 17"))).toBe(false);
+    await sync(edge);
+    expect(summary(await reconcile(edge))[1]).toBe("product: 3000 compared, 0 differ, 0 repaired");
+    const runs = await world.database.node.reconciles.runs({ limit: 5 });
+    expect(runs.map(({ name, peer, state }) => [name, peer, state])).toEqual([
+      ["manual", "shop", "clean"],
+      ["manual", "shop", "clean"],
+    ]);
+  });
+
+  test("what differs is found and becomes the hub's, with the history of it", async () => {
+    const world = await open(above);
+    const edge = await world.edge("shop", { engine: below });
+    await rows(world.database, 500);
+    await sync(edge);
+    await unseen(
+      edge,
+      "product",
+      "update product set name = 'drifted' where id = 7; delete from product where id = 8; insert into product values (5000, 'only here', 'north')",
+    );
+    await unseen(edge, "tag", "update tag set note = 'drifted' where code = 't9'");
+    const found = await reconcile(edge);
+    expect(summary(found)).toEqual(["drift", "product: 500 compared, 3 differ, 0 repaired", "tag: 500 compared, 1 differ, 0 repaired"]);
+    expect(found.tables[0]?.kinds).toEqual({ differs: 1, only_parent: 1, only_child: 1 });
+    expect(summary(await reconcile(edge, { repair: "parent" }))).toEqual([
+      "repaired",
+      "product: 500 compared, 3 differ, 3 repaired",
+      "tag: 500 compared, 1 differ, 1 repaired",
+    ]);
+    expect(await edge.rows(PRODUCTS)).toEqual(await world.database.rows(PRODUCTS));
+    expect(await edge.rows(TAGS)).toEqual(await world.database.rows(TAGS));
+    const history = await world.database.rows(
+      `select table_name, kind, policy, resolved_by from ${historyTable(world.database)} order by id`,
+    );
+    expect(history).toEqual([
+      ["product", "update_update", "reconcile", "reconcile manual of edge shop"],
+      ["product", "delete_update", "reconcile", "reconcile manual of edge shop"],
+      ["tag", "update_update", "reconcile", "reconcile manual of edge shop"],
+    ]);
+    expect(summary(await reconcile(edge))[0]).toBe("clean");
+  });
+
+  test("the newer row counts where that is asked for, and a guard keeps an edge from being emptied", async () => {
+    const world = await open(above);
+    const edge = await world.edge("shop", { engine: below });
+    await rows(world.database, 60);
+    await sync(edge);
+    await edge.write("update product set name = 'newer' where id = 3");
+    await sync(edge);
+    await unseen(world.database, "product", "update product set name = 'lost' where id = 3");
+    expect(summary(await reconcile(edge, { repair: "newest", tables: null }))[1]).toBe("product: 60 compared, 1 differ, 1 repaired");
+    expect(await edge.rows(PRODUCTS)).toEqual(await world.database.rows(PRODUCTS));
+    await unseen(world.database, "product", "delete from product where id <= 30");
+    expect(summary(await reconcile(edge, { repair: "parent" }))).toEqual([
+      "stopped",
+      "product: 60 compared, 30 differ, 0 repaired, RECONCILE_DELETES",
+      "tag: 60 compared, 0 differ, 0 repaired",
+    ]);
+    expect(await edge.rows("select count(*) from product")).toEqual([["60"]]);
+  });
+
+  test("only the rows that are the edge's are looked at", async () => {
+    const filtered = [
+      { name: "product", filter: "region = :region" },
+      { name: "tag", exclude: ["note"] },
+    ];
+    const world = await open(above, { tables: filtered, params: ["region"] });
+    const edge = await world.edge("shop", { engine: below, params: { region: "north" } });
+    await rows(world.database, 100);
+    await sync(edge);
+    expect(summary(await reconcile(edge))).toEqual([
+      "clean",
+      "product: 50 compared, 0 differ, 0 repaired",
+      "tag: 100 compared, 0 differ, 0 repaired",
+    ]);
+    await unseen(edge, "product", "insert into product values (3, 'of the south', 'south'); delete from product where id = 4");
+    expect(summary(await reconcile(edge, { repair: "parent" }))[1]).toBe("product: 50 compared, 2 differ, 2 repaired");
+    expect(await edge.rows("select id from product where id < 7 order by id")).toEqual([["2"], ["4"], ["6"]]);
+  });
+});
+
+test("a hub is asked about no table, no column and no row that is not the edge's", async () => {
+  const tables = [{ name: "product", filter: "region = :region", exclude: ["name"] }];
+  const world = await open("postgres", { tables, params: ["region"] });
+  const edge = await world.edge("shop", { params: { region: "north" } });
+  await rows(world.database, 10);
+  await sync(edge);
+  const [shape] = await edge.node.log.shapes(["product" as never]);
+  const report = (await ask(world.hub, "GET", "/v1/nodes/shop/status", { token: edge.token })).body.report;
+  const filled = { ...report, state: { ...report.state, tables: ["product"], scopes: [["product", "1"]] } };
+  const question = (asked: object) =>
+    ask(world.hub, "POST", "/v1/nodes/shop/compare", { token: edge.token, body: { report: filled, question: asked } });
+  const everything = { from: null, to: null };
+  const list = await question({ ask: "list", shape, ranges: [everything] });
+  expect(list.body.rows.map(([key]: [string]) => key).sort()).toEqual(['["10"]', '["2"]', '["4"]', '["6"]', '["8"]']);
+  const southern = await question({ ask: "rows", tables: [{ shape, keys: ['["3"]', '["4"]'] }] });
+  expect(southern.body.tables[0].map((row: object | null) => row === null)).toEqual([true, false]);
+  expect(JSON.stringify(southern.body)).not.toContain("thing");
+  const wider = { ...shape, columns: [...(shape?.columns ?? []), { name: "name", type: "text", notNull: false }] };
+  expect((await question({ ask: "list", shape: wider, ranges: [everything] })).body.code).toBe("SHAPES_DIFFER");
+  expect((await question({ ask: "list", shape: { ...shape, table: "tag" }, ranges: [everything] })).body.code).toBe("TABLE_NOT_IN_LINK");
+  const elsewhere = { ...filled, state: { ...filled.state, scopes: [["product", "77"]] } };
+  const body = { report: elsewhere, question: { ask: "list", shape, ranges: [everything] } };
+  expect((await ask(world.hub, "POST", "/v1/nodes/shop/compare", { token: edge.token, body })).body.code).toBe("TABLE_NOT_FILLED");
+  // records of another's comparison are not to be written
+  const id = await world.database.node.reconciles.begin({ name: "manual", peer: "other" as never, repair: "report" });
+  await ask(world.hub, "PUT", `/v1/nodes/shop/reconcile-runs/${id}`, {
+    token: edge.token,
+    body: { state: "clean", tables: [], error: null },
+  });
+  expect((await world.database.node.reconciles.runs({ limit: 1 }))[0]).toMatchObject({ peer: "other", state: "running" });
+});
+
+test.each(["postgres", "sqlite"] as const)(
+  "an agent of a %s hub's edge compares when the hub asks for it, and exchanges what is repaired",
+  async (engine) => {
+    const world = await open(engine);
+    const edge = await world.edge("shop");
+    await rows(world.database, 50);
+    await sync(edge);
+    await unseen(edge, "product", "update product set name = 'drifted' where id = 7");
+    const stop = new AbortController();
+    const outcomes: string[] = [];
+    const watcher = {
+      ...{ status() {}, progress() {}, completed() {}, failed() {} },
+      reconciled: ({ outcome }: LinkReport) => void outcomes.push(outcome),
+    };
+    const ended = new EdgeAgent({ edge: edge.edge, intervalMs: 200, watcher }).run(stop.signal);
+    const { reconciles } = world.database.node;
+    await reconciles.request({ name: "nightly", peer: edge.node.name, repair: "report" });
+    await reconciles.request({ name: "manual", peer: edge.node.name, repair: "parent" });
+    await until("both are done", () => outcomes.length === 2, 25_000);
+    stop.abort();
+    await ended;
+    expect(outcomes).toEqual(["drift", "repaired"]);
+    expect(await edge.rows(PRODUCTS)).toEqual(await world.database.rows(PRODUCTS));
+    expect(await reconciles.requested(edge.node.name)).toBeNull();
+  },
+);
