@@ -1,6 +1,6 @@
 import { TomboloError } from "../change/error.ts";
 import { packetNumber } from "../change/names.ts";
-import type { Packet, Part, Receipt } from "../change/packet.ts";
+import type { Packet, Receipt } from "../change/packet.ts";
 
 /** What a node remembers of the last packet from a peer, as read by the transaction that holds the peer's row. */
 export interface LastPacket {
@@ -15,7 +15,7 @@ export interface LastPacket {
  * Exactly once: null for the packet that comes next, the stored receipt for the one applied last; throws for any other (see
  * `Target.apply`). `rest` are the parts that nobody has read yet.
  */
-export async function guard(last: LastPacket, packet: Packet, rest: AsyncIterable<Part>): Promise<Receipt | null> {
+export async function guard(last: LastPacket, packet: Packet, rest: AsyncIterable<unknown>): Promise<Receipt | null> {
   const { header } = packet;
   if (last.epoch !== null && last.epoch !== header.epoch) {
     throw new TomboloError(`${header.source} is not the node it was: its epoch changed`, {

@@ -1,25 +1,25 @@
 import { applyKnowing } from "./apply-knowing.ts";
-import type { ApplySession } from "./apply-session.ts";
+import type { ApplySession, AtOnceDone, Failure } from "./apply-session.ts";
 import { mustNotDangle } from "./dangling.ts";
 import { takeBackDeleted } from "./deleted-here.ts";
 import { type ChangeSet, copySet } from "./fast-path.ts";
 import type { IncomingChange } from "./incoming.ts";
 import { isRowError } from "./row-error.ts";
 
-/** Why sets could not be applied as they are. */
-export interface Failure {
-  readonly error: unknown;
-  /** Found by a deferred constraint when all was done. */
-  readonly atEnd: boolean;
-}
-
 /** All sets at once, constraints at the end: what did not fit; or why the database refused any of it, and nothing of it was done. */
 export async function applyAtOnce(
   session: ApplySession,
   sets: readonly ChangeSet[],
 ): Promise<{ readonly unfit: readonly IncomingChange[] } | Failure> {
-  const unfit: IncomingChange[] = [];
-  const counts: (() => void)[] = [];
+  const { atOnce } = session;
+  const done = (atOnce?.sets === sets ? await atOnce.done() : null) ?? (await stepByStep(session, sets));
+  if (!("unfit" in done)) return done;
+  for (const [index, { op, changes }] of sets.entries()) session.outcome.count(op, changes.length - (done.unfit[index]?.length ?? 0));
+  return { unfit: done.unfit.flat() };
+}
+
+async function stepByStep(session: ApplySession, sets: readonly ChangeSet[]): Promise<AtOnceDone> {
+  const unfit: (readonly IncomingChange[])[] = [];
   let atEnd = false;
   await session.client.query("savepoint part; set constraints all deferred");
   try {
@@ -27,8 +27,7 @@ export async function applyAtOnce(
       const missed = (await copySet(session, set))
         ? await takeBackDeleted(session, set, set.changes)
         : await applyKnowing(session, set, set.changes);
-      unfit.push(...missed);
-      counts.push(() => session.outcome.count(set.op, set.changes.length - missed.length));
+      unfit.push(missed);
     }
     for (const set of sets) await mustNotDangle(session, set.table, { columns: set.columns, rows: set.changes });
     atEnd = true;
@@ -38,6 +37,5 @@ export async function applyAtOnce(
     await session.client.query("rollback to savepoint part; release savepoint part");
     return { error, atEnd };
   }
-  for (const count of counts) count();
   return { unfit };
 }

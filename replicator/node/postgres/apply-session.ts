@@ -38,8 +38,27 @@ export interface ApplySession {
   readonly late: Map<IncomingChange, Position>;
   readonly judgedMeanwhile: JudgedMeanwhile;
   readonly scope: RowScope;
+  /** Where the packet is one small part, how its sets are said; null for others. */
+  readonly atOnce: SaidAtOnce | null;
   /** `PacketHeader.seen` of the packet before. */
   readonly lastSeen: PacketHeader["seen"];
+}
+
+/** Why sets could not be applied as they are. */
+export interface Failure {
+  readonly error: unknown;
+  /** Found by a deferred constraint when all was done. */
+  readonly atEnd: boolean;
+}
+
+/** What did not fit, set by set; or why the database refused any of it, and nothing of it was done. */
+export type AtOnceDone = { readonly unfit: readonly (readonly IncomingChange[])[] } | Failure;
+
+/** How the sets of a packet that is one small part are said: see `AtOnce`. */
+export interface SaidAtOnce {
+  readonly sets: readonly unknown[];
+  /** Null, with nothing done, when it has to be done step by step. Throws what is not about rows. */
+  done(): Promise<AtOnceDone | null>;
 }
 
 /**

@@ -1,28 +1,23 @@
-import pg from "pg";
+import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
-import {
-  type ChannelName,
-  epoch,
-  type NodeName,
-  type Position,
-  packetNumber,
-  position,
-  START,
-  type TableName,
-} from "../../change/names.ts";
+import { type ChannelName, epoch, type NodeName, type Position, packetNumber, START, type TableName } from "../../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../../change/packet.ts";
 import { readAhead } from "../../change/read-ahead.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { guard } from "../exactly-once.ts";
 import { advanced, type StoredProgress, started, startedAnew } from "../progress.ts";
 import type { ApplyContext, RetryOptions, Target } from "../target.ts";
+import { Foresight, isAsExpected, type Lead, leadOf, type Saying, sayingOf } from "./ahead.ts";
 import { ApplyGate } from "./apply-gate.ts";
 import { applyPart, changesIn, prepareParts } from "./apply-part.ts";
 import { type ApplySession, Outcome } from "./apply-session.ts";
+import { AtOnce } from "./at-once.ts";
 import type { CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
+import { inOneGo } from "./in-one-go.ts";
 import { IncomingTable } from "./incoming.ts";
 import { judgedMeanwhile } from "./judged-meanwhile.ts";
+import { type LockedPeer, lastSeen, lockPeer, type StoredReceipt } from "./locked-peer.ts";
 import { blockedKeys, waitingRows } from "./parked.ts";
 import { markReceived, markStarted, meet, peerState } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
@@ -31,24 +26,18 @@ import { rowScope } from "./row-scope.ts";
 import { advanceSequences } from "./sequences.ts";
 import type { LogGate } from "./slot/log-gate.ts";
 
-/** What the applying transaction knows of the peer once it holds its row. */
-interface LockedPeer {
-  readonly id: number;
-  readonly epoch: string | null;
-  readonly number: bigint;
-  readonly digest: string;
-  readonly receipt: string | null;
-  readonly received: StoredProgress;
-  readonly forwards: boolean;
-  readonly hasParked: boolean;
-  /** Scopes are kept for it. */
-  readonly limited: boolean;
-}
-
 /** What is done in a packet's transaction before its parts are looked at. */
 export interface Beforehand {
   readonly settings: readonly string[];
   work(session: ApplySession, received: StoredProgress): Promise<void>;
+}
+
+interface Applying {
+  readonly context: ApplyContext;
+  readonly name: NodeName;
+  /** Settings of the transaction. */
+  readonly more?: readonly string[];
+  readonly ahead?: Saying | null;
 }
 
 /** The receiving side of a Postgres node. */
@@ -59,6 +48,7 @@ export class PostgresTarget implements Target {
   readonly #name: NodeName;
   readonly #replicaRole: boolean;
   readonly #gate: LogGate;
+  readonly #foresight = new Foresight();
 
   /** `replicaRole`: whether this role may set session_replication_role. */
   constructor(options: {
@@ -86,48 +76,82 @@ export class PostgresTarget implements Target {
   }
 
   async start(peer: NodeName, channel: ChannelName, tables: readonly TableName[], at: Position): Promise<void> {
-    const begin = `begin; ${lockPeer(peer)}`;
-    const work = async (client: pg.PoolClient, opened: readonly pg.QueryResult[]): Promise<void> => {
-      const locked = lockedPeer(opened, peer);
+    await transaction(this.#pool, async (client) => {
+      const locked = await lockPeer(client, peer);
       await client.query("update tombolo.peer set received = $2 where id = $1", [
         locked.id,
         JSON.stringify(started(locked.received, channel, tables, at)),
       ]);
       await markReceived(client, locked.id, tables);
       await markStarted(client, locked.id, tables);
-    };
-    await transaction(this.#pool, work, { begin });
+    });
   }
 
   async apply(packet: Packet, context: ApplyContext, beforehand?: Beforehand): Promise<Receipt> {
     const { header } = packet;
     const tables = await this.#guarded(() => this.#incomingTables(header, context));
-    const work = async (client: pg.PoolClient, peer: LockedPeer, last: (sql: string) => void): Promise<Receipt> => {
-      const repeated = await guard(peer, packet, packet.parts);
-      if (repeated !== null) return repeated;
-      const session = await this.#session(client, peer, header, context, tables);
-      await beforehand?.work(session, peer.received);
-      for await (const part of readAhead(prepareParts(tables, packet.parts))) {
-        const started = performance.now();
-        await applyPart(session, part);
-        context.onPart?.(changesIn(part), performance.now() - started);
-      }
-      // a row may have come before what it refers to, in an earlier part
-      if (session.outcome.parked > 0) session.outcome.parked -= await retryParkedOfPacket(session, await this.#tables.all());
-      return finish(session, peer, packet, last);
+    const iterator = readAhead(prepareParts(tables, packet.parts))[Symbol.asyncIterator]();
+    try {
+      const lead = await this.#guarded(() => leadOf(iterator));
+      const expected = beforehand === undefined ? this.#foresight.of(header, tables) : null;
+      const ahead = expected === null ? null : this.#sayAhead(lead, { expected, header, context });
+      // whatever happens, it may be otherwise now
+      this.#foresight.forget(header.source);
+      let next: LockedPeer | undefined;
+      const receipt = await this.#applying(
+        { context, name: header.source, ahead, more: beforehand?.settings ?? [] },
+        async ({ client, peer, said, end }) => {
+          let atOnce = said;
+          if (atOnce !== null && expected !== null && !isAsExpected(peer, expected)) {
+            await atOnce.undo();
+            atOnce = null;
+          }
+          const repeated = await guard(peer, packet, lead.parts);
+          if (repeated !== null) return repeated;
+          const session = await this.#session(client, peer, { header, context, tables, lead, atOnce });
+          await beforehand?.work(session, peer.received);
+          for await (const part of lead.parts) {
+            const started = performance.now();
+            await applyPart(session, part);
+            context.onPart?.(changesIn(part), performance.now() - started);
+          }
+          // a row may have come before what it refers to, in an earlier part
+          if (session.outcome.parked > 0) session.outcome.parked -= await retryParkedOfPacket(session, await this.#tables.all());
+          const finished = await finish(session, peer, packet);
+          next = finished.peer;
+          end(finished.statement);
+          return finished.receipt;
+        },
+      );
+      if (next !== undefined) this.#foresight.expect(header.source, next);
+      return receipt;
+    } finally {
+      await iterator.return?.(undefined);
+    }
+  }
+
+  /** What is said of a small packet ahead of the lock; null where an answer is needed first. */
+  #sayAhead(
+    { sets }: Lead,
+    { expected, header, context }: { readonly expected: LockedPeer; readonly header: PacketHeader; readonly context: ApplyContext },
+  ): Saying | null {
+    const speaker = {
+      peer: { id: expected.id, name: header.source, forwards: expected.forwards },
+      ...{ header, context, hstore: this.#hstore, gate: new ApplyGate(this.#gate), quiet: this.#isQuiet(context) },
     };
-    return this.#applying(context, header.source, work, beforehand?.settings);
+    return sets !== null && AtOnce.suits(speaker, sets) ? sayingOf(speaker, sets) : null;
   }
 
   async retryParked(name: NodeName, context: ApplyContext, options: RetryOptions = {}): Promise<number> {
     let through = 0;
     // by and by: no transaction is long, and nothing is locked when nothing is due
     for (let left = await this.#guarded(() => countDue(this.#pool, name, options)); left > 0; left -= RETRY_LIMIT) {
-      through += await this.#applying(context, name, async (client, peer) => {
+      this.#foresight.forget(name);
+      through += await this.#applying({ context, name }, async ({ client, peer }) => {
         if (!peer.hasParked) return 0;
         // a retry is no packet of its own: it stands where the last packet stood
         const header = lastHeader(name, this.#name, peer);
-        const session = await this.#session(client, peer, header, context, [], options.now);
+        const session = await this.#session(client, peer, { header, context, tables: [], ...(options.now && { shapes: options.now }) });
         const went = await retryParkedChanges(session, await this.#tables.all(), options);
         await wantToo(session);
         return went;
@@ -153,22 +177,41 @@ export class PostgresTarget implements Target {
   }
 
   /**
-   * One transaction that is the applier's, with the peer's row locked. A small batch is mostly round trips: what can be said at once is (`last`: with
-   * the commit). Under a parent the application's own triggers and the
+   * One transaction that is the applier's, with the peer's row locked. A small batch is mostly round trips: what can be said at once is (`ahead`: with
+   * the lock; `end`: with the commit). Under a parent the application's own triggers and the
    * foreign keys' cascades stay quiet where the role may say so: the parent has run them and sends what they did.
    */
   #applying<T>(
-    context: ApplyContext,
-    name: NodeName,
-    work: (client: pg.PoolClient, peer: LockedPeer, last: (sql: string) => void) => Promise<T>,
-    more: readonly string[] = [],
+    { context, name, more = [], ahead = null }: Applying,
+    work: (transaction: {
+      readonly client: pg.PoolClient;
+      readonly peer: LockedPeer;
+      readonly said: AtOnce | null;
+      readonly end: (statement: pg.QueryConfig) => void;
+    }) => Promise<T>,
   ): Promise<T> {
     const settings = ["tombolo.apply = 'on'", ...(this.#isQuiet(context) ? ["session_replication_role = 'replica'"] : []), ...more];
-    const begin = ["begin", ...settings.map((setting) => `set local ${setting}`), lockPeer(name)].join("; ");
-    const end = ["commit"];
-    return transaction(this.#pool, (client, opened) => work(client, lockedPeer(opened, name), (sql) => end.unshift(sql)), {
-      begin,
-      commit: () => end.join("; "),
+    const words = ["begin", ...settings.map((setting) => `set local ${setting}`)].join("; ");
+    let said: AtOnce | null = null;
+    let peer: LockedPeer | undefined;
+    let last: pg.QueryConfig | undefined;
+    return transaction(this.#pool, (client) => work({ client, peer: peer as LockedPeer, said, end: (statement) => (last = statement) }), {
+      async begin(client) {
+        const asked: Promise<LockedPeer>[] = [];
+        const open = (): Promise<unknown>[] => {
+          const begun = client.query(words);
+          asked.push(lockPeer(client, name));
+          return [begun, ...asked];
+        };
+        if (ahead === null) await inOneGo(client, open);
+        else {
+          said = ahead(client);
+          said.begin(open);
+        }
+        peer = await asked[0];
+      },
+      // when the last statement is refused, the commit is none, and that is thrown
+      commit: (client) => inOneGo(client, () => [...(last === undefined ? [] : [client.query(last)]), client.query("commit")]),
     });
   }
 
@@ -179,24 +222,30 @@ export class PostgresTarget implements Target {
   async #session(
     client: pg.ClientBase,
     locked: LockedPeer,
-    header: PacketHeader,
-    context: ApplyContext,
-    tables: readonly IncomingTable[],
-    shapes: readonly TableShape[] = tables.map(({ shape }) => shape),
+    given: {
+      readonly header: PacketHeader;
+      readonly context: ApplyContext;
+      readonly tables: readonly IncomingTable[];
+      readonly shapes?: readonly TableShape[];
+      readonly lead?: Lead;
+      readonly atOnce?: AtOnce | null;
+    },
   ): Promise<ApplySession> {
+    const { header, context, tables, shapes = tables.map(({ shape }) => shape), lead, atOnce = null } = given;
     const peer = { id: locked.id, name: header.source, forwards: locked.forwards };
-    const access = { client, peer, header, context, hstore: this.#hstore };
+    const quiet = this.#isQuiet(context);
+    const access = { client, peer, header, context, hstore: this.#hstore, gate: new ApplyGate(this.#gate), quiet };
+    const sets = lead?.sets ?? null;
     return {
       ...access,
       outcome: new Outcome(),
-      gate: new ApplyGate(this.#gate),
-      quiet: this.#isQuiet(context),
       blocked: locked.hasParked ? await blockedKeys(client, locked.id) : new Set(),
       // only a parent has to keep rows back that others would be given
       waiting: await waitingRows(client, context.from === "child" ? shapes : [], locked.hasParked ? locked.id : null),
       late: new Map(),
       judgedMeanwhile: await judgedMeanwhile(access, tables, lastSeen(locked)),
       scope: await rowScope(access, locked.limited),
+      atOnce: atOnce ?? (sets !== null && !locked.hasParked && AtOnce.suits(access, sets) ? new AtOnce(access, sets) : null),
       lastSeen: lastSeen(locked),
     };
   }
@@ -210,37 +259,12 @@ export class PostgresTarget implements Target {
   }
 }
 
-/** Marks this transaction as the applier's, too. */
-const lockPeer = (name: NodeName): string => `
-  update tombolo.peer set apply_xid = pg_current_xact_id() where name = ${pg.escapeLiteral(name)}
-  returning id, epoch, received_packet_no, received_digest, received_receipt::text as receipt, received::text as received, forwards,
-            exists (select from tombolo.parked_change c where c.peer_id = peer.id) as has_parked,
-            exists (select from tombolo.scope s where s.peer_id = peer.id and s.filter <> '') as limited`;
-
-function lockedPeer(answers: readonly pg.QueryResult[], name: NodeName): LockedPeer {
-  const rows = (answers.at(-1)?.rows ?? []) as { [column: string]: string | null }[];
-  const [row] = rows;
-  if (row === undefined) {
-    throw new TomboloError(`${name} is not known here as a neighbour`, {
-      code: "PEER_UNKNOWN",
-      kind: "retry",
-      hint: "it is introduced when the link starts",
-    });
-  }
-  return {
-    id: Number(row.id),
-    epoch: row.epoch ?? null,
-    number: BigInt(row.received_packet_no as string),
-    digest: row.received_digest as string,
-    receipt: row.receipt ?? null,
-    received: JSON.parse(row.received as string) as StoredProgress,
-    forwards: row.forwards === "t",
-    hasParked: row.has_parked === "t",
-    limited: row.limited === "t",
-  };
-}
-
-async function finish(session: ApplySession, peer: LockedPeer, packet: Packet, last: (sql: string) => void): Promise<Receipt> {
+/** What is kept of the packet, by the statement that is the last of its transaction; and the peer's row as that leaves it. */
+async function finish(
+  session: ApplySession,
+  peer: LockedPeer,
+  packet: Packet,
+): Promise<{ readonly receipt: Receipt; readonly statement: pg.QueryConfig; readonly peer: LockedPeer }> {
   const { header } = packet;
   const { outcome, client } = session;
   const digest = packet.digest();
@@ -266,15 +290,21 @@ async function finish(session: ApplySession, peer: LockedPeer, packet: Packet, l
   } else {
     received = advanced(received, header.channels, header.upTo);
   }
-  const text = pg.escapeLiteral;
-  last(`
-    update tombolo.peer
-       set epoch = ${text(header.epoch)}, received_packet_no = ${header.number}, received_digest = ${text(digest)},
-           received_receipt = ${text(writeReceipt(receipt, header, session.lastSeen))}, received = ${text(JSON.stringify(received))},
-           last_sync_in = clock_timestamp(), apply_xid = null,
-           state = case when state in ('paused', 'must_resync', 'snapshot') then state else 'live' end
-     where id = ${peer.id}`);
-  return receipt;
+  const stored = writeReceipt(receipt, header, session.lastSeen);
+  const { epoch: now, number } = header;
+  return {
+    receipt,
+    statement: {
+      name: "tombolo_received",
+      text: `update tombolo.peer
+         set epoch = $2, received_packet_no = $3::bigint, received_digest = $4, received_receipt = $5::jsonb, received = $6::jsonb,
+             last_sync_in = clock_timestamp(), apply_xid = null,
+             state = case when state in ('paused', 'must_resync', 'snapshot') then state else 'live' end
+       where id = $1`,
+      values: [peer.id, now, number.toString(), digest, stored, JSON.stringify(received)],
+    },
+    peer: { ...peer, epoch: now, number, digest, receipt: stored, received, hasParked: peer.hasParked || outcome.parked > 0 },
+  };
 }
 
 /** Adds what a retry wants to what the last packet wanted. */
@@ -284,12 +314,6 @@ async function wantToo({ client, peer, outcome }: ApplySession): Promise<void> {
     "update tombolo.peer set received_receipt = jsonb_set(received_receipt, '{wanted}', (received_receipt -> 'wanted') || $2::jsonb) where id = $1",
     [peer.id, JSON.stringify(outcome.wanted)],
   );
-}
-
-interface StoredReceipt extends Omit<Receipt, "number"> {
-  readonly number: string;
-  /** `PacketHeader.seen` of the last packet about each channel. */
-  readonly seen: { readonly [channel: string]: string };
 }
 
 function writeReceipt(receipt: Receipt, header: PacketHeader, before: PacketHeader["seen"]): string {
@@ -314,10 +338,4 @@ function lastHeader(source: NodeName, target: NodeName, peer: LockedPeer): Packe
     tables: [],
     seen: lastSeen(peer),
   };
-}
-
-/** `PacketHeader.seen` of the last packet about each channel. */
-function lastSeen(peer: LockedPeer): { [channel: string]: Position } {
-  const { seen } = JSON.parse(peer.receipt ?? '{"seen":{}}') as StoredReceipt;
-  return Object.fromEntries(Object.entries(seen).map(([channel, at]) => [channel, position(at)]));
 }

@@ -1,7 +1,7 @@
 import { referredFirst, writtenRow } from "../references.ts";
-import { applyAtOnce, type Failure } from "./apply-at-once.ts";
+import { applyAtOnce } from "./apply-at-once.ts";
 import { applyKnowing } from "./apply-knowing.ts";
-import type { ApplySession } from "./apply-session.ts";
+import type { ApplySession, Failure } from "./apply-session.ts";
 import { attemptEach, inSavepoint, type Refused } from "./attempt.ts";
 import { ConstraintReader } from "./constraints.ts";
 import { mustNotDangle } from "./dangling.ts";

@@ -5,7 +5,7 @@ import type { ConflictDesk, ConflictFilter, ConflictRecord, DecidedBy, Decision,
 import { type CapturedTable, CapturedTables } from "./captured-tables.ts";
 import { decide } from "./conflict-decide.ts";
 import { readRecord, readRecords } from "./conflict-records.ts";
-import { transaction } from "./connection.ts";
+import { READING, transaction } from "./connection.ts";
 import type { TextRow } from "./incoming.ts";
 import { requireCurrent } from "./migrate.ts";
 import { postgresError } from "./postgres-error.ts";
@@ -36,7 +36,7 @@ export class PostgresConflictDesk implements ConflictDesk {
   show(id: bigint): Promise<ShownConflict | null> {
     // the record and its row as they were at one moment
     const work = (client: pg.ClientBase): Promise<ShownConflict | null> => this.#shown(client, id);
-    return this.#installed(() => transaction(this.#pool, work, { begin: "begin isolation level repeatable read read only" }));
+    return this.#installed(() => transaction(this.#pool, work, READING));
   }
 
   resolve(seen: ConflictRecord, decision: Decision, by: DecidedBy): Promise<ConflictRecord> {

@@ -82,31 +82,31 @@ export function sessionConfig(options: Pick<PoolOptions, "url" | "name">): pg.Cl
   };
 }
 
-/** What is said with the first and the last word of a transaction, in one message with them. */
+/** How a transaction begins and ends, where more is said with the first and the last word. */
 export interface TransactionEnds {
-  /** Begins with `begin`. */
-  readonly begin?: string;
-  /** Asked when the work is done; ends with `commit`. */
-  readonly commit?: () => string;
+  readonly begin?: (client: pg.PoolClient) => Promise<unknown>;
+  readonly commit?: (client: pg.PoolClient) => Promise<unknown>;
 }
 
-/**
- * One transaction on a connection of its own. Rolls back and throws a `TomboloError` when `work` fails. `opened` is what the statements
- * of `begin` answered.
- */
+const PLAIN: Required<TransactionEnds> = { begin: (client) => client.query("begin"), commit: (client) => client.query("commit") };
+
+/** For what reads several things at one moment. */
+export const READING: TransactionEnds = { begin: (client) => client.query("begin isolation level repeatable read read only") };
+
+/** One transaction on a connection of its own. Rolls back and throws a `TomboloError` when `work`, or an end, fails. */
 export async function transaction<T>(
   pool: pg.Pool,
-  work: (client: pg.PoolClient, opened: readonly pg.QueryResult[]) => Promise<T>,
-  { begin = "begin", commit = () => "commit" }: TransactionEnds = {},
+  work: (client: pg.PoolClient) => Promise<T>,
+  { begin = PLAIN.begin, commit = PLAIN.commit }: TransactionEnds = {},
 ): Promise<T> {
   const client = await pool.connect().catch((error) => {
     throw postgresError(error);
   });
   let broken = false;
   try {
-    const opened: unknown = await client.query(begin);
-    const result = await work(client, [opened].flat() as pg.QueryResult[]);
-    await client.query(commit());
+    await begin(client);
+    const result = await work(client);
+    await commit(client);
     return result;
   } catch (error) {
     await client.query("rollback").catch(() => {

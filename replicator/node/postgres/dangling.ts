@@ -3,7 +3,7 @@ import { earlier, START } from "../../change/names.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import { typed } from "./column-sql.ts";
-import { type ForeignKey, foreignKeys, refers } from "./foreign-keys.ts";
+import { type ForeignKey, foreignKeys, knownForeignKeys, refers } from "./foreign-keys.ts";
 import { ident } from "./identifier.ts";
 import type { IncomingTable, TextRow } from "./incoming.ts";
 import { columnNamed } from "./set-statements.ts";
@@ -18,8 +18,7 @@ export async function mustNotDangle(
   { table, rule }: IncomingTable,
   written: { readonly columns: readonly string[]; readonly rows: readonly { readonly key: TextRow }[] },
 ): Promise<void> {
-  // a fill is whole; and what only one side writes, the other has no part in
-  if (!session.quiet || session.header.kind === "fill" || rule.oneWay === true || written.rows.length === 0) return;
+  if (!isLookedAt(session, rule) || written.rows.length === 0) return;
   const { outward } = await foreignKeys(session.client, table);
   const touched = outward.filter((key) => key.columns.some(({ from }) => written.columns.includes(from)));
   if (touched.length === 0 || !(await mayLack(session))) return;
@@ -35,6 +34,24 @@ export async function mustNotDangle(
   throw new TomboloError(`a row of ${table.name} refers to one that is not here`, { code: "FOREIGN_KEY_VIOLATION", kind: "operator" });
 }
 
+// a fill is whole; and what only one side writes, the other has no part in
+const isLookedAt = ({ quiet, header }: Pick<ApplySession, "quiet" | "header">, rule: IncomingTable["rule"]): boolean =>
+  quiet && header.kind !== "fill" && rule.oneWay !== true;
+
+/** False where it is known, without asking, that no row that is written can dangle. */
+export function mayDangle(
+  session: Pick<ApplySession, "quiet" | "header">,
+  { table, rule }: IncomingTable,
+  columns: readonly string[],
+): boolean {
+  if (!isLookedAt(session, rule) || columns.length === 0) return false;
+  return knownForeignKeys(table)?.outward.every((key) => key.columns.every(({ from }) => !columns.includes(from))) !== true;
+}
+
+/** Whether one question, `hasUnjudgedDeletions`, tells that none of them dangles. */
+export const asksForDeletions = (session: Pick<ApplySession, "context">, { table }: IncomingTable): boolean =>
+  session.context.parkedAtSource === false && knownForeignKeys(table) !== undefined;
+
 const answers = new WeakMap<ApplySession, Promise<boolean>>();
 
 /** Whether rows may be missing here that the parent has. */
@@ -45,7 +62,8 @@ async function mayLack(session: ApplySession): Promise<boolean> {
   return known;
 }
 
-async function hasUnjudgedDeletions({ client, peer, header }: ApplySession): Promise<boolean> {
+/** Asked before this returns. */
+export async function hasUnjudgedDeletions({ client, peer, header }: Pick<ApplySession, "client" | "peer" | "header">): Promise<boolean> {
   const seen = header.channels.map((channel) => header.seen[channel] ?? START);
   const { rows } = await client.query<{ any: string }>({
     name: "tombolo_unjudged_deletions",

@@ -16,9 +16,10 @@ export async function takeBackDeleted(
   set: ChangeSet,
   inserted: readonly IncomingChange[],
 ): Promise<IncomingChange[]> {
-  const { table, rule } = set.table;
-  if (set.op !== "I" || session.context.from !== "parent" || rule.oneWay === true || inserted.length === 0) return [];
-  const takenBack = await changedHere(session, set, { changes: inserted, ops: "{D}" });
+  const { table } = set.table;
+  if (set.op !== "I" || unjudged(session, set) === null || inserted.length === 0) return [];
+  await session.gate.complete();
+  const takenBack = await changedHere(session, set, inserted);
   for (const incoming of takenBack) await deleteRow(session, table, incoming.key);
   return takenBack;
 }
@@ -28,18 +29,31 @@ export async function takeBackDeleted(
  * deleted may be another one, made here since. Someone must look at them.
  */
 export async function pendingHere(session: ApplySession, set: ChangeSet, deleted: readonly IncomingChange[]): Promise<IncomingChange[]> {
-  if (set.op !== "D" || session.context.from !== "parent" || set.table.rule.oneWay === true || deleted.length === 0) return [];
-  return changedHere(session, set, { changes: deleted, ops: "{I,U,D}" });
+  if (set.op !== "D" || unjudged(session, set) === null || deleted.length === 0) return [];
+  await session.gate.complete();
+  return changedHere(session, set, deleted);
 }
 
-/** Those of the changes whose rows this node's own log has, by one of the operations, among what the parent has not judged. */
-async function changedHere(
-  session: ApplySession,
-  { table: { table, rule } }: ChangeSet,
-  { changes, ops }: { readonly changes: readonly IncomingChange[]; readonly ops: string },
+/** What of this node's own makes a set of the parent's one to be looked at, as an array of operations; null where nothing does. */
+export function unjudged(
+  { context }: Pick<ApplySession, "context">,
+  { op, table: { rule } }: Pick<ChangeSet, "op" | "table">,
+): string | null {
+  if (context.from !== "parent" || rule.oneWay === true || op === "U") return null;
+  return op === "I" ? "{D}" : "{I,U,D}";
+}
+
+/**
+ * Those of the changes whose rows this node's own log has among what the parent has not judged. The log must be complete. The question is asked before
+ * this returns.
+ */
+export async function changedHere(
+  session: Pick<ApplySession, "client" | "hstore" | "peer" | "header" | "context">,
+  set: Pick<ChangeSet, "op" | "table">,
+  changes: readonly IncomingChange[],
 ): Promise<IncomingChange[]> {
-  await session.gate.complete();
   const { client, hstore } = session;
+  const { table, rule } = set.table;
   const keys = table.key.map((name) => columnNamed(table, name));
   const arrays = keys.map((_, index) => `$${index + 5}::text[]`).join(", ");
   const names = keys.map((_, index) => `a${index}`).join(", ");
@@ -59,7 +73,7 @@ async function changedHere(
       table.id,
       session.peer.id,
       (session.header.seen[rule.channel] ?? 0n).toString(),
-      ops,
+      unjudged(session, set),
       ...table.key.map((name) => textArray(changes.map((incoming) => incoming.key[name] ?? null))),
     ],
   );

@@ -87,13 +87,16 @@ export function makeReady(set: ChangeSet): void {
   for (const incoming of set.changes) incoming.forget();
 }
 
-function isForCopy(set: ChangeSet): boolean {
+export function isForCopy(set: ChangeSet): boolean {
   return set.op === "I" && set.changes.length >= FEWEST_TO_COPY;
 }
 
-/** Applies what fits; answers the changes that do not, whose rows someone must look at. Throws the database's error as it is. */
+/**
+ * Applies what fits; answers the changes that do not, whose rows someone must look at. The statement is sent before this returns. Throws the database's
+ * error as it is.
+ */
 export async function applySet(
-  session: ApplySession,
+  session: Pick<ApplySession, "client">,
   set: ChangeSet,
   changes: readonly IncomingChange[] = set.changes,
 ): Promise<IncomingChange[]> {

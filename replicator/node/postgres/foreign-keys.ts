@@ -16,13 +16,16 @@ export interface ForeignKey {
   readonly acts: boolean;
 }
 
-interface ForeignKeys {
+export interface ForeignKeys {
   /** Of other tables, or its own, to the table. */
   readonly inward: readonly ForeignKey[];
   readonly outward: readonly ForeignKey[];
 }
 
 const known = new WeakMap<CapturedTable, ForeignKeys>();
+
+/** Undefined before they were first read. */
+export const knownForeignKeys = (table: CapturedTable): ForeignKeys | undefined => known.get(table);
 
 /** The foreign keys of a table, in both directions. Read once for as long as the table is captured as it is. */
 export async function foreignKeys(client: pg.ClientBase, table: CapturedTable): Promise<ForeignKeys> {

@@ -2,7 +2,7 @@ import type pg from "pg";
 import { channelName, tableName } from "../../change/names.ts";
 import type { CapturedCounts, Installation } from "../installation.ts";
 import { CaptureCounts } from "./capture-counts.ts";
-import { transaction } from "./connection.ts";
+import { READING, transaction } from "./connection.ts";
 import { examine } from "./examine.ts";
 import { filterFindings } from "./filter-check.ts";
 import { identity } from "./identity.ts";
@@ -35,9 +35,7 @@ export function createPostgresInstallation(options: PostgresInstallationOptions)
   return {
     async plan(wanted) {
       // read only, so that a plan can't change anything
-      const plan = await transaction(pool, (client) => makePlan(client, wanted, capture), {
-        begin: "begin isolation level repeatable read read only",
-      });
+      const plan = await transaction(pool, (client) => makePlan(client, wanted, capture), READING);
       return { ...plan, findings: [...plan.findings, ...(await filterFindings(pool, wanted))] };
     },
     async apply(wanted) {
@@ -46,7 +44,7 @@ export function createPostgresInstallation(options: PostgresInstallationOptions)
       if (plan.steps.length > 0) installed?.();
       return plan;
     },
-    planUninstall: () => transaction(pool, planUninstall, { begin: "begin isolation level repeatable read read only" }),
+    planUninstall: () => transaction(pool, planUninstall, READING),
     async uninstall() {
       await patiently(pool, async (client) => {
         const plan = await planUninstall(client);

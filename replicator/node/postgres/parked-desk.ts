@@ -6,7 +6,7 @@ import { PLAIN_RULE } from "../../change/verdict.ts";
 import type { Discarded, ParkedDesk, ParkedDetails, ParkedRecord, RefusedChange, RefusedChanges } from "../parked-desk.ts";
 import type { PeerRole } from "../target.ts";
 import type { CapturedTables } from "./captured-tables.ts";
-import { transaction } from "./connection.ts";
+import { READING, transaction } from "./connection.ts";
 import { giveUp } from "./give-up.ts";
 import { IncomingTable, type TextRow } from "./incoming.ts";
 import { requireCurrent } from "./migrate.ts";
@@ -76,7 +76,7 @@ export class PostgresParkedDesk implements ParkedDesk {
           : await obstaclesOf(access, { incoming, parked, row: found, peerId: Number(row.peer_id), tables });
       return { record: recordOf(row), now: found.now, theirs: found.theirs, obstacles };
     };
-    return transaction(this.#pool, work, { begin: "begin isolation level repeatable read read only" });
+    return transaction(this.#pool, work, READING);
   }
 
   async discard(id: bigint, by: { readonly who: string }): Promise<Discarded> {

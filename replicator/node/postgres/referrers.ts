@@ -3,7 +3,7 @@ import type { ApplySession } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
-import { type ForeignKey, foreignKeys, refers } from "./foreign-keys.ts";
+import { type ForeignKey, type ForeignKeys, foreignKeys, knownForeignKeys, refers } from "./foreign-keys.ts";
 import { ident } from "./identifier.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
 import { deleteRow } from "./rows.ts";
@@ -15,11 +15,23 @@ import { columnNamed } from "./set-statements.ts";
  * In a parent: those that would take rows along, or change them, which the child could have deleted or changed itself. It has not, and so
  * does not know them. In a child under the replica's role: all, because the database looks at none.
  */
-async function watched({ client, context, quiet }: ApplySession, table: CapturedTable): Promise<readonly ForeignKey[]> {
-  if (context.from === "parent" && !quiet) return [];
-  const { inward } = await foreignKeys(client, table);
+async function watched(session: ApplySession, table: CapturedTable): Promise<readonly ForeignKey[]> {
+  if (isObeyedAloud(session)) return [];
+  return watchedOf(session, await foreignKeys(session.client, table));
+}
+
+const isObeyedAloud = ({ context, quiet }: Pick<ApplySession, "context" | "quiet">): boolean => context.from === "parent" && !quiet;
+
+function watchedOf({ context, quiet }: Pick<ApplySession, "context" | "quiet">, { inward }: ForeignKeys): readonly ForeignKey[] {
   if (quiet) return inward;
   return inward.filter(({ acts, of }) => acts && of !== null && context.rules.has(of) && context.rules.get(of)?.oneWay !== true);
+}
+
+/** False where it is known, without asking, that nobody can refer to rows of the table that a deletion has to be careful about. */
+export function mayBeReferredTo(session: Pick<ApplySession, "context" | "quiet">, table: CapturedTable): boolean {
+  if (isObeyedAloud(session)) return false;
+  const keys = knownForeignKeys(table);
+  return keys === undefined || watchedOf(session, keys).length > 0;
 }
 
 /** Of some deletions of one table, those whose rows others refer to. Their rows are locked: nobody can come to refer to them any more. */
