@@ -4,7 +4,7 @@ import { nodeName } from "../../replicator/change/names.ts";
 import { createPool } from "../../replicator/node/postgres/connection.ts";
 import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
 import { SlotConsumer, type SlotConsumerOptions } from "../../replicator/node/postgres/slot/consumer.ts";
-import { parseLsn } from "../../replicator/node/postgres/slot/lsn.ts";
+import { type Lsn, parseLsn } from "../../replicator/node/postgres/slot/lsn.ts";
 import { streamName } from "../../replicator/node/postgres/slot/names.ts";
 import { ReplicationConnection } from "../../replicator/node/postgres/slot/replication-connection.ts";
 import { slotState } from "../../replicator/node/postgres/slot/slot-state.ts";
@@ -296,4 +296,46 @@ test("a server that invalidates the slot is believed", async () => {
   expect(lossOf({ ...state, server: { ...server, invalidation: "idle_timeout" } }, null)).toContain("idle_timeout");
   expect(lossOf({ ...state, server: { ...server, restart: null } }, null)).toContain("invalidated");
   expect(lossOf({ ...state, server: { ...server, here: false } }, null)).toContain("someone else");
+});
+
+/** A place behind the records of all commits until now. */
+const placeNow = async (node: TestNode): Promise<Lsn> => parseLsn((await node.rows("select pg_current_wal_insert_lsn()"))[0]?.[0] ?? "");
+const logged = "select count(*) from tombolo.change";
+
+test("a place in the write-ahead log is passed when every commit before it is in the log, with or without writers after it", async () => {
+  const hub = await captured();
+  const consumer = consume(hub.database.url);
+  for (let id = 1; id <= 50; id++) {
+    await hub.write(`insert into shop.item values (${id}, 0)`);
+    // a commit that is seen before it is on the disk
+    if (id % 3 === 0) await hub.write(`set local synchronous_commit = off; update shop.item set v = 1 where id = ${id}`);
+    const expected = id + Math.floor(id / 3);
+    const at = await placeNow(hub);
+    if (id % 2 === 0) await hub.write("create table if not exists public.other (); drop table public.other");
+    await consumer.passed(at);
+    expect(Number((await hub.rows(logged))[0]?.[0])).toBeGreaterThanOrEqual(expected);
+  }
+});
+
+test("a place behind a transaction that is too large to be held is not passed before the log has committed it", async () => {
+  const hub = await captured();
+  const consumer = consume(hub.database.url);
+  await consumer.complete();
+  await hub.write(`create function public.wait() returns trigger language plpgsql as $$ begin perform pg_advisory_xact_lock(42); return null; end $$;
+    create constraint trigger wait after update on tombolo.slot deferrable initially deferred for each row execute function public.wait()`);
+  const blocker = new pg.Client({ connectionString: hub.database.url });
+  await blocker.connect();
+  closing.push(() => blocker.end());
+  await blocker.query("select pg_advisory_lock(42)");
+  await hub.write("insert into shop.item select n, n from generate_series(1, 12000) n");
+  await until(hub, "exists (select from pg_locks where locktype = 'advisory' and objid = 42 and not granted)");
+  const at = await placeNow(hub);
+  // the server says how far it has come, with nothing for us in it
+  await hub.write("create table public.other (); drop table public.other");
+  await until(hub, `(select sent_lsn >= pg_current_wal_flush_lsn() from pg_stat_replication where pid in (${WALSENDER}))`);
+  const passed = consumer.passed(at).then(() => hub.rows(logged));
+  // whoever was let through has had its answer by then
+  for (let time = 0; time < 3; time++) await hub.rows("select");
+  await blocker.query("select pg_advisory_unlock(42)");
+  expect(await passed).toEqual([["12000"]]);
 });

@@ -87,7 +87,8 @@ export class PostgresLog implements ChangeLog {
   news(after: Position, signal: AbortSignal): Promise<void> {
     // what keeps the log from being filled, whoever waits meets it with the next tick
     this.#consumer?.start().catch(() => undefined);
-    return this.#news.wait(after, signal);
+    const answered = this.#consumer?.expected();
+    return this.#news.wait(after, signal).finally(answered);
   }
 
   async *read(request: ReadRequest): AsyncGenerator<readonly Change[]> {

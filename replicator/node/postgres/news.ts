@@ -63,10 +63,11 @@ export class NewsWatcher {
     });
   }
 
-  /** Something may be new: whoever knows it says so, and the watcher looks at once. */
+  /** Something is new: whoever knows it says so, and nobody has to look. */
   poke(): void {
     this.#lastNews = Date.now();
     this.#poked = true;
+    this.#tellAll();
     this.#wake();
   }
 

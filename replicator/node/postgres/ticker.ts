@@ -2,7 +2,7 @@ import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import type { Tick, TickOptions } from "../change-log.ts";
 import { RecentTicks, tickRow } from "./recent-ticks.ts";
-import type { LogGate } from "./slot/log-gate.ts";
+import type { PlacedGate } from "./slot/log-gate.ts";
 import { SlotSeal } from "./slot/seal.ts";
 import { SEEN, TICK_LOCK, tickOf } from "./tick-row.ts";
 
@@ -45,7 +45,7 @@ const SERVES_MS = 10;
 /** Makes ticks. Callers that come while one is being made share the next. */
 export class Ticker {
   readonly #pool: pg.Pool;
-  readonly #gate: LogGate;
+  readonly #gate: PlacedGate;
   readonly #slot: SlotSeal;
   /** What it has made. */
   readonly recent = new RecentTicks();
@@ -56,7 +56,7 @@ export class Ticker {
   #begun = false;
   #last: { readonly tick: Tick; readonly askedAt: number } | undefined;
 
-  constructor(options: { readonly pool: pg.Pool; readonly gate: LogGate }) {
+  constructor(options: { readonly pool: pg.Pool; readonly gate: PlacedGate }) {
     this.#pool = options.pool;
     this.#gate = options.gate;
     this.#slot = new SlotSeal({ ...options, recent: this.recent });

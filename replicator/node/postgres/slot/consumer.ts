@@ -4,11 +4,12 @@ import type { CapturedCounts } from "../../installation.ts";
 import { createPool } from "../connection.ts";
 import { postgresError } from "../postgres-error.ts";
 import type { LogEntry } from "./images.ts";
-import type { LogGate } from "./log-gate.ts";
+import type { PlacedGate } from "./log-gate.ts";
 import { LogWriter } from "./log-writer.ts";
 import { type Lsn, later } from "./lsn.ts";
 import { Marks } from "./marks.ts";
 import { streamName } from "./names.ts";
+import { Passage } from "./passage.ts";
 import { slotState } from "./slot-state.ts";
 import { SlotStream } from "./stream.ts";
 import type { Piece } from "./transactions.ts";
@@ -31,16 +32,31 @@ export interface SlotConsumerOptions {
 const IDLE_ADVANCE_MS = 10_000;
 const IDLE_ADVANCE_BYTES = 256n * 1024n;
 
+/** A place that the stream does not pass by itself within this time has nothing behind it: then a mark is set there. */
+const PASSES_WITHIN_MS = 5;
+
+/** So long, and so much, may gather after a writing of the log. */
+const GATHER_MS = 10;
+const GATHER_BYTES = 64 * 1024;
+
 /**
  * Fills the change log from the node's replication slot. It begins with the first who needs the log, and goes on until it is closed or fails; who
  * needs it next starts it anew. One process at a time: the slot keeps others out, and the cursor in the database makes sure.
  */
-export class SlotConsumer implements LogGate {
+export class SlotConsumer implements PlacedGate {
   readonly lags = true;
   readonly #options: SlotConsumerOptions;
   readonly #pool: pg.Pool;
   readonly #writer: LogWriter;
   readonly #marks: Marks;
+  readonly #passage = new Passage();
+  /** Something that came out of the stream is being written. */
+  #busy = false;
+  #awaited = 0;
+  /** Among what waits is something that must not. */
+  #urgent = false;
+  #wroteAt = 0;
+  #hurry: () => void = () => undefined;
   readonly #idleAdvanceMs: number;
   readonly #counts = { insert: 0, update: 0, delete: 0, truncate: 0 };
   readonly #listeners = new Set<() => void>();
@@ -62,9 +78,20 @@ export class SlotConsumer implements LogGate {
     });
   }
 
+  get behind(): boolean {
+    return (this.#stream?.waitingBytes ?? 0) > 0;
+  }
+
   async complete(): Promise<void> {
     await this.start();
     await this.#marks.wait();
+  }
+
+  async passed(at: Lsn): Promise<void> {
+    await this.start();
+    const passing = this.#passage.wait(at, PASSES_WITHIN_MS);
+    if (this.#stream !== undefined && this.#stream.received >= at) this.#hurry();
+    if (!(await passing)) await this.#marks.wait();
   }
 
   /** Resolves when the stream runs. */
@@ -80,6 +107,15 @@ export class SlotConsumer implements LogGate {
   /** Whether this process reads the slot now. */
   get running(): boolean {
     return this.#stream !== undefined;
+  }
+
+  /** Somebody waits for whatever comes, until the answer is called: it is to be written at once. */
+  expected(): () => void {
+    this.#awaited += 1;
+    this.#hurry();
+    return () => {
+      this.#awaited -= 1;
+    };
   }
 
   /** Called when something was written to the log; answers how to stop that. */
@@ -98,6 +134,7 @@ export class SlotConsumer implements LogGate {
     await this.#starting?.catch(() => undefined);
     clearInterval(this.#idle);
     await this.#stream?.close();
+    this.#hurry();
     await this.#writing;
     this.#marks.fail(new TomboloError("the node is being closed", { code: "SLOT_STREAM_ENDED", kind: "retry" }));
     await this.#pool.end();
@@ -128,8 +165,12 @@ export class SlotConsumer implements LogGate {
       onEnd: (error) => {
         failed = error;
       },
+      onPiece: (piece) => this.#arrived(piece),
+      onKeepalive: () => this.#heard(),
     });
     this.#stream = stream;
+    this.#busy = false;
+    this.#passage.begin(slot.cursor);
     this.#writing = this.#write(stream, slot.cursor).then(
       () => this.#ended(stream, failed),
       async (error: unknown) => {
@@ -153,18 +194,24 @@ export class SlotConsumer implements LogGate {
     let advancedAt = Date.now();
     this.#idle = setInterval(() => stream.nudge(), this.#idleAdvanceMs);
     for (;;) {
+      this.#busy = false;
+      await this.#gather(stream);
+      this.#urgent = false;
       const pieces = await stream.next();
       if (pieces === undefined) return;
+      this.#busy = pieces.length > 0;
       const [first] = pieces;
       if (first?.end === null) {
         cursor = await this.#writer.writeLarge(resumed(pieces, stream), cursor, (entries) => this.#count(entries));
         passed = cursor;
+        this.#passage.reached(passed);
         stream.flushed(cursor);
         this.#tell();
         continue;
       }
       const end = pieces.at(-1)?.end ?? passed;
       if (pieces.some(({ changes, stamps, recaptures }) => recaptures || changes.length + stamps.length > 0)) {
+        this.#wroteAt = performance.now();
         const { entries } = await this.#writer.write(pieces, { from: cursor, to: end });
         cursor = end;
         this.#count(entries);
@@ -173,6 +220,7 @@ export class SlotConsumer implements LogGate {
       }
       passed = end;
       stream.done(pieces);
+      this.#passage.reached(later(passed, stream.idleAt() ?? passed));
       for (const { mark, markElsewhere } of pieces) {
         if (mark === null) continue;
         this.#marks.reached(mark);
@@ -187,6 +235,35 @@ export class SlotConsumer implements LogGate {
         stream.flushed(cursor);
       }
     }
+  }
+
+  /** Lets transactions gather while nobody waits for them: every writing of the log is a commit, which the applications' commits have to share the disk with. */
+  async #gather(stream: SlotStream): Promise<void> {
+    await stream.some();
+    const left = this.#wroteAt + GATHER_MS - performance.now();
+    const urgent = this.#urgent || this.#awaited > 0 || stream.waitingBytes > GATHER_BYTES || this.#passage.isAwaited(stream.received);
+    if (left <= 0 || urgent) return;
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, left);
+      this.#hurry = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #arrived({ end, mark }: Piece): void {
+    if (end === null || mark !== null) this.#urgent = true;
+    if (this.#urgent || (end !== null && this.#passage.isAwaited(end))) this.#hurry();
+  }
+
+  #heard(): void {
+    const stream = this.#stream;
+    if (stream === undefined) return;
+    if (this.#passage.isAwaited(stream.received)) this.#hurry();
+    // what the stream has handed over may be done with for it, and not yet committed to the log
+    const idleAt = this.#busy ? null : stream.idleAt();
+    if (idleAt !== null) this.#passage.reached(idleAt);
   }
 
   #count(entries: readonly LogEntry[]): void {

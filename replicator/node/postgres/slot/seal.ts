@@ -3,13 +3,16 @@ import { position } from "../../../change/names.ts";
 import type { Tick } from "../../change-log.ts";
 import { type RecentTicks, tickRow } from "../recent-ticks.ts";
 import { SEEN, TICK_LOCK, tickOf } from "../tick-row.ts";
-import type { LogGate } from "./log-gate.ts";
+import type { PlacedGate } from "./log-gate.ts";
+import { parseLsn } from "./lsn.ts";
 
 interface Cut {
   readonly position: string;
   readonly snapshot: string;
   readonly seen: string;
   readonly unsealed: string;
+  /** A place behind the records of all commits that are visible. */
+  readonly at: string;
 }
 
 /** The tick that was the last, and the one that is now. */
@@ -20,9 +23,12 @@ interface Made {
   readonly seq_high: string;
 }
 
-/** What is visible now, and how much of the neighbours' logs that includes; and whether the log holds anything that the last tick does not show. */
+/**
+ * What is visible now, and how much of the neighbours' logs that includes; and whether the log holds anything that the last tick does not show. A commit is
+ * visible after its record was written, and the snapshot is older than the place that is read with it.
+ */
 const CUT = `
-  select last.position, pg_current_snapshot()::text as snapshot, ${SEEN}::text as seen,
+  select last.position, pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as at, ${SEEN}::text as seen,
          exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
       or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid) as unsealed
     from (select position, snapshot from tombolo.tick order by position desc limit 1) as last`;
@@ -51,7 +57,7 @@ const CUT_EVERY_MS = 40;
 const WANTED_FOR_MS = 2_000;
 const MOST_CUTS = 200;
 
-type PendingCut = Cut & { readonly ready: Promise<void>; readonly state: { ready: boolean } };
+type PendingCut = Cut & { readonly behind: boolean; readonly ready: Promise<void>; readonly state: { ready: boolean } };
 
 /**
  * Seals ticks of a log that lags behind the commits. A tick is what is visible at one moment, as with triggers, and what had been applied from
@@ -60,7 +66,7 @@ type PendingCut = Cut & { readonly ready: Promise<void>; readonly state: { ready
  */
 export class SlotSeal {
   readonly #pool: pg.Pool;
-  readonly #gate: LogGate;
+  readonly #gate: PlacedGate;
   readonly #recent: RecentTicks;
   #last: { readonly tick: Tick; readonly position: string; readonly seen: string } | undefined;
   /** Begun and not used, in the order of their snapshots. */
@@ -69,7 +75,7 @@ export class SlotSeal {
   #begunAt = 0;
   #wantedAt = 0;
 
-  constructor(options: { readonly pool: pg.Pool; readonly gate: LogGate; readonly recent: RecentTicks }) {
+  constructor(options: { readonly pool: pg.Pool; readonly gate: PlacedGate; readonly recent: RecentTicks }) {
     this.#recent = options.recent;
     this.#pool = options.pool;
     this.#gate = options.gate;
@@ -91,7 +97,7 @@ export class SlotSeal {
       const earlier = this.#earlier();
       const cut = earlier ?? (await this.#begin());
       const last = this.#last;
-      if (lagging && cut.unsealed !== "t" && last?.position === cut.position && last.seen === cut.seen) {
+      if (lagging && cut.unsealed !== "t" && !cut.behind && last?.position === cut.position && last.seen === cut.seen) {
         this.#use(cut);
         if (earlier === undefined) return last.tick;
         continue;
@@ -132,11 +138,13 @@ export class SlotSeal {
     const begun = this.#beginning.then(async () => {
       const { rows } = await this.#pool.query<Cut>({ name: "tombolo_slot_cut", text: CUT });
       const state = { ready: false };
-      const ready = this.#gate.complete().then(() => {
+      const [row] = rows as [Cut];
+      const { behind } = this.#gate;
+      const ready = this.#gate.passed(parseLsn(row.at)).then(() => {
         state.ready = true;
       });
       ready.catch(() => undefined);
-      const cut: PendingCut = { ...(rows[0] as Cut), ready, state };
+      const cut: PendingCut = { ...row, behind, ready, state };
       this.#cuts.push(cut);
       return cut;
     });

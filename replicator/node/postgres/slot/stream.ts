@@ -16,6 +16,10 @@ export interface SlotStreamOptions {
   readonly pool: pg.Pool;
   readonly slot: SlotState;
   readonly onEnd: (error: unknown) => void;
+  /** Called with what came, before it can be taken. */
+  readonly onPiece: (piece: Piece) => void;
+  /** Called when the server says how far it has come (see `SlotStream.received`). */
+  readonly onKeepalive: () => void;
   /** How long a slot that another connection holds is asked for; 10 s by default. */
   readonly busyForMs?: number;
   /** A walsender of ours that has not heard of its client for so long has lost it; 15 s by default. */
@@ -40,6 +44,8 @@ export class SlotStream {
   readonly #connection: ReplicationConnection;
   readonly #assembler: TransactionAssembler;
   readonly #onEnd: (error: unknown) => void;
+  readonly #onPiece: (piece: Piece) => void;
+  readonly #onKeepalive: () => void;
   #pieces: Piece[] = [];
   #waitingBytes = 0;
   #paused = false;
@@ -55,6 +61,8 @@ export class SlotStream {
   private constructor(connection: ReplicationConnection, options: SlotStreamOptions) {
     this.#connection = connection;
     this.#onEnd = options.onEnd;
+    this.#onPiece = options.onPiece;
+    this.#onKeepalive = options.onKeepalive;
     this.#flushed = options.slot.cursor;
     this.#assembler = new TransactionAssembler({ from: options.slot.cursor, limits: PIECE, onPiece: (piece) => this.#arrived(piece) });
   }
@@ -98,19 +106,34 @@ export class SlotStream {
    * when the stream is over.
    */
   async next(): Promise<Piece[] | undefined> {
-    while (this.#pieces.length === 0) {
-      if (this.#over) return undefined;
-      if (this.#nudged) {
-        this.#nudged = false;
-        return [];
-      }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+    await this.some();
+    if (this.#pieces.length === 0 && this.#over) return undefined;
+    if (this.#pieces.length === 0) {
+      this.#nudged = false;
+      return [];
     }
     const first = this.#pieces[0] as Piece;
     const large = first.end === null || !first.first;
     return this.#pieces.splice(0, large ? 1 : this.#together());
+  }
+
+  /** Resolves when `next` has an answer. */
+  async some(): Promise<void> {
+    while (this.#pieces.length === 0 && !this.#over && !this.#nudged) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Bytes of what waits, or is not done with. */
+  get waitingBytes(): number {
+    return this.#waitingBytes;
+  }
+
+  /** Everything up to there has come. */
+  get received(): Lsn {
+    return this.#received;
   }
 
   /** How many of the whole transactions that wait are written at once. */
@@ -166,6 +189,7 @@ export class SlotStream {
     // what is said while a transaction is being sent says nothing about its end
     if (!this.#assembler.inTransaction) this.#idleAt = later(this.#idleAt, message.end);
     if (message.replyNow) this.#tell();
+    this.#onKeepalive();
   }
 
   #arrived(piece: Piece): void {
@@ -179,6 +203,7 @@ export class SlotStream {
       this.#paused = true;
       this.#connection.pause();
     }
+    this.#onPiece(piece);
     this.#wake();
   }
 
