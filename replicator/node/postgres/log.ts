@@ -11,9 +11,10 @@ import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import type { TextRow } from "./incoming.ts";
 import { type LogState, NewsWatcher } from "./news.ts";
+import { NextWindow } from "./next-window.ts";
 import { isServerError, postgresError } from "./postgres-error.ts";
 import { oldestNeeded, purge } from "./purge.ts";
-import { readWindow } from "./read.ts";
+import { groups, readWindow, type WindowRequest } from "./read.ts";
 import { putRefresh, stampRefreshes } from "./refresh.ts";
 import { retain } from "./retention.ts";
 import { isRowError } from "./row-error.ts";
@@ -47,6 +48,7 @@ export class PostgresLog implements ChangeLog {
   readonly #consumer: SlotConsumer | null;
   readonly #gate: LogGate;
   readonly #reads: SharedReads;
+  readonly #next: NextWindow;
   readonly #peers = new Map<NodeName, { readonly id: number; readonly at: number }>();
   #purgedAt = 0;
   #purging: Promise<void> | undefined;
@@ -67,7 +69,8 @@ export class PostgresLog implements ChangeLog {
     this.#ticker = options.ticker;
     this.#captured = options.captured;
     this.#news = new NewsWatcher({ pool: options.pool, look: () => this.#look() });
-    this.#reads = new SharedReads({ read: (window) => readWindow(options.pool, options.hstore, window, options.ticker.recent) });
+    this.#next = new NextWindow({ recent: options.ticker.recent, hstore: options.hstore });
+    this.#reads = new SharedReads({ read: (window) => this.#window(window) });
     this.#consumer = options.consumer;
     this.#gate = options.consumer ?? ALWAYS_COMPLETE;
     this.#consumer?.onLogged(() => {
@@ -81,7 +84,7 @@ export class PostgresLog implements ChangeLog {
   }
 
   tick(options: TickOptions = {}): Promise<Tick> {
-    return this.#guarded(() => this.#ticker.tick(options));
+    return this.#guarded(() => this.#ticker.tick(options, this.#next.question(options.after)));
   }
 
   news(after: Position, signal: AbortSignal): Promise<void> {
@@ -116,6 +119,12 @@ export class PostgresLog implements ChangeLog {
       if (filtered.length > 0 && isServerError(error) && error.code.startsWith(CLASS_DATA)) throw filterFailed(filtered, error.code);
       throw error instanceof TomboloError ? error : postgresError(error);
     }
+  }
+
+  async *#window(window: WindowRequest): AsyncGenerator<readonly Change[]> {
+    this.#next.note(window);
+    const foreseen = this.#next.take(window);
+    yield* foreseen === null ? readWindow(this.#pool, this.#hstore, window, this.#ticker.recent) : groups(foreseen, window);
   }
 
   async shapes(tables: readonly TableName[]): Promise<readonly TableShape[]> {

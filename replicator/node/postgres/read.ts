@@ -140,22 +140,13 @@ export async function* readWindow(
 ): AsyncGenerator<readonly Change[]> {
   const { after, upTo } = await ticks(pool, request, recent);
   const window = windowBetween(after?.snapshot ?? null, upTo.snapshot);
-  const values = [
-    window.from.toString(),
-    window.to.toString(),
-    `{${window.finished.join(",")}}`,
-    upTo.text,
-    `{${[...request.tables.keys()].join(",")}}`,
-    request.peerId,
-    ...[...request.excluded].flatMap(([id, names]) => [id, textArray(names)]),
-  ];
+  const first = [window.from.toString(), window.to.toString(), `{${window.finished.join(",")}}`, upTo.text];
+  const values = windowValues(request, first);
   const { scoped = [] } = request;
   const reading = scoped.length === 0 ? plain(hstore, request, values) : filtered(hstore, request, scoped, values);
-  const about = after === null ? null : upTo.seqHigh - after.seqHigh;
-  if (about !== null && about <= SMALL_WINDOW) {
+  if (after !== null && isSmall(after, upTo)) {
     const { name } = reading;
     const { rows } = await pool.query({ name, text: reading.small(SMALL_WINDOW + 1), values: reading.values, rowMode: "array" });
-    // a transaction that was open for long may bring more than the sequence says
     if (rows.length <= SMALL_WINDOW) {
       yield* groups(
         (rows as RawChange[]).flatMap((raw) => reading.change(raw) ?? []),
@@ -166,6 +157,50 @@ export async function* readWindow(
   }
   yield* readLarge(pool, reading, request);
 }
+
+/** By the numbers of the changes; a transaction that was open for long may bring more. */
+export const isSmall = (after: TickRow, upTo: TickRow): boolean => upTo.seqHigh - after.seqHigh <= SMALL_WINDOW;
+
+const newest = (column: string): string => `(select ${column} from tombolo.tick order by position desc limit 1)`;
+/** Above all transactions. */
+const LATEST = "18446744073709551615";
+
+/**
+ * The changes between a tick and the newest, in the transaction that may have made that; null where they are more than a few. Where the sequence says that they
+ * are (see `isSmall`) nothing is looked for, and the answer is empty. Asked before this returns.
+ */
+export async function askNewest(
+  client: pg.ClientBase,
+  hstore: string,
+  request: Omit<WindowRequest, "upTo">,
+  after: TickRow,
+): Promise<readonly Change[] | null> {
+  const { xmax, open } = after.snapshot;
+  // those of them that are still open are not in the newest snapshot
+  const reading = plain(
+    hstore,
+    { ...request, upTo: request.after },
+    windowValues(request, [xmax.toString(), LATEST, `{${open.join(",")}}`, null]),
+  );
+  const few = `${newest("seq_high")} <= $${reading.values.length + 1}::bigint`;
+  const text = reading
+    .small(SMALL_WINDOW + 1)
+    .replace(
+      "pg_visible_in_snapshot(c.xid, $4::pg_snapshot)",
+      `pg_visible_in_snapshot(c.xid, coalesce($4::pg_snapshot, ${newest("snapshot")})) and ${few}`,
+    );
+  const values = [...reading.values, (after.seqHigh + BigInt(SMALL_WINDOW)).toString()];
+  const { rows } = await client.query({ name: `${reading.name}_newest`, text, values, rowMode: "array" });
+  return rows.length > SMALL_WINDOW ? null : (rows as RawChange[]).flatMap((raw) => reading.change(raw) ?? []);
+}
+
+/** `first`: what says which transactions. */
+const windowValues = ({ tables, excluded, peerId }: Omit<WindowRequest, "upTo">, first: readonly unknown[]): unknown[] => [
+  ...first,
+  `{${[...tables.keys()].join(",")}}`,
+  peerId,
+  ...[...excluded].flatMap(([id, names]) => [id, textArray(names)]),
+];
 
 type RawChange = [string, Op | typeof UNCLEAR, string, string | null, string | null, string, ...unknown[]];
 type RawTags = [seq: string, origin: string | null, target: string | null];
@@ -190,7 +225,7 @@ function taggedChangeOf(raw: RawChange, tables: ReadonlyMap<string, number>): Ta
 export const bytesOf = (change: Change): number => change.key.length + (change.old?.length ?? 0) + (change.new?.length ?? 0) + 64;
 
 /** Cuts changes that are at hand into groups. */
-function* groups(changes: readonly Change[], limits: GroupLimits): Generator<readonly Change[]> {
+export function* groups(changes: readonly Change[], limits: GroupLimits): Generator<readonly Change[]> {
   const grouping = new Grouping(limits);
   for (const change of changes) {
     const group = grouping.add(change, bytesOf(change));

@@ -1,6 +1,9 @@
+import type pg from "pg";
 import { position } from "../../change/names.ts";
 import type { Tick } from "../change-log.ts";
 import type { StoredProgress } from "../progress.ts";
+import { inOneGo } from "./in-one-go.ts";
+import type { Question } from "./next-window.ts";
 
 /** Serialises ticks, so that a later tick never shows less than an earlier one. Taken before the snapshot is. */
 export const TICK_LOCK = "select pg_advisory_xact_lock(hashtext('tombolo'), hashtext('tick'))";
@@ -17,4 +20,31 @@ export function tickOf(row: { readonly position: string; readonly seen: string }
     ]),
   );
   return { position: position(row.position), seen };
+}
+
+/** True in a transaction that holds the lock. One that was cancelled as it began is none, and what was sent with it must not make a tick by itself. */
+export const SEALING = "current_setting('tombolo.sealing', true) = 'on'";
+
+/** Makes a tick: all in one go, durable when it is answered. Answers the row that `statement` does. */
+export async function sealing<R extends pg.QueryResultRow>(
+  pool: pg.Pool,
+  statement: pg.QueryConfig,
+  next: Question | null,
+): Promise<R | undefined> {
+  const client = await pool.connect();
+  let row: R | undefined;
+  try {
+    const [, made] = await inOneGo<readonly pg.QueryResult<R>[]>(client, () => [
+      client.query(`begin; set local tombolo.sealing = 'on'; ${TICK_LOCK}`),
+      client.query<R>(statement),
+      ...(next === null ? [] : [next.ask(client) as Promise<never>]),
+      client.query("commit"),
+    ]);
+    row = made?.rows[0];
+    client.release();
+    return row;
+  } catch (error) {
+    client.release(true);
+    throw error;
+  }
 }

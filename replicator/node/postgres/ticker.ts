@@ -1,27 +1,27 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import type { Tick, TickOptions } from "../change-log.ts";
+import type { Question } from "./next-window.ts";
 import { RecentTicks, tickRow } from "./recent-ticks.ts";
 import type { PlacedGate } from "./slot/log-gate.ts";
 import { SlotSeal } from "./slot/seal.ts";
-import { SEEN, TICK_LOCK, tickOf } from "./tick-row.ts";
+import { SEALING, SEEN, sealing, TICK_LOCK, tickOf } from "./tick-row.ts";
 
 /**
- * One message, one implicit transaction: a tick is made only when a captured change became visible since the last one, and it is
+ * In a transaction that holds the lock: a tick is made only when a captured change became visible since the last one, and it is
  * flushed when this returns. The flush covers every commit before it, so nothing that a crash could take back is ever read (hazard A6).
  *
  * Without anything new, the last tick holds all that is visible now, so what was applied from the peers until now is told with it.
  */
-const SEAL = `
-  ${TICK_LOCK};
+export const SEAL = `
   with last as (select position, snapshot, seq_high from tombolo.tick order by position desc limit 1),
        seen as materialized (select ${SEEN} as seen),
        made as (
          insert into tombolo.tick (snapshot, seen, seq_high)
          select pg_current_snapshot(), seen.seen, (select last_value from tombolo.change_seq)
            from last, seen
-          where exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
-             or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid)
+          where ${SEALING} and (exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
+             or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid))
          returning position, snapshot, seq_high)
   select coalesce(made.position, last.position) as position, seen.seen::text as seen,
          coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
@@ -62,7 +62,8 @@ export class Ticker {
     this.#slot = new SlotSeal({ ...options, recent: this.recent });
   }
 
-  tick({ lagging = false, after }: TickOptions = {}): Promise<Tick> {
+  /** `next`: what is read with it, where it is not shared. */
+  tick({ lagging = false, after }: TickOptions = {}, next: Question | null = null): Promise<Tick> {
     const last = this.#last;
     if (
       lagging &&
@@ -73,13 +74,13 @@ export class Ticker {
     ) {
       return Promise.resolve(last.tick);
     }
-    return this.#shared(lagging);
+    return this.#shared(lagging, next);
   }
 
-  #shared(lagging: boolean): Promise<Tick> {
+  #shared(lagging: boolean, next: Question | null = null): Promise<Tick> {
     if (this.#running === undefined) {
       const askedAt = performance.now();
-      const running = this.#seal(lagging)
+      const running = this.#seal(lagging, next)
         .then((tick) => {
           this.#last = { tick, askedAt };
           return tick;
@@ -108,14 +109,15 @@ export class Ticker {
     this.#slot.logged();
   }
 
-  async #seal(lagging: boolean): Promise<Tick> {
+  async #seal(lagging: boolean, next: Question | null): Promise<Tick> {
     if (!this.#begun) await this.#begin();
-    if (this.#gate.lags) return this.#slot.tick(lagging);
-    const results = (await this.#pool.query({ text: SEAL })) as unknown as pg.QueryResult<SealedRow>[];
-    const row = results.at(-1)?.rows[0];
+    if (this.#gate.lags) return this.#slot.tick(lagging, next);
+    const row = await sealing<SealedRow>(this.#pool, { name: "tombolo_seal", text: SEAL }, next);
     if (row === undefined) throw new TomboloError("the database has no tick", { code: "TICK_MISSING", kind: "retry" });
     const tick = tickOf(row);
-    this.recent.add(tick.position, tickRow(row));
+    const known = tickRow(row);
+    this.recent.add(tick.position, known);
+    await next?.sealed(tick.position, known);
     return tick;
   }
 

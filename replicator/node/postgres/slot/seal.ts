@@ -1,8 +1,9 @@
-import pg from "pg";
+import type pg from "pg";
 import { position } from "../../../change/names.ts";
 import type { Tick } from "../../change-log.ts";
+import type { Question } from "../next-window.ts";
 import { type RecentTicks, tickRow } from "../recent-ticks.ts";
-import { SEEN, TICK_LOCK, tickOf } from "../tick-row.ts";
+import { SEALING, SEEN, sealing, tickOf } from "../tick-row.ts";
 import type { PlacedGate } from "./log-gate.ts";
 import { parseLsn } from "./lsn.ts";
 
@@ -33,15 +34,14 @@ const CUT = `
       or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid) as unsealed
     from (select position, snapshot from tombolo.tick order by position desc limit 1) as last`;
 
-/** One message, one implicit transaction, durable when it is answered. No tick where another process made one since the cut. */
-const make = ({ snapshot, seen, position: last }: Cut): string => `
-  ${TICK_LOCK};
+/** In a transaction that holds the lock. Parameters: the cut's snapshot, what was seen, and the last tick then. No tick where another process made one since the cut. */
+const MAKE = `
   with last as (select position, snapshot, seq_high from tombolo.tick order by position desc limit 1),
        made as (
          insert into tombolo.tick (snapshot, seen, seq_high)
-         select cut.snapshot, ${pg.escapeLiteral(seen)}::jsonb, (select last_value from tombolo.change_seq)
-           from last, (select ${pg.escapeLiteral(snapshot)}::pg_snapshot as snapshot) as cut
-          where last.position = ${BigInt(last)}
+         select cut.snapshot, $2::jsonb, (select last_value from tombolo.change_seq)
+           from last, (select $1::pg_snapshot as snapshot) as cut
+          where ${SEALING} and last.position = $3::bigint
             and (exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot) and c.xid < pg_snapshot_xmax(cut.snapshot)
                             and pg_visible_in_snapshot(c.xid, cut.snapshot))
               or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c
@@ -90,7 +90,7 @@ export class SlotSeal {
   }
 
   /** One call at a time. `lagging`: what was committed and is not logged yet may stay for the next. */
-  async tick(lagging: boolean): Promise<Tick> {
+  async tick(lagging: boolean, next: Question | null): Promise<Tick> {
     if (lagging) this.#wantedAt = Date.now();
     else this.#cuts = [];
     for (;;) {
@@ -109,7 +109,7 @@ export class SlotSeal {
         throw error;
       }
       this.#use(cut);
-      const made = await this.#make(cut);
+      const made = await this.#make(cut, next);
       // another process's tick, or that of a fill, may be newer than the cut
       if (made.last !== cut.position && made.last !== this.#last?.position) {
         this.#cuts = [];
@@ -152,10 +152,11 @@ export class SlotSeal {
     return begun;
   }
 
-  async #make(cut: Cut): Promise<Made> {
-    const results = (await this.#pool.query(make(cut))) as unknown as pg.QueryResult<Made>[];
-    const row = results.at(-1)?.rows[0] as Made;
-    this.#recent.add(position(row.position), tickRow(row));
+  async #make({ snapshot, seen, position: last }: Cut, next: Question | null): Promise<Made> {
+    const row = (await sealing<Made>(this.#pool, { name: "tombolo_slot_make", text: MAKE, values: [snapshot, seen, last] }, next)) as Made;
+    const [at, known] = [position(row.position), tickRow(row)];
+    this.#recent.add(at, known);
+    await next?.sealed(at, known);
     return row;
   }
 }
