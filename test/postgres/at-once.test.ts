@@ -7,11 +7,8 @@ import { packet } from "../../replicator/change/packet-seal.ts";
 import { PLAIN_RULE } from "../../replicator/change/verdict.ts";
 import { createJudge } from "../../replicator/conflict/judge.ts";
 import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
-import { CapturedTables } from "../../replicator/node/postgres/captured-tables.ts";
-import { createPool } from "../../replicator/node/postgres/connection.ts";
 import { inOneGo } from "../../replicator/node/postgres/in-one-go.ts";
 import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
-import { insertStatement } from "../../replicator/node/postgres/set-statements.ts";
 import { CAPTURE, postgresNode } from "../helpers/nodes.ts";
 
 const HUB = nodeName("hub");
@@ -135,39 +132,45 @@ describe("a small packet that is applied by what is remembered of the last", () 
   });
 });
 
-test("what goes with a transaction that never began changes nothing", async () => {
-  const pool = createPool({ url: child.database.url });
-  try {
-    const [table] = await new CapturedTables(pool).named([ITEM]);
-    if (table === undefined) throw new Error("not captured");
-    const { rows } = await pool.query(insertStatement(table, table.columns), ["{1}", "{one}"]);
-    expect(rows).toEqual([]);
-    expect(await ids()).toBe("");
-  } finally {
-    await pool.end();
-  }
-});
-
 describe("statements that are sent in one go", () => {
+  const number = (n: number, by = 1) => ({ name: `by ${by}`, text: `select $1::int / ${by} as n`, values: [n] });
+
   test("are answered in their order, and leave the connection as it was", async () => {
-    const asked = await inOneGo<pg.QueryResult[]>(client, () => [
-      client.query("begin"),
-      client.query({ name: "one", text: "select $1::int as n", values: [1] }),
-      client.query({ name: "one", text: "select $1::int as n", values: [2] }),
-      client.query("commit"),
+    const asked = await inOneGo<pg.QueryResult[]>(client, (go) => [
+      go.query("begin"),
+      go.query(number(1)),
+      go.query(number(2)),
+      go.query({ text: "select n from generate_series(1, $1) n", values: [3], rowMode: "array" }),
+      go.query("commit"),
     ]);
-    expect(asked.map(({ rows }) => rows[0]?.n)).toEqual([undefined, 1, 2, undefined]);
-    expect((await client.query("select 3 as n")).rows).toEqual([{ n: 3 }]);
+    expect(asked.map(({ rows }) => rows)).toEqual([[], [{ n: 1 }], [{ n: 2 }], [[1], [2], [3]], []]);
+    expect((await client.query(number(3))).rows).toEqual([{ n: 3 }]);
   });
 
-  test("throw the first error, whatever comes after it", async () => {
-    const asked = inOneGo(client, () => [
-      client.query("begin"),
-      client.query({ name: "none", text: "select 1 / $1::int", values: [0] }),
-      client.query({ name: "two", text: "select $1::int as n", values: [2] }),
-      client.query("commit"),
-    ]);
+  test("are not done behind one that failed, and its error is thrown", async () => {
+    const asked = inOneGo(client, (go) => [go.query("begin"), go.query(number(1, 0)), go.query(number(2, 2)), go.query("commit")]);
     await expect(asked).rejects.toMatchObject({ code: "22012" });
-    expect((await client.query({ name: "two", text: "select $1::int as n", values: [2] })).rows).toEqual([{ n: 2 }]);
+    await expect(client.query("select")).rejects.toMatchObject({ code: "25P02" });
+    await client.query("rollback");
+    expect((await client.query(number(2, 2))).rows).toEqual([{ n: 1 }]);
+  });
+
+  test("write nothing where the transaction could not begin", async () => {
+    const asked = inOneGo(client, (go) => [
+      go.query("begin isolation level serializable read only deferrable nonsense"),
+      go.query("insert into public.item values (1, 'one')"),
+    ]);
+    await expect(asked).rejects.toMatchObject({ code: "42601" });
+    expect(await ids()).toBe("");
+  });
+
+  test("throw when the connection is lost", async () => {
+    client.on("error", () => undefined);
+    const asked = inOneGo(client, (go) => [
+      go.query("begin"),
+      go.query("select pg_terminate_backend(pg_backend_pid())"),
+      go.query("commit"),
+    ]);
+    await expect(asked).rejects.toMatchObject({ code: "57P01" });
   });
 });

@@ -3,9 +3,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import type { Change } from "../../replicator/change/change.ts";
 import { nodeName, type Position, tableName } from "../../replicator/change/names.ts";
 import type { Node } from "../../replicator/node/node.ts";
-import { createPool } from "../../replicator/node/postgres/connection.ts";
 import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
-import { SEAL } from "../../replicator/node/postgres/ticker.ts";
 import { postgresNode } from "../helpers/nodes.ts";
 import { random } from "../helpers/random.ts";
 
@@ -90,17 +88,4 @@ test("a window that was foreseen is given only to who asks for just that", async
   // from further back
   expect((await read(hub.node, first, third)).map(({ key }) => key)).toEqual(['{"id": "-1"}', '{"id": "-2"}']);
   expect((await read(hub.node, second, third)).map(({ key }) => key)).toEqual(['{"id": "-2"}']);
-});
-
-test("what seals a tick makes none when it comes without its transaction", async () => {
-  await hub.write("insert into public.event values (-3, 'three')");
-  const pool = createPool({ url: hub.database.url });
-  try {
-    const ticks = "select count(*) from tombolo.tick";
-    const before = await hub.rows(ticks);
-    await pool.query(SEAL);
-    expect(await hub.rows(ticks)).toEqual(before);
-  } finally {
-    await pool.end();
-  }
 });

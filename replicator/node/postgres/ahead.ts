@@ -7,9 +7,8 @@ import type { ChangeSet } from "./fast-path.ts";
 import type { IncomingTable } from "./incoming.ts";
 import { type LockedPeer, lastSeen } from "./locked-peer.ts";
 
-/** The parts of a packet, and the first of them. */
+/** A packet of which the beginning has been read. */
 export interface Lead {
-  readonly first: PreparedPart | undefined;
   /** What can be said in one go (see `AtOnce`), where the packet is so small that this is all of it. */
   readonly sets: readonly ChangeSet[] | null;
   readonly parts: AsyncIterable<PreparedPart>;
@@ -22,7 +21,6 @@ export async function leadOf(iterator: AsyncIterator<PreparedPart>): Promise<Lea
   const plain = segment !== undefined && segments.length === 0 && segment.truncate === null && segment.misfits.length === 0;
   const second = plain && segment.group.length <= AtOnce.MOST ? await iterator.next() : undefined;
   return {
-    first: first.done === true ? undefined : first.value,
     sets: plain && second?.done === true ? segment.sets : null,
     parts: following(iterator, first, second),
   };

@@ -191,27 +191,28 @@ export class PostgresTarget implements Target {
     }) => Promise<T>,
   ): Promise<T> {
     const settings = ["tombolo.apply = 'on'", ...(this.#isQuiet(context) ? ["session_replication_role = 'replica'"] : []), ...more];
-    const words = ["begin", ...settings.map((setting) => `set local ${setting}`)].join("; ");
+    const words = ["begin", ...settings.map((setting) => `set local ${setting}`)];
     let said: AtOnce | null = null;
     let peer: LockedPeer | undefined;
     let last: pg.QueryConfig | undefined;
     return transaction(this.#pool, (client) => work({ client, peer: peer as LockedPeer, said, end: (statement) => (last = statement) }), {
       async begin(client) {
         const asked: Promise<LockedPeer>[] = [];
-        const open = (): Promise<unknown>[] => {
-          const begun = client.query(words);
-          asked.push(lockPeer(client, name));
-          return [begun, ...asked];
+        const open = (go: pg.ClientBase): Promise<unknown>[] => {
+          const begun = words.map((word) => go.query(word));
+          asked.push(lockPeer(go, name));
+          return [...begun, ...asked];
         };
         if (ahead === null) await inOneGo(client, open);
         else {
           said = ahead(client);
           said.begin(open);
         }
-        peer = await asked[0];
+        peer = await asked[0]?.catch((error: unknown) => {
+          throw (error as Error).cause ?? error;
+        });
       },
-      // when the last statement is refused, the commit is none, and that is thrown
-      commit: (client) => inOneGo(client, () => [...(last === undefined ? [] : [client.query(last)]), client.query("commit")]),
+      commit: (client) => inOneGo(client, (go) => [...(last === undefined ? [] : [go.query(last)]), go.query("commit")]),
     });
   }
 

@@ -1,3 +1,4 @@
+import type pg from "pg";
 import type { ApplySession, AtOnceDone, SaidAtOnce } from "./apply-session.ts";
 import { asksForDeletions, hasUnjudgedDeletions, mayDangle } from "./dangling.ts";
 import { changedHere, unjudged } from "./deleted-here.ts";
@@ -40,8 +41,8 @@ export class AtOnce implements SaidAtOnce {
   }
 
   /** Asks everything behind `before`, in the same go. `before` answers for itself: what it throws is not thrown here. */
-  begin(before: () => readonly Promise<unknown>[]): void {
-    this.#went = inOneGo(this.#session.client, () => [...before(), ...this.#ask()]);
+  begin(before: (go: pg.ClientBase) => readonly Promise<unknown>[]): void {
+    this.#went = inOneGo(this.#session.client, (go) => [...before(go), ...this.#ask(go)]);
     this.#went.catch(() => undefined);
   }
 
@@ -52,7 +53,7 @@ export class AtOnce implements SaidAtOnce {
       await this.#went;
       if (this.#waits) {
         await gate.complete();
-        await inOneGo(client, () => this.#askAfterwards());
+        await inOneGo(client, (go) => this.#askAfterwards(go));
       }
     } catch (error) {
       if (!isRowError(error)) throw error;
@@ -84,19 +85,18 @@ export class AtOnce implements SaidAtOnce {
   }
 
   /** The savepoint stays until the end of the transaction, or `undo`. */
-  #ask(): Promise<unknown>[] {
-    const { client } = this.#session;
-    const opened = client.query("savepoint part; set constraints all deferred");
-    this.#missed = this.sets.map((set) => applySet(this.#session, set));
-    return [opened, ...this.#missed, ...(this.#waits ? [] : this.#askAfterwards())];
+  #ask(go: pg.ClientBase): Promise<unknown>[] {
+    const opened = [go.query("savepoint part"), go.query("set constraints all deferred")];
+    this.#missed = this.sets.map((set) => applySet({ client: go }, set));
+    return [...opened, ...this.#missed, ...(this.#waits ? [] : this.#askAfterwards(go))];
   }
 
-  #askAfterwards(): Promise<unknown>[] {
-    const session = this.#session;
+  #askAfterwards(go: pg.ClientBase): Promise<unknown>[] {
+    const session = { ...this.#session, client: go };
     this.#found = this.#looked.map((set) => changedHere(session, set, set.changes));
     const dangling = this.sets.some((set) => mayDangle(session, set.table, set.columns));
     if (dangling) this.#lacking = hasUnjudgedDeletions(session);
-    this.#end = session.client.query("set constraints all immediate");
+    this.#end = go.query("set constraints all immediate");
     return [...this.#found, this.#lacking, this.#end];
   }
 }

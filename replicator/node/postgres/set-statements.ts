@@ -38,18 +38,12 @@ const NONE: StandIns = new Map();
 const list = (columns: readonly Column[], expression: (column: Column, index: number) => string, separator = ", "): string =>
   columns.map(expression).join(separator);
 
-/**
- * A setting of the applying transaction. A statement may be sent together with the one that begins it: when that was cancelled, there is no
- * transaction, and this has to find nothing to do.
- */
-const APPLYING = "current_setting('tombolo.apply', true) = 'on'";
-
 /** `unnest($1::text[], …) with ordinality as u(a1, …, ord)`, each value cast once. */
 function input(values: readonly { readonly column: Column; readonly as: string }[], after: number): string {
   const parameters = values.map((_, index) => `$${after + index + 1}::text[]`).join(", ");
   const names = values.map((_, index) => `a${index + 1}`).join(", ");
   const casts = values.map((value, index) => `${typed(`a${index + 1}`, value.column)} as ${value.as}`).join(", ");
-  return `select ord, ${casts} from unnest(${parameters}) with ordinality as u(${names}, ord) where ${APPLYING}`;
+  return `select ord, ${casts} from unnest(${parameters}) with ordinality as u(${names}, ord)`;
 }
 
 const keyColumns = (table: CapturedTable): Column[] => table.key.map((name) => columnNamed(table, name));

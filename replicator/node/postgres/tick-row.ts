@@ -22,9 +22,6 @@ export function tickOf(row: { readonly position: string; readonly seen: string }
   return { position: position(row.position), seen };
 }
 
-/** True in a transaction that holds the lock. One that was cancelled as it began is none, and what was sent with it must not make a tick by itself. */
-export const SEALING = "current_setting('tombolo.sealing', true) = 'on'";
-
 /** Makes a tick: all in one go, durable when it is answered. Answers the row that `statement` does. */
 export async function sealing<R extends pg.QueryResultRow>(
   pool: pg.Pool,
@@ -34,11 +31,12 @@ export async function sealing<R extends pg.QueryResultRow>(
   const client = await pool.connect();
   let row: R | undefined;
   try {
-    const [, made] = await inOneGo<readonly pg.QueryResult<R>[]>(client, () => [
-      client.query(`begin; set local tombolo.sealing = 'on'; ${TICK_LOCK}`),
-      client.query<R>(statement),
-      ...(next === null ? [] : [next.ask(client) as Promise<never>]),
-      client.query("commit"),
+    const [, , made] = await inOneGo<readonly pg.QueryResult<R>[]>(client, (go) => [
+      go.query("begin"),
+      go.query({ name: "tombolo_tick_lock", text: TICK_LOCK }),
+      go.query<R>(statement),
+      ...(next === null ? [] : [next.ask(go) as Promise<never>]),
+      go.query("commit"),
     ]);
     row = made?.rows[0];
     client.release();

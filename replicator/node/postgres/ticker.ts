@@ -5,7 +5,7 @@ import type { Question } from "./next-window.ts";
 import { RecentTicks, tickRow } from "./recent-ticks.ts";
 import type { PlacedGate } from "./slot/log-gate.ts";
 import { SlotSeal } from "./slot/seal.ts";
-import { SEALING, SEEN, sealing, TICK_LOCK, tickOf } from "./tick-row.ts";
+import { SEEN, sealing, TICK_LOCK, tickOf } from "./tick-row.ts";
 
 /**
  * In a transaction that holds the lock: a tick is made only when a captured change became visible since the last one, and it is
@@ -13,15 +13,15 @@ import { SEALING, SEEN, sealing, TICK_LOCK, tickOf } from "./tick-row.ts";
  *
  * Without anything new, the last tick holds all that is visible now, so what was applied from the peers until now is told with it.
  */
-export const SEAL = `
+const SEAL = `
   with last as (select position, snapshot, seq_high from tombolo.tick order by position desc limit 1),
        seen as materialized (select ${SEEN} as seen),
        made as (
          insert into tombolo.tick (snapshot, seen, seq_high)
          select pg_current_snapshot(), seen.seen, (select last_value from tombolo.change_seq)
            from last, seen
-          where ${SEALING} and (exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
-             or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid))
+          where exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
+             or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid)
          returning position, snapshot, seq_high)
   select coalesce(made.position, last.position) as position, seen.seen::text as seen,
          coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high

@@ -3,7 +3,7 @@ import { position } from "../../../change/names.ts";
 import type { Tick } from "../../change-log.ts";
 import type { Question } from "../next-window.ts";
 import { type RecentTicks, tickRow } from "../recent-ticks.ts";
-import { SEALING, SEEN, sealing, tickOf } from "../tick-row.ts";
+import { SEEN, sealing, tickOf } from "../tick-row.ts";
 import type { PlacedGate } from "./log-gate.ts";
 import { parseLsn } from "./lsn.ts";
 
@@ -41,7 +41,7 @@ const MAKE = `
          insert into tombolo.tick (snapshot, seen, seq_high)
          select cut.snapshot, $2::jsonb, (select last_value from tombolo.change_seq)
            from last, (select $1::pg_snapshot as snapshot) as cut
-          where ${SEALING} and last.position = $3::bigint
+          where last.position = $3::bigint
             and (exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot) and c.xid < pg_snapshot_xmax(cut.snapshot)
                             and pg_visible_in_snapshot(c.xid, cut.snapshot))
               or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c
