@@ -55,7 +55,7 @@ export class EdgeAgent {
   constructor(options: AgentOptions) {
     const { random = Math.random } = options;
     this.#options = options;
-    this.#errands = new EdgeErrands(options);
+    this.#errands = new EdgeErrands({ ...options, nudge: () => this.nudge() });
     this.#backoff = createBackoff({ initialMs: 1_000, factor: 2, maxMs: 32_000, jitter: true, random });
   }
 

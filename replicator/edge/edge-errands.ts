@@ -1,6 +1,7 @@
 import { TomboloError } from "../change/error.ts";
 import type { TableName } from "../change/names.ts";
 import type { SyncProgress } from "../full-sync/progress.ts";
+import { sleep } from "../link/sleep.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { Edge } from "./edge.ts";
 import type { Exchanged } from "./edge-link.ts";
@@ -18,6 +19,8 @@ interface ErrandsWatcher {
 }
 
 const PAUSE_MS = 2_000;
+/** Where the hub is away meanwhile, what was to be carried is told as under way. */
+const LONGEST_CARRY_MS = 30_000;
 
 /**
  * What an agent does beside its exchanges, one thing at a time: the full syncs that the hub asks for, and what something interrupted; comparisons with the hub. Whoever
@@ -33,14 +36,20 @@ export class EdgeErrands {
   /** The last wishes that were taken up. An answer that was on its way meanwhile tells of them again. */
   #taken = { fullSync: 0n, reconcile: 0n };
   #notBefore = 0;
+  readonly #nudge: () => void;
+  /** Who waits for the end of an exchange. */
+  #waiting: (() => void)[] = [];
 
-  constructor(options: { readonly edge: Edge; readonly watcher: ErrandsWatcher }) {
+  /** `nudge`: makes the agent exchange now. */
+  constructor(options: { readonly edge: Edge; readonly watcher: ErrandsWatcher; readonly nudge: () => void }) {
+    this.#nudge = options.nudge;
     this.#edge = options.edge;
     this.#watcher = options.watcher;
   }
 
-  /** As the hub says with each exchange. */
+  /** As the hub says with each exchange, once that is over. */
   wish({ fullSync, reconcile }: Pick<Exchanged, "fullSync" | "reconcile">): void {
+    for (const told of this.#waiting.splice(0)) told();
     if (this.#running !== undefined) return;
     if (fullSync !== null && fullSync.run > this.#taken.fullSync) {
       this.#fill = { tables: fullSync.tables, resume: false };
@@ -82,11 +91,20 @@ export class EdgeErrands {
     this.#fill = undefined;
     this.#reconcile = null;
     if (fill !== undefined) await this.#fillAnew(fill, signal);
-    // what is repaired comes with the exchanges beside this
-    const carry = async (): Promise<void> => undefined;
     if (reconcile === null) return;
+    const carry = (): Promise<void> => this.#exchanges(signal);
     const report = await this.#edge.reconcile({ ...reconcile, ...ALL_TABLES, carry, signal });
     this.#watcher.reconciled?.(report);
+  }
+
+  /** One may have begun before what is to be carried was there, the next one carries it, and the third tells that it has arrived. */
+  async #exchanges(signal: AbortSignal): Promise<void> {
+    for (let count = 0; count < 3 && !signal.aborted; count++) {
+      const over = new AbortController();
+      this.#waiting.push(() => over.abort());
+      this.#nudge();
+      await sleep(LONGEST_CARRY_MS, AbortSignal.any([signal, over.signal]));
+    }
   }
 
   async #fillAnew({ tables, resume }: Fill, signal: AbortSignal): Promise<void> {
