@@ -210,11 +210,12 @@ test.each(["postgres", "sqlite"] as const)(
     const { reconciles } = world.database.node;
     await reconciles.request({ name: "nightly", peer: edge.node.name, repair: "report" });
     await reconciles.request({ name: "manual", peer: edge.node.name, repair: "parent" });
-    await until("both are done", () => outcomes.length === 2, 25_000);
+    await until("both are done", () => outcomes.length === 2, 60_000);
     stop.abort();
     await ended;
     expect(outcomes).toEqual(["drift", "repaired"]);
     expect(await edge.rows(PRODUCTS)).toEqual(await world.database.rows(PRODUCTS));
     expect(await reconciles.requested(edge.node.name)).toBeNull();
   },
+  90_000,
 );
