@@ -1,5 +1,6 @@
 import { LinkEnd } from "../link/link-end.ts";
 import { type Manifest, manifestId, manifestOf } from "../link/manifest.ts";
+import type { NewsOf } from "../node/change-log.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import type { Caller } from "./caller.ts";
@@ -15,6 +16,8 @@ export interface EdgePlace {
   readonly manifest: Manifest;
   readonly manifestId: string;
   readonly observer: EdgeObserver;
+  /** What the edge waits for. */
+  readonly news: NewsOf;
 }
 
 /** Beyond so many edges, the one that has been silent for longest is looked up anew when it comes. */
@@ -67,6 +70,14 @@ export class EdgeDesk {
       received: (event) => observer.up(event),
       now,
     });
-    return { node, end, link, manifest, manifestId: manifestId(manifest), observer };
+    return { node, end, link, manifest, manifestId: manifestId(manifest), observer, news: newsOf(topology, link) };
   }
+}
+
+function newsOf({ channels }: Topology, link: TopologyLink): NewsOf {
+  const down = new Set(link.channels.filter(({ direction }) => direction !== "up").map(({ name }) => name));
+  return {
+    reader: link.child,
+    tables: new Set(channels.filter(({ name }) => down.has(name)).flatMap(({ tables }) => tables.map(({ name }) => name))),
+  };
 }

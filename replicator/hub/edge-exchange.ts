@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import type { Position } from "../change/names.ts";
 import type { PacketHeader, Receipt } from "../change/packet.ts";
 import { type answerTail, ExchangeReader, jsonSection, requestHead } from "../link/exchange.ts";
 import type { Heard, LinkEnd, Sender } from "../link/link-end.ts";
@@ -24,10 +25,14 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   const receipts = await end.receive(eachWhole(reader.packets()), heard);
   await reader.close();
   if (receipts.every(({ wanted }) => wanted.length === 0)) observer.broughtAll();
-  const retried = await end.retryParked(heard, { all: head.final });
+  const brought = receipts.length + head.starts.length > 0;
+  // an edge that only listens, as a thousand do, finds the hub where it is now
+  const still = brought ? null : await end.report();
+  const retried = still?.state.hasParked === false ? 0 : await end.retryParked(heard, { all: head.final });
   const up = sumOf(receipts);
   const begin = async (): Promise<Buffer> => {
-    const told = { report: reportJson(await end.report()), receipts: receipts.map(receiptJson), retried, manifest: manifestId };
+    const report = still?.state.hasParked === false ? await end.report(still.state) : await end.report();
+    const told = { report: reportJson(report), receipts: receipts.map(receiptJson), retried, manifest: manifestId };
     return jsonSection({ ...told, ...(await wishes(place)) });
   };
   const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
@@ -41,7 +46,8 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
     place,
     sender,
     signal,
-    first: { final: head.final },
+    heard,
+    first: { final: head.final, ...(!brought && head.wait_seconds > 0 && { oldMs: LOOKED_MS }) },
     waitMs: news ? 0 : head.wait_seconds * 1000,
     sent: () => answer.packets > 0,
   });
@@ -74,7 +80,7 @@ export async function pull(
     packet: (_, bytes) => answer.packet(bytes),
   };
   const sender = await place.end.sender(heard, carrier);
-  const sending = follow({ place, sender, first: { final: true, advance: false }, ...options, sent: () => answer.packets > 0 });
+  const sending = follow({ place, sender, heard, first: { final: true, advance: false }, ...options, sent: () => answer.packets > 0 });
   void sending.then(
     () => answer.end(null),
     (error: unknown) => answer.fail(error),
@@ -99,22 +105,30 @@ export async function push(
 async function follow(options: {
   readonly place: EdgePlace;
   readonly sender: Sender;
+  readonly heard: Heard;
   readonly signal: AbortSignal;
   readonly first: PassOptions;
   readonly waitMs: number;
   readonly sent: () => boolean;
 }): Promise<number> {
-  const { place, sender, signal, first, waitMs, sent } = options;
+  const { place, sender, heard, signal, first, waitMs, sent } = options;
   const over = AbortSignal.timeout(waitMs);
   const stop = AbortSignal.any([signal, over]);
   let { changes } = await sender.pass(first);
   while (!sent() && !stop.aborted && waitMs > 0) {
-    await place.node.log.news(sender.position, stop);
-    if (signal.aborted) break;
-    changes += (await sender.pass({ final: false, advance: over.aborted })).changes;
+    const emptyTo = await place.node.log.news(sender.position, stop, place.news);
+    if (signal.aborted || (over.aborted && isAt(heard, emptyTo))) break;
+    changes += (await sender.pass({ final: false, advance: over.aborted, emptyTo })).changes;
   }
   return changes;
 }
+
+/** Somebody else's look at the log is good enough for so long, where who asks waits for news from there on. */
+const LOOKED_MS = 1_000;
+
+/** There is nothing that the edge does not know: not even how far it is. */
+const isAt = ({ state: { channels } }: Heard, at: Position): boolean =>
+  channels.size > 0 && [...channels.values()].every(({ position, ahead }) => position === at && ahead.size === 0);
 
 /** So much is held back: what goes wrong until then is told with its code, and not by cutting the answer off. */
 const HELD_BACK = 2 ** 18;

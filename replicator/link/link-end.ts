@@ -20,7 +20,7 @@ import { LinkScopes } from "./link-scopes.ts";
 import { watched } from "./part-streams.ts";
 import { type Carrier, Relay, type TableStart } from "./relay.ts";
 import { NOTHING_REFUSED, type Report, reportJson } from "./report.ts";
-import { type PassOptions, Transfer, type Transferred } from "./transfer.ts";
+import { Acknowledged, type PassOptions, Transfer, type Transferred } from "./transfer.ts";
 
 export interface LinkEndOptions {
   readonly node: Node;
@@ -63,6 +63,8 @@ export interface Sender {
 }
 
 const IDENTITY_MS = 30_000;
+/** An end that says the very same again is not looked up again for so long, though another process may have heard something else of it meanwhile. */
+const SAME_MS = 300_000;
 /** Of a child's refused changes, so many are told in full; of the others, that they are there. */
 const MOST_TOLD = 1_000;
 
@@ -77,6 +79,9 @@ export class LinkEnd {
   readonly #in: Omit<Flow, "source" | "target">;
   readonly #out: Omit<Flow, "source" | "target">;
   #met = false;
+  readonly #acknowledged = new Acknowledged();
+  #confirmedAt = 0;
+  #unlimited: { readonly scopes: LinkScopes; readonly at: number } | undefined;
   /** What of the other's word is noted in the database. */
   #noted = "";
 
@@ -88,12 +93,12 @@ export class LinkEnd {
     this.#out = flowTables({ from: role, parentEngine, link, topology });
   }
 
-  /** Where this end is. */
-  async report(): Promise<Report> {
+  /** Where this end is; `known` where that has been read a moment ago. */
+  async report(known?: PeerState): Promise<Report> {
     const { node, role, other, now } = this.#options;
     await this.#meet();
     const { clockOffsetMs } = await this.#identify();
-    const state = await node.target.peer(other.name);
+    const state = known ?? (await node.target.peer(other.name));
     const refused = role === "parent" && state.hasParked ? await node.parked.refused(other.name, MOST_TOLD) : NOTHING_REFUSED;
     return { state, clockMs: now() + clockOffsetMs, refused };
   }
@@ -108,15 +113,22 @@ export class LinkEnd {
     const heardAt = now();
     await this.#meet();
     const { clockOffsetMs } = await this.#identify();
-    if (isWhole) await this.#note(report);
-    await node.sent.confirm(other.name, report.state);
+    const isSame = isWhole && (await this.#note(report));
+    if (!isSame || heardAt - this.#confirmedAt > SAME_MS) {
+      // what was refused once is asked again
+      this.#confirmedAt = 0;
+      await node.sent.confirm(other.name, report.state);
+      this.#confirmedAt = heardAt;
+    }
     const aheadMs = report.clockMs + delayMs - (heardAt + clockOffsetMs);
     if (role === "child") {
       await node.parked.noteRefused(other.name, report.refused);
       return { ...report, aheadMs, scopes: undefined };
     }
-    const scopes = this.#scopesOf();
+    const known = isSame && heardAt - (this.#unlimited?.at ?? 0) < SAME_MS ? this.#unlimited : undefined;
+    const scopes = known?.scopes ?? this.#scopesOf();
     await scopes.prepare(report.state);
+    if (known === undefined) this.#unlimited = scopes.isUnlimited ? { scopes, at: heardAt } : undefined;
     return { ...report, aheadMs, scopes };
   }
 
@@ -243,6 +255,7 @@ export class LinkEnd {
       observer,
       now,
       ...(scopes && { scopes }),
+      acknowledged: this.#acknowledged,
     });
     const context = this.#context(heard, identity);
     return {
@@ -265,12 +278,15 @@ export class LinkEnd {
     };
   }
 
-  async #note(report: Report): Promise<void> {
+  /** Answers whether it is the same as was said before. */
+  async #note(report: Report): Promise<boolean> {
     const json = reportJson(report);
     const said = JSON.stringify([json.state, json.refused]);
-    if (said === this.#noted) return;
+    if (said === this.#noted) return true;
+    this.#noted = "";
     await this.#options.node.media.noteTold(this.#options.other.name, JSON.stringify(json));
     this.#noted = said;
+    return false;
   }
 
   #context(heard: Admitted, { clockOffsetMs }: NodeIdentity): ApplyContext {

@@ -48,6 +48,11 @@ export class LinkScopes {
     this.#tables = options.tables;
   }
 
+  /** No table is limited, and none was: a child that says the same again need not be looked up again. */
+  get isUnlimited(): boolean {
+    return this.#prepared !== undefined && this.#kept.length === 0 && this.#tables.every(({ wanted }) => wanted === null);
+  }
+
   /** Forgets what it remembers: after an error, and when another process may have moved the link. */
   reset(): void {
     this.#prepared = undefined;
@@ -66,7 +71,8 @@ export class LinkScopes {
       if (limited && !filled.includes(table)) await this.#choose(table, null);
     }
     for (const { name } of filled) await this.#arrive(name, confirmed.scopes.get(name) ?? null);
-    await this.#look();
+    // of tables whose rows all travel, nothing is kept
+    if (this.#kept.length > 0 || this.#tables.some(({ wanted }) => wanted !== null)) await this.#look();
     this.#places = new Map(filled.map((table) => [table.name, this.#placeOf(table, state.scopes.get(table.name) ?? null)]));
     this.#prepared = state;
   }

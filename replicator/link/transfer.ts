@@ -26,8 +26,17 @@ export interface TransferOptions {
   /** Missing where the source is a child whose parent is out of reach: it is the parent that keeps them. */
   readonly scopes?: LinkScopes;
   readonly observer: LinkObserver;
+  /** Where transfers follow each other, what the last one left. */
+  readonly acknowledged?: Acknowledged;
   /** Milliseconds since 1970. */
   readonly now: () => number;
+}
+
+/** What the source was last told of its target, and when. */
+export class Acknowledged {
+  position: Position = START;
+  number = 0n;
+  at = 0;
 }
 
 export interface PassOptions {
@@ -35,6 +44,10 @@ export interface PassOptions {
   readonly final: boolean;
   /** Tells the target, by an empty packet, of ticks that held nothing for it; as a final pass does. */
   readonly advance?: boolean;
+  /** Up to there nothing is for the target. */
+  readonly emptyTo?: Position;
+  /** See `TickOptions.oldMs`. */
+  readonly oldMs?: number;
 }
 
 /** What one pass over a flow moved. */
@@ -50,6 +63,8 @@ export interface Transferred {
 
 /** The source's own position is told to it, and the target's state is read anew, at most this often. */
 const HOUSEKEEPING_MS = 1_000;
+/** That a node out of reach is there is written down at most this often. */
+const PRESENT_MS = 300_000;
 /** A position that only other readers' changes moved is written to the target at most this often. */
 const QUIET_ADVANCE_MS = 5_000;
 
@@ -61,8 +76,9 @@ export class Transfer {
   readonly #options: TransferOptions;
   #state: PeerState | undefined;
   #stateReadAt = 0;
-  #acknowledged: { readonly position: Position; readonly number: bigint } = { position: START, number: 0n };
-  #acknowledgedAt = 0;
+  readonly #acknowledged: Acknowledged;
+  /** By this transfer. */
+  #hasAcknowledged = false;
   #knownEmptyTo: Position = START;
   #advancedAt = 0;
   #tick: Position = START;
@@ -74,6 +90,7 @@ export class Transfer {
 
   constructor(options: TransferOptions) {
     this.#options = options;
+    this.#acknowledged = options.acknowledged ?? new Acknowledged();
     this.#pace = new Pace({ largest: options.bounds.maxRows, targetMs: TARGET_MS[options.flow.target.engine] });
     this.#parked = new ParkedRounds(options);
   }
@@ -112,6 +129,7 @@ export class Transfer {
     const total = { changes: 0, conflicts: 0, parked: 0, wanted: 0 };
     // a pass that is to be the last looks at all that is there
     if (options.final) this.#stateReadAt = Number.NEGATIVE_INFINITY;
+    if (options.emptyTo !== undefined && options.emptyTo > this.#knownEmptyTo) this.#knownEmptyTo = options.emptyTo;
     const add = (receipt: Receipt): void => {
       total.changes += Object.values(receipt.applied).reduce((sum, count) => sum + count, 0);
       total.conflicts += receipt.conflicts.reduce((sum, conflict) => sum + conflict.count, 0);
@@ -123,7 +141,11 @@ export class Transfer {
       if (receipt !== undefined) add(receipt);
       if (flow.from === "parent") for (const more of await this.#rescope(channels, epoch, context)) add(more);
     }
-    const tick = await flow.source.log.tick({ lagging: !options.final, after: furthest(await this.#peerState(), this.#tick) });
+    const tick = await flow.source.log.tick({
+      lagging: !options.final,
+      after: furthest(await this.#peerState(), this.#tick),
+      ...(options.oldMs !== undefined && { oldMs: options.oldMs }),
+    });
     this.#tick = tick.position;
     for (const channels of flow.groups) {
       const receipt = await this.#send(channels, tick, epoch, context);
@@ -369,17 +391,19 @@ export class Transfer {
 
   async #acknowledge(tick: Tick, idle: boolean): Promise<void> {
     const { flow, now } = this.#options;
-    if (!idle && now() - this.#acknowledgedAt < HOUSEKEEPING_MS) return;
+    if (!idle && now() - this.#acknowledged.at < HOUSEKEEPING_MS) return;
     const state = flow.target.relayed?.confirmed() ?? (await this.#peerState());
     const names = flow.groups.flatMap((channels) => channels.map(({ name }) => name));
     // a node whose neighbour reads nothing from it still has its log purged
     const durable = names.reduce<Position>((lowest, name) => earlier(lowest, state.channels.get(name)?.position ?? START), tick.position);
     // where tables begin to be read from counts, too, though nothing was sent yet: a node out of reach may stay so for long
-    const begins = flow.target.relayed !== undefined && this.#acknowledgedAt === 0 && names.every((name) => state.channels.has(name));
+    // and that it is there is written down now and then, though nothing moves
+    const isOld = now() - this.#acknowledged.at > PRESENT_MS && !this.#hasAcknowledged;
+    const begins = flow.target.relayed !== undefined && isOld && names.every((name) => state.channels.has(name));
     if (durable === this.#acknowledged.position && state.number === this.#acknowledged.number && !begins) return;
-    this.#acknowledgedAt = now();
-    this.#acknowledged = { position: durable, number: state.number };
     await flow.source.log.acknowledge(flow.target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number);
+    this.#hasAcknowledged = true;
+    Object.assign(this.#acknowledged, { position: durable, number: state.number, at: now() });
   }
 }
 

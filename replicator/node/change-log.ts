@@ -23,6 +23,17 @@ export interface TickOptions {
    * many readers stand at the same positions and can share what is read between them.
    */
   readonly after?: Position;
+  /**
+   * With `lagging`: for a caller who waits for news from there on, a tick so many milliseconds old will do, at `after` or beyond it. A thousand who come
+   * one after the other need not each look for themselves.
+   */
+  readonly oldMs?: number;
+}
+
+/** What a reader waits for: changes of these tables, and what is meant for it alone. */
+export interface NewsOf {
+  readonly reader: NodeName;
+  readonly tables: ReadonlySet<TableName>;
 }
 
 export interface ReadRequest {
@@ -67,8 +78,10 @@ export interface ChangeLog {
   /**
    * Resolves when something may be in the log after `after` (a tick that another reader made counts), or the signal aborts.
    * Never later than 20 ms after a commit under light load; costs next to nothing while nothing happens. May resolve without news.
+   *
+   * `of`: a reader who can be left waiting by what is not for it. Answers the position up to which nothing is; `after`, where that is not known.
    */
-  news(after: Position, signal: AbortSignal): Promise<void>;
+  news(after: Position, signal: AbortSignal, of?: NewsOf): Promise<Position>;
 
   /**
    * The changes of `tables` in (after, upTo], in an order in which they can be replayed; each exactly once, whatever the

@@ -4,7 +4,7 @@ import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, type NodeName, type PacketNumber, type Position, position, type TableName } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
-import type { ChangeLog, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
+import type { ChangeLog, NewsOf, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
 import { filterFailed } from "../filter-fault.ts";
 import { LEFT_BEHIND, type LeftBehind, leftBehind, type Retention } from "../retention.ts";
 import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
@@ -23,6 +23,7 @@ import type { SlotConsumer } from "./slot/consumer.ts";
 import { ALWAYS_COMPLETE, type LogGate } from "./slot/log-gate.ts";
 import { CLASS_DATA } from "./sqlstate.ts";
 import type { Ticker } from "./ticker.ts";
+import { touchedBetween } from "./touched.ts";
 
 const PURGE_EVERY_MS = 10_000;
 /** A neighbour keeps its number, unless it is forgotten and met anew; and it may be left behind. */
@@ -68,7 +69,12 @@ export class PostgresLog implements ChangeLog {
     this.#hstore = options.hstore;
     this.#ticker = options.ticker;
     this.#captured = options.captured;
-    this.#news = new NewsWatcher({ pool: options.pool, look: () => this.#look() });
+    this.#news = new NewsWatcher({
+      pool: options.pool,
+      look: () => this.#look(),
+      seal: async () => (await options.ticker.tick({ lagging: true })).position,
+      touched: (after, upTo) => touchedBetween(options.pool, options.ticker.recent, { after, upTo }),
+    });
     this.#next = new NextWindow({ recent: options.ticker.recent, hstore: options.hstore });
     this.#reads = new SharedReads({ read: (window) => this.#window(window) });
     this.#consumer = options.consumer;
@@ -87,11 +93,11 @@ export class PostgresLog implements ChangeLog {
     return this.#guarded(() => this.#ticker.tick(options, this.#next.question(options.after)));
   }
 
-  news(after: Position, signal: AbortSignal): Promise<void> {
+  news(after: Position, signal: AbortSignal, of?: NewsOf): Promise<Position> {
     // what keeps the log from being filled, whoever waits meets it with the next tick
     this.#consumer?.start().catch(() => undefined);
     const answered = this.#consumer?.expected();
-    return this.#news.wait(after, signal).finally(answered);
+    return this.#news.wait(after, signal, of).finally(answered);
   }
 
   async *read(request: ReadRequest): AsyncGenerator<readonly Change[]> {

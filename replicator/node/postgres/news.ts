@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
-import type { Position } from "../../change/names.ts";
+import type { NodeName, Position, TableName } from "../../change/names.ts";
+import type { NewsOf } from "../change-log.ts";
 
 /** Poll interval shortly after a change, and for how long. */
 const BUSY_MS = 4;
@@ -19,10 +20,18 @@ export interface LogState {
   readonly unsealed: boolean;
 }
 
+/** What was logged between two ticks; null for too much to tell. */
+export type Touched = { readonly tables: ReadonlySet<TableName>; readonly readers: ReadonlySet<NodeName> } | null;
+
 interface Waiter {
-  readonly after: Position;
+  /** Nothing is for it up to there. */
+  after: Position;
+  readonly of: NewsOf | undefined;
   readonly tell: () => void;
 }
+
+/** Readers who can be left waiting stand at so many positions, at most; the others are told. */
+const MOST_PLACES = 8;
 
 /**
  * Tells when there may be something new in the change log. Awake it polls; after a quiet while it sets
@@ -32,6 +41,8 @@ interface Waiter {
 export class NewsWatcher {
   readonly #pool: pg.Pool;
   readonly #look: () => Promise<LogState>;
+  readonly #seal: () => Promise<Position>;
+  readonly #touched: (after: Position, upTo: Position) => Promise<Touched>;
   #waiters = new Set<Waiter>();
   #running = false;
   #lastNews = Date.now();
@@ -41,20 +52,30 @@ export class NewsWatcher {
   #poked = false;
   #closed = false;
 
-  constructor(options: { readonly pool: pg.Pool; readonly look: () => Promise<LogState> }) {
+  constructor(options: {
+    readonly pool: pg.Pool;
+    readonly look: () => Promise<LogState>;
+    /** Makes a tick of what is there. */
+    readonly seal: () => Promise<Position>;
+    readonly touched: (after: Position, upTo: Position) => Promise<Touched>;
+  }) {
     this.#pool = options.pool;
     this.#look = options.look;
+    this.#seal = options.seal;
+    this.#touched = options.touched;
   }
 
-  async wait(after: Position, signal: AbortSignal): Promise<void> {
-    if (signal.aborted || this.#closed) return;
-    await new Promise<void>((resolve) => {
+  /** Answers up to where nothing is for the waiter. */
+  async wait(after: Position, signal: AbortSignal, of?: NewsOf): Promise<Position> {
+    if (signal.aborted || this.#closed) return after;
+    return new Promise<Position>((resolve) => {
       const waiter: Waiter = {
         after,
+        of,
         tell: () => {
           this.#waiters.delete(waiter);
           signal.removeEventListener("abort", waiter.tell);
-          resolve();
+          resolve(waiter.after);
         },
       };
       this.#waiters.add(waiter);
@@ -93,7 +114,11 @@ export class NewsWatcher {
           this.#lastNews = Date.now();
           await this.#awaken();
         }
-        for (const waiter of [...this.#waiters]) if (unsealed || position > waiter.after) waiter.tell();
+        for (const waiter of [...this.#waiters]) {
+          if (waiter.of === undefined && (unsealed || position > waiter.after)) waiter.tell();
+        }
+        if (this.#waiters.size > 0 && (unsealed || position > this.#lowest()))
+          await this.#tellConcerned(unsealed ? await this.#seal() : position);
         if (this.#waiters.size > 0) await this.#pause(Date.now() - this.#lastNews);
       }
     } catch {
@@ -103,6 +128,25 @@ export class NewsWatcher {
       this.#tellAll();
     } finally {
       this.#running = false;
+    }
+  }
+
+  #lowest(): Position {
+    let lowest: Position | undefined;
+    for (const { after } of this.#waiters) if (lowest === undefined || after < lowest) lowest = after;
+    return lowest ?? (0n as Position);
+  }
+
+  /** Of those who wait for some tables only. A thousand of them are not to be woken by what one of them, or none, has to do with. */
+  async #tellConcerned(upTo: Position): Promise<void> {
+    const places = new Map<Position, Touched>();
+    for (const waiter of [...this.#waiters]) {
+      const { after, of } = waiter;
+      if (of === undefined || after >= upTo) continue;
+      if (!places.has(after) && places.size < MOST_PLACES) places.set(after, await this.#touched(after, upTo));
+      const touched = places.get(after) ?? null;
+      if (touched === null || touched.readers.has(of.reader) || [...touched.tables].some((table) => of.tables.has(table))) waiter.tell();
+      else waiter.after = upTo;
     }
   }
 

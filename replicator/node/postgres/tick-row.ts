@@ -12,15 +12,24 @@ export const TICK_LOCK = "select pg_advisory_xact_lock(hashtext('tombolo'), hash
 export const SEEN = "coalesce((select jsonb_object_agg(p.name, p.received) from tombolo.peer p), '{}')";
 
 export function tickOf(row: { readonly position: string; readonly seen: string }): Tick {
-  const peers = JSON.parse(row.seen) as { [peer: string]: StoredProgress };
-  const seen = Object.fromEntries(
-    Object.entries(peers).map(([peer, progress]) => [
+  let seen: Tick["seen"] | undefined;
+  return {
+    position: position(row.position),
+    // most ticks of a node with a thousand peers are made for somebody to whom there is nothing to say
+    get seen() {
+      seen ??= seenOf(row.seen);
+      return seen;
+    },
+  };
+}
+
+const seenOf = (stored: string): Tick["seen"] =>
+  Object.fromEntries(
+    Object.entries(JSON.parse(stored) as { [peer: string]: StoredProgress }).map(([peer, progress]) => [
       peer,
       Object.fromEntries(Object.entries(progress).map(([channel, { position: at }]) => [channel, position(at)])),
     ]),
   );
-  return { position: position(row.position), seen };
-}
 
 /** Makes a tick: all in one go, durable when it is answered. Answers the row that `statement` does. */
 export async function sealing<R extends pg.QueryResultRow>(

@@ -69,9 +69,10 @@ export class SqliteLog implements ChangeLog {
     });
   }
 
-  news(after: Position, signal: AbortSignal): Promise<void> {
+  async news(after: Position, signal: AbortSignal): Promise<Position> {
     this.#news ??= new News(this.#file);
-    return this.#news.wait(after, signal);
+    await this.#news.wait(after, signal);
+    return after;
   }
 
   read(request: ReadRequest): AsyncIterable<readonly Change[]> {
