@@ -31,13 +31,15 @@ export const fullSyncEdge: RunVerb = async (context, input) => {
         tables: tablesOf(input),
         resume: flag(input, "resume"),
         backUp: input.options.backup !== false,
+        verify: flag(input, "verify"),
         watcher,
         signal: interrupt.signal,
       });
       watcher.end();
       if (context.json) context.out.json(fullSyncReport(result));
       else context.out.line(resultLine(result));
-      return result.state === "cancelled" ? EXIT.failed : EXIT.done;
+      if (result.state === "cancelled") return EXIT.failed;
+      return (result.differences ?? 0) > 0 ? EXIT.found : EXIT.done;
     });
   } catch (error) {
     watcher.end();
@@ -58,6 +60,7 @@ export async function fullSyncOfEdge(context: CommandContext, input: VerbInput, 
     const group = await groupOfEdge({ topology, tokens: async () => (await reach(hubOf(topology).name)).tokens }, name);
     if (group === undefined) return null;
     if ((text(input, "direction") ?? "pull") !== "pull") throw onlyPull();
+    if (flag(input, "verify")) throw verifiedThere();
     const asked = `${name} becomes a copy of what ${group.parent} has for it: rows that only ${name} has go, others are replaced, and its conflict history keeps both; changes that it has not sent yet stay. Go on?`;
     if (!(await agreed(context, input, asked))) return EXIT.failed;
     const parent = await reach(group.parent);
@@ -107,3 +110,9 @@ function runLine(edge: string, { state, rows, bytes: size, error }: FullSyncRun)
 
 const onlyPull = () =>
   optionInvalid("an edge can only be made a copy of its hub", "Leave --direction out; what the edge has written goes up by itself.");
+
+const verifiedThere = () =>
+  optionInvalid(
+    "an edge that is away cannot be verified from here",
+    "Run `tombolo reconcile --link HUB/EDGE` afterwards, or `full-sync --database` with --verify at the edge.",
+  );

@@ -4,26 +4,16 @@ import type { Judge } from "../change/verdict.ts";
 import { type FullSyncResult, runSync } from "../full-sync/full-sync.ts";
 import type { FullSyncWatcher } from "../full-sync/options.ts";
 import { flowTables } from "../link/flow.ts";
-import type { LinkEnd } from "../link/link-end.ts";
 import { isGone } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
-import type { Topology, TopologyLink } from "../topology/topology.ts";
+import type { EdgeLinkPlace } from "./edge-link-place.ts";
+import { ALL_TABLES, reconcileWithHub } from "./edge-reconcile.ts";
 import { FarSource, farTables } from "./far-source.ts";
-import type { HubClient } from "./hub-client.ts";
 
 /** Of rows of 100 bytes one MB, and compressed a fifth of that: what an interruption costs on a slow line. */
 const CHUNK_ROWS = 10_000;
 /** What is staged is worth going on with for as long as the hub keeps its log for it. */
 const RESUMED_FOR_MS = 24 * 3_600_000;
-
-/** An edge's database and its end of the link. */
-export interface EdgeLinkPlace {
-  readonly node: Node;
-  readonly end: LinkEnd;
-  readonly link: TopologyLink;
-  readonly topology: Topology;
-  readonly client: HubClient;
-}
 
 export interface EdgeFullSyncOptions {
   /** Null: all that the hub sends. */
@@ -32,6 +22,8 @@ export interface EdgeFullSyncOptions {
   readonly resume: boolean;
   /** A SQLite file is copied first. */
   readonly backUp: boolean;
+  /** Compare with the hub afterwards. */
+  readonly verify?: boolean;
   readonly watcher: FullSyncWatcher;
   readonly signal: AbortSignal;
   /** As in `RunSyncOptions`. */
@@ -43,7 +35,12 @@ export interface EdgeFullSyncOptions {
 /** Makes an edge's tables what its hub has for it: a full sync whose source is behind HTTP. Throws what `fullSync` throws, and what the hub answers. */
 export async function fillFromHub(
   place: EdgeLinkPlace,
-  { tables: wanted, chunkRows = CHUNK_ROWS, ...options }: EdgeFullSyncOptions & { readonly judge: Judge; readonly now: () => number },
+  {
+    tables: wanted,
+    chunkRows = CHUNK_ROWS,
+    verify = false,
+    ...options
+  }: EdgeFullSyncOptions & { readonly judge: Judge; readonly now: () => number },
 ): Promise<FullSyncResult> {
   const { node, end, link, topology, client } = place;
   const { signal, now } = options;
@@ -63,7 +60,18 @@ export async function fillFromHub(
     copied: shapes.map((shape) => ({ shape, rows: null })),
     within: new Map(),
   } as const;
-  return runSync(plan, { ...options, chunkRows, verify: false, compare: async () => 0 });
+  return runSync(plan, { ...options, chunkRows, verify, compare: (names) => differingFromHub(place, names, { signal, now }) });
+}
+
+/** How many rows of the tables differ from the hub's; what is under way between the two is no difference. */
+async function differingFromHub(
+  place: EdgeLinkPlace,
+  tables: readonly TableName[],
+  given: { readonly signal: AbortSignal; readonly now: () => number },
+): Promise<number> {
+  const asked = { ...ALL_TABLES, tables, name: "full-sync", repair: "report", carry: async () => {} } as const;
+  const report = await reconcileWithHub(place, { ...asked, ...given });
+  return report.tables.reduce((sum, { differing }) => sum + differing, 0);
 }
 
 /** The tables of a full sync of this edge that something interrupted; null where there is none to go on with. */

@@ -3,7 +3,7 @@ import { sleep } from "../link/sleep.ts";
 import { pairedTables } from "../reconcile/compared-tables.ts";
 import { DELETE_GUARD } from "../reconcile/delete-guard.ts";
 import { type LinkReport, type ReconcileOptions, reconcileEnds } from "../reconcile/reconcile-link.ts";
-import type { EdgeLinkPlace } from "./edge-full-sync.ts";
+import type { EdgeLinkPlace } from "./edge-link-place.ts";
 import { FarParent } from "./far-parent.ts";
 
 /** Of one table. Beyond so many rows that look different a full sync is the better way: each is looked at over the line. */

@@ -68,8 +68,8 @@ describe.each(PAIRS)("a full sync over HTTP from a %s hub to a %s edge", (above,
     const edge = await world.edge("shop", { engine: below });
     await rows(world.database, 1, 1000);
     await world.database.write("insert into line values (1, 1, 'a'), (2, 1000, 'tab\ttext\\ and '' more')");
-    const result = await fill(edge);
-    expect(result).toMatchObject({ state: "done", rows: 1002 });
+    const result = await fill(edge, { verify: true });
+    expect(result).toMatchObject({ state: "done", rows: 1002, differences: 0 });
     expect(result.receipt?.applied.insert).toBe(1002);
     expect(await edge.rows(ALL)).toEqual(await world.database.rows(ALL));
     expect(await edge.rows("select * from line")).toEqual(await world.database.rows("select * from line"));

@@ -1,0 +1,13 @@
+import type { LinkEnd } from "../link/link-end.ts";
+import type { Node } from "../node/node.ts";
+import type { Topology, TopologyLink } from "../topology/topology.ts";
+import type { HubClient } from "./hub-client.ts";
+
+/** An edge's database and its end of the link. */
+export interface EdgeLinkPlace {
+  readonly node: Node;
+  readonly end: LinkEnd;
+  readonly link: TopologyLink;
+  readonly topology: Topology;
+  readonly client: HubClient;
+}
