@@ -51,8 +51,8 @@ export default defineConfig({
     pool: "forks",
     isolate: false,
     maxWorkers: 2,
-    testTimeout: 30_000,
-    hookTimeout: 60_000,
+    testTimeout: 60_000,
+    hookTimeout: 120_000,
     // a test that only passes the second time is a failing test
     retry: 0,
     passWithNoTests: false,

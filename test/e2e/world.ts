@@ -107,7 +107,7 @@ export async function rowsOf(node: Client | Database.Database, sql: string): Pro
 }
 
 /** Waits until the query answers the same everywhere; the failure shows what each has. */
-export async function equal(nodes: readonly (Client | Database.Database)[], sql: string, timeoutMs = 15_000): Promise<void> {
+export async function equal(nodes: readonly (Client | Database.Database)[], sql: string, timeoutMs = 30_000): Promise<void> {
   await until(
     `${sql} is the same everywhere`,
     async () => {

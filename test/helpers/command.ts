@@ -47,7 +47,7 @@ export function start(args: readonly string[], env: Environment = {}): Started {
 export const tombolo = (args: readonly string[], env: Environment = {}): Promise<Finished> => start(args, env).finished;
 
 /** Waits until the condition holds; what it threw last, or `what`, is the failure. */
-export async function until(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 15_000): Promise<void> {
+export async function until(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 30_000): Promise<void> {
   const deadline = Date.now() + timeoutMs;
   let last: unknown;
   while (Date.now() < deadline) {
