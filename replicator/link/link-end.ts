@@ -12,6 +12,7 @@ import type { NodeIdentity } from "../node/identity.ts";
 import type { Node } from "../node/node.ts";
 import type { ApplyContext, PeerRole, PeerState } from "../node/target.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { Acknowledged } from "./acknowledging.ts";
 import { fillAnew, isLeftBehind } from "./fill-anew.ts";
 import { type Flow, flowTables, scopedTables } from "./flow.ts";
 import { identityOf } from "./identities.ts";
@@ -20,7 +21,7 @@ import { LinkScopes } from "./link-scopes.ts";
 import { watched } from "./part-streams.ts";
 import { type Carrier, Relay, type TableStart } from "./relay.ts";
 import { NOTHING_REFUSED, type Report, reportJson } from "./report.ts";
-import { Acknowledged, type PassOptions, Transfer, type Transferred } from "./transfer.ts";
+import { type PassOptions, Transfer, type Transferred } from "./transfer.ts";
 
 export interface LinkEndOptions {
   readonly node: Node;

@@ -6,6 +6,7 @@ import { CompressionSample, type MeteredPacket, meteredPacket } from "../change/
 import { packet } from "../change/packet-seal.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { ApplyContext, PeerState } from "../node/target.ts";
+import { type Acknowledged, Acknowledging } from "./acknowledging.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
 import type { LinkObserver } from "./link.ts";
 import type { LinkScopes } from "./link-scopes.ts";
@@ -32,13 +33,6 @@ export interface TransferOptions {
   readonly now: () => number;
 }
 
-/** What the source was last told of its target, and when. */
-export class Acknowledged {
-  position: Position = START;
-  number = 0n;
-  at = 0;
-}
-
 export interface PassOptions {
   /** It looks at all that is there, and not only at what is at hand. */
   readonly final: boolean;
@@ -61,10 +55,8 @@ export interface Transferred {
   readonly waiting: boolean;
 }
 
-/** The source's own position is told to it, and the target's state is read anew, at most this often. */
+/** The target's state is read anew at most this often. */
 const HOUSEKEEPING_MS = 1_000;
-/** That a node out of reach is there is written down at most this often. */
-const PRESENT_MS = 300_000;
 /** A position that only other readers' changes moved is written to the target at most this often. */
 const QUIET_ADVANCE_MS = 5_000;
 
@@ -76,9 +68,7 @@ export class Transfer {
   readonly #options: TransferOptions;
   #state: PeerState | undefined;
   #stateReadAt = 0;
-  readonly #acknowledged: Acknowledged;
-  /** By this transfer. */
-  #hasAcknowledged = false;
+  readonly #acknowledging: Acknowledging;
   #knownEmptyTo: Position = START;
   #advancedAt = 0;
   #tick: Position = START;
@@ -90,7 +80,7 @@ export class Transfer {
 
   constructor(options: TransferOptions) {
     this.#options = options;
-    this.#acknowledged = options.acknowledged ?? new Acknowledged();
+    this.#acknowledging = new Acknowledging(options);
     this.#pace = new Pace({ largest: options.bounds.maxRows, targetMs: TARGET_MS[options.flow.target.engine] });
     this.#parked = new ParkedRounds(options);
   }
@@ -159,7 +149,7 @@ export class Transfer {
     total.changes += through;
     if (total.changes === 0) this.#knownEmptyTo = tick.position;
     await this.#advance(tick, epoch, context, options.advance ?? options.final);
-    await this.#acknowledge(tick, options.final || total.changes === 0);
+    await this.#acknowledging.tell(tick, { idle: options.final || total.changes === 0, state: () => this.#peerState() });
     const { hasParked } = await this.#peerState();
     await this.#parked.tell({ hasParked, moved: total.parked + through > 0 });
     return { ...total, waiting: hasParked };
@@ -388,27 +378,7 @@ export class Transfer {
       await this.#apply({ tick, epoch, context, after, channels: names, tables: [], parts: nothing() });
     }
   }
-
-  async #acknowledge(tick: Tick, idle: boolean): Promise<void> {
-    const { flow, now } = this.#options;
-    if (!idle && now() - this.#acknowledged.at < HOUSEKEEPING_MS) return;
-    const state = flow.target.relayed?.confirmed() ?? (await this.#peerState());
-    const names = flow.groups.flatMap((channels) => channels.map(({ name }) => name));
-    // a node whose neighbour reads nothing from it still has its log purged
-    const durable = names.reduce<Position>((lowest, name) => earlier(lowest, state.channels.get(name)?.position ?? START), tick.position);
-    // where tables begin to be read from counts, too, though nothing was sent yet: a node out of reach may stay so for long
-    // and that it is there is written down now and then, though nothing moves
-    const isOld = now() - this.#acknowledged.at > PRESENT_MS && !this.#hasAcknowledged;
-    const begins = flow.target.relayed !== undefined && isOld && names.every((name) => state.channels.has(name));
-    if (durable === this.#acknowledged.position && state.number === this.#acknowledged.number && !begins) return;
-    await flow.source.log.acknowledge(flow.target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number);
-    this.#hasAcknowledged = true;
-    Object.assign(this.#acknowledged, { position: durable, number: state.number, at: now() });
-  }
 }
-
-/** Stands for "no channel at all" in what a peer has acknowledged. */
-const NOTHING_READ = "-" as ChannelName;
 
 const idOf = (wanted: Receipt["wanted"]): string => wanted.map(({ table, key }) => `${table}\0${key}`).join("\0");
 
