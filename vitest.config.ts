@@ -5,12 +5,21 @@ const globalSetup = "test/helpers/global-setup.ts";
 
 /**
  * What takes long and says what other tests say, another way: random histories, whole suites over another capture, another way of travelling or more
- * engines, matrices, processes that are killed. `npm run test:long` runs these, `npm test` the others.
+ * engines, matrices, processes that are killed, commands end to end whose parts other tests look at. `npm run test:long` runs these, `npm test` the others.
  */
 const LONG = [
+  "test/e2e/add-columns.test.ts",
+  "test/e2e/conflicts.test.ts",
+  "test/e2e/edge.test.ts",
+  "test/e2e/parked.test.ts",
+  "test/e2e/reconcile.test.ts",
+  "test/e2e/robust.test.ts",
+  "test/e2e/schema-change.test.ts",
+  "test/e2e/share-out.test.ts",
+  "test/e2e/slot.test.ts",
+  "test/e2e/values.test.ts",
   "test/edge/full-sync.test.ts",
   "test/edge/reconcile.test.ts",
-  "test/e2e/share-out.test.ts",
   "test/full-sync/copying.test.ts",
   "test/full-sync/push.test.ts",
   "test/hub/bad-line.test.ts",
@@ -24,8 +33,10 @@ const LONG = [
   "test/link/random-history.test.ts",
   "test/link/relayed-histories.test.ts",
   "test/link/relayed.test.ts",
+  "test/link/rescope.test.ts",
   "test/medium/histories.test.ts",
   "test/medium/mixed-histories.test.ts",
+  "test/medium/travel.test.ts",
   "test/reconcile/digest-compare.test.ts",
   "test/reconcile/repair.test.ts",
   "test/slot/links.test.ts",
