@@ -42,6 +42,11 @@ if (onFile) {
   process.exit();
 }
 
+process.once("SIGTERM", async () => {
+  await service.close();
+  database.close();
+});
+
 // at once, and with the counts; then in the background
 try {
   await service.syncNow();
@@ -54,8 +59,3 @@ service.start();
 database.prepare("insert into orders (id, region, note) values (?, ?, ?)").run(Date.now(), "north", "written by the application");
 
 for (const { table, reason, status } of await service.conflicts({ open: true }).catch(() => [])) console.log(table, status, reason);
-
-process.once("SIGTERM", async () => {
-  await service.close();
-  database.close();
-});
