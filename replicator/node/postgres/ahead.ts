@@ -26,6 +26,9 @@ export async function leadOf(iterator: AsyncIterator<PreparedPart>): Promise<Lea
   };
 }
 
+/** Of a packet whose parts must not be read yet. */
+export const unread = (iterator: AsyncIterator<PreparedPart>): Lead => ({ sets: null, parts: following(iterator) });
+
 async function* following(
   iterator: AsyncIterator<PreparedPart>,
   ...read: readonly (IteratorResult<PreparedPart> | undefined)[]

@@ -7,7 +7,7 @@ import type { TableShape } from "../../change/shape.ts";
 import { guard } from "../exactly-once.ts";
 import { advanced, type StoredProgress, started, startedAnew } from "../progress.ts";
 import type { ApplyContext, RetryOptions, Target } from "../target.ts";
-import { Foresight, isAsExpected, type Lead, leadOf, type Saying, sayingOf } from "./ahead.ts";
+import { Foresight, isAsExpected, type Lead, leadOf, type Saying, sayingOf, unread } from "./ahead.ts";
 import { ApplyGate } from "./apply-gate.ts";
 import { applyPart, changesIn, prepareParts } from "./apply-part.ts";
 import { type ApplySession, Outcome } from "./apply-session.ts";
@@ -92,7 +92,8 @@ export class PostgresTarget implements Target {
     const tables = await this.#guarded(() => this.#incomingTables(header, context));
     const iterator = readAhead(prepareParts(tables, packet.parts))[Symbol.asyncIterator]();
     try {
-      const lead = await this.#guarded(() => leadOf(iterator));
+      // what is done beforehand decides what the parts are: a hand-over reads its own once the tables are locked
+      const lead = beforehand === undefined ? await this.#guarded(() => leadOf(iterator)) : unread(iterator);
       const expected = beforehand === undefined ? this.#foresight.of(header, tables) : null;
       const ahead = expected === null ? null : this.#sayAhead(lead, { expected, header, context });
       // whatever happens, it may be otherwise now
