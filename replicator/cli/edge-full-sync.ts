@@ -9,6 +9,7 @@ import { edgeInput, withEdge } from "./edge-input.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher, progressText } from "./full-sync-watcher.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { optionInvalid } from "./option-values.ts";
 import { bytes, plural } from "./output.ts";
@@ -19,9 +20,7 @@ import { whoOf } from "./who.ts";
 export const fullSyncEdge: RunVerb = async (context, input) => {
   if ((text(input, "direction") ?? "pull") !== "pull") throw onlyPull();
   const given = await edgeInput(context, input);
-  const interrupt = new AbortController();
-  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const interrupt = listenForInterrupt();
   const watcher = fullSyncWatcher(context.out, { ask: !flag(input, "yes") });
   try {
     return await withEdge(context, given, async (edge, { node }) => {
@@ -47,7 +46,7 @@ export const fullSyncEdge: RunVerb = async (context, input) => {
     context.out.note("cancelled: the tables are as they were, and what was copied is gone");
     return EXIT.failed;
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    interrupt.ignore();
   }
 };
 
@@ -74,9 +73,7 @@ export async function fullSyncOfEdge(context: CommandContext, input: VerbInput, 
 }
 
 async function follow(context: CommandContext, parent: Parameters<typeof followFullSync>[0], id: bigint): Promise<FullSyncRun | null> {
-  const interrupt = new AbortController();
-  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const interrupt = listenForInterrupt();
   let shown = "";
   try {
     return await followFullSync(parent, id, {
@@ -89,7 +86,7 @@ async function follow(context: CommandContext, parent: Parameters<typeof followF
       },
     });
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    interrupt.ignore();
   }
 }
 

@@ -2,15 +2,14 @@ import { hubStatus } from "../edge/hub-answers.ts";
 import { describeError, errorReport } from "../observability/describe-error.ts";
 import { edgeInput, withEdge } from "./edge-input.ts";
 import { EXIT, exitCodeOf } from "./exit-codes.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import { countsText } from "./sync.ts";
 import type { RunVerb } from "./verb.ts";
 
 /** `sync --database`: exchanges with the hub until nothing is pending. */
 export const syncEdge: RunVerb = async (context, input) => {
   const given = await edgeInput(context, input);
-  const interrupt = new AbortController();
-  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const interrupt = listenForInterrupt();
   try {
     return await withEdge(context, given, async (edge, { node }) => {
       const { open, ...counts } = await edge.sync(interrupt.signal);
@@ -20,7 +19,7 @@ export const syncEdge: RunVerb = async (context, input) => {
       return EXIT.done;
     });
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    interrupt.ignore();
   }
 };
 

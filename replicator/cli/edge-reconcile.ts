@@ -8,6 +8,7 @@ import { reconcileJson } from "../reconcile/reconcile-report.ts";
 import type { Topology } from "../topology/topology.ts";
 import { edgeInput, withEdge } from "./edge-input.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { oneOf, optionInvalid } from "./option-values.ts";
 import { reconcileExit, reconcileLines } from "./reconcile-answer.ts";
@@ -24,9 +25,7 @@ export const reconcileEdge: RunVerb = async (context, input) => {
   if (text(input, "range") !== undefined || text(input, "sample") !== undefined)
     throw optionInvalid("--range and --sample are for links that are reached directly", "Name tables with --table.");
   const tables = list(input, "table").map(tableName);
-  const interrupt = new AbortController();
-  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const interrupt = listenForInterrupt();
   try {
     return await withEdge(context, given, async (edge) => {
       const { signal } = interrupt;
@@ -42,7 +41,7 @@ export const reconcileEdge: RunVerb = async (context, input) => {
       return reconcileExit([result]);
     });
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    interrupt.ignore();
   }
 };
 
@@ -62,9 +61,7 @@ export async function reconcileOfEdge(context: CommandContext, input: VerbInput,
     const id = await parent.reconciles.request({ name: "manual", peer: nodeName(edge), repair });
     await parent.audit.record({ who: whoOf(input), what: "reconcile asked for", details: { node: edge, repair } });
     context.out.note(`${edge} begins with its next exchange`);
-    const interrupt = new AbortController();
-    const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-    process.on("SIGINT", stop).on("SIGTERM", stop);
+    const interrupt = listenForInterrupt();
     try {
       const run = await followReconcile(
         parent,
@@ -73,7 +70,7 @@ export async function reconcileOfEdge(context: CommandContext, input: VerbInput,
       );
       return told(context, { parent: group.parent, edge, run });
     } finally {
-      process.off("SIGINT", stop).off("SIGTERM", stop);
+      interrupt.ignore();
     }
   });
 }

@@ -6,6 +6,7 @@ import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher } from "./full-sync-watcher.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { oneOf } from "./option-values.ts";
 import { requireTopology } from "./topology-file.ts";
@@ -31,9 +32,7 @@ export async function synchronise(
   sync: { readonly topology: Topology; readonly link: TopologyLink; readonly direction: SyncDirection },
 ): Promise<ExitCode> {
   const { topology, link, direction } = sync;
-  const interrupt = new AbortController();
-  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const interrupt = listenForInterrupt();
   const watcher = fullSyncWatcher(context.out, { ask: !flag(input, "yes") });
   try {
     const configs = [nodeOf(topology, link.parent), nodeOf(topology, link.child)];
@@ -63,7 +62,7 @@ export async function synchronise(
     context.out.note("cancelled: the tables are as they were, and what was copied is gone");
     return EXIT.failed;
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    interrupt.ignore();
   }
 }
 

@@ -8,6 +8,7 @@ import { reconcileLinks } from "../reconcile/reconcile-links.ts";
 import { reconcileJson } from "../reconcile/reconcile-report.ts";
 import type { Topology } from "../topology/topology.ts";
 import { EXIT, worst } from "./exit-codes.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { reconcileExit, reconcileLines } from "./reconcile-answer.ts";
@@ -27,9 +28,7 @@ export const reconcile: RunVerb = async (context, input) => {
   const choice = reconcileChoice(topology, input);
   const names = new Set<NodeName>(choice.links.flatMap(({ parent, child }) => [parent, child]));
   const configs = topology.nodes.filter(({ name }) => names.has(name));
-  const interrupt = new AbortController();
-  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const interrupt = listenForInterrupt();
   // nothing is written to the tables without it; with it, repairs travel at once
   const hold = choice.repair === "report" ? null : await leaseIfFree(context, topology);
   const withLink = choice.links.length > 1;
@@ -57,7 +56,7 @@ export const reconcile: RunVerb = async (context, input) => {
     if (interrupt.signal.aborted) context.out.note("interrupted");
     return interrupt.signal.aborted ? worst([reconcileExit(results), EXIT.failed]) : reconcileExit(results);
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    interrupt.ignore();
     await hold?.release();
   }
 };

@@ -9,6 +9,7 @@ import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { chosenLinks } from "./chosen-links.ts";
 import { whileNobodyReplicates } from "./exclusive.ts";
 import { EXIT, exitCodeOf, worst } from "./exit-codes.ts";
+import { listenForInterrupt } from "./interrupt.ts";
 import { withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { type LinkResult, syncLinks } from "./sync-links.ts";
@@ -22,9 +23,7 @@ export const sync: RunVerb = async (context, input) => {
   const configs = topology.nodes.filter(({ name }) => names.has(name));
   const log = await context.logger();
   const open: OpenConflicts = new Map();
-  const interrupt = new AbortController();
-  const stop = () => (interrupt.signal.aborted ? process.exit(EXIT.failed) : interrupt.abort());
-  process.on("SIGINT", stop).on("SIGTERM", stop);
+  const interrupt = listenForInterrupt();
   try {
     const results = await whileNobodyReplicates(context, topology, "sync", () =>
       withNodes(
@@ -46,7 +45,7 @@ export const sync: RunVerb = async (context, input) => {
       ...(interrupt.signal.aborted ? [EXIT.failed] : []),
     ]);
   } finally {
-    process.off("SIGINT", stop).off("SIGTERM", stop);
+    interrupt.ignore();
   }
 };
 
