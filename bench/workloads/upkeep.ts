@@ -2,6 +2,7 @@ import { pipeline } from "node:stream/promises";
 import Database from "better-sqlite3";
 import pg from "pg";
 import { from, to } from "pg-copy-streams";
+import { UNSEEN } from "../../test/helpers/capture-switch.ts";
 import type { Clusters } from "../clusters.ts";
 import { now } from "../measure/clock.ts";
 import type { Sizes } from "../plan.ts";
@@ -104,19 +105,11 @@ async function copied(source: PostgresStore, target: PostgresStore): Promise<num
   }
 }
 
-const TRIGGERS = (how: string): string => `do $$
-  declare t record;
-  begin
-    for t in select tgrelid::regclass as relation, tgname from pg_trigger where tgname like 'tombolo%' and not tgisinternal loop
-      execute format('alter table %s ${how} trigger %I', t.relation, t.tgname);
-    end loop;
-  end $$`;
-
 /** A write that capture does not see. */
 async function drift(store: Store, id: number): Promise<void> {
   const change = `update bench set note = 'changed unseen' where id = ${id}`;
-  if (store instanceof PostgresStore) return store.run(`${TRIGGERS("disable")}; ${change}; ${TRIGGERS("enable always")}`);
+  if (store instanceof PostgresStore) return store.run(UNSEEN.postgres(change));
   const database = new Database(store.location);
-  database.exec(`begin; update tombolo_local set skip = 1; ${change}; update tombolo_local set skip = 0; commit`);
+  database.exec(`begin; ${UNSEEN.sqlite(change)}; commit`);
   database.close();
 }

@@ -2,6 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as sleepMs } from "node:timers/promises";
 import { afterEach, expect, test } from "vitest";
+import { UNSEEN } from "../helpers/capture-switch.ts";
 import { until } from "../helpers/command.ts";
 import { equal, openWorld, type World } from "./world.ts";
 
@@ -23,11 +24,7 @@ const open = async (): Promise<World> => {
 };
 
 /** Someone restores a table with the triggers disabled. */
-const unseen = async ({ replica }: World, sql: string): Promise<void> => {
-  await replica.query(`alter table item disable trigger all; ${sql}`);
-  const { rows } = await replica.query("select tgname from pg_trigger where tgrelid = 'item'::regclass and tgname like 'tombolo%'");
-  for (const { tgname } of rows) await replica.query(`alter table item enable always trigger ${tgname}`);
-};
+const unseen = async ({ replica }: World, sql: string): Promise<void> => void (await replica.query(UNSEEN.postgres(sql)));
 
 test("drift is reported with exit 3, repaired, and gone; tables that must be compared are not marked any more", async () => {
   const { command, replica, hub, store } = await open();

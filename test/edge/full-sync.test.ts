@@ -6,6 +6,7 @@ import type { EdgeFullSyncOptions } from "../../replicator/edge/edge-full-sync.t
 import type { FullSyncWatcher } from "../../replicator/full-sync/options.ts";
 import { edgeHolder } from "../../replicator/node/full-sync-runs.ts";
 import { until } from "../helpers/command.ts";
+import { drift } from "../helpers/drift.ts";
 import { type EdgeWorld, edgeWorld, type TestEdge } from "../helpers/edge-world.ts";
 import { faultyProxy } from "../helpers/faulty-proxy.ts";
 import { agreeing } from "../helpers/full-sync.ts";
@@ -13,7 +14,6 @@ import { ask } from "../helpers/hub.ts";
 import type { TestNode } from "../helpers/nodes.ts";
 import { both, type Engine, historyTable } from "../helpers/pair.ts";
 import { random } from "../helpers/random.ts";
-import { unseen } from "../helpers/unseen.ts";
 
 const SCHEMA = both(
   "create table product (id bigint primary key, name text, region text); create table line (id bigint primary key, product_id bigint references product, note text)",
@@ -91,9 +91,8 @@ describe.each(PAIRS)("a full sync over HTTP from a %s hub to a %s edge", (above,
     const edge = await world.edge("shop", { engine: below });
     await rows(world.database, 1, 50);
     await sync(edge);
-    await unseen(
+    await drift(
       edge,
-      "product",
       "update product set name = 'drifted' where id = 3; delete from product where id = 4; insert into product values (99, 'only here', 'north')",
     );
     await edge.write(
@@ -172,7 +171,7 @@ describe.each(["postgres", "sqlite"] as const)("an agent of a %s hub's edge", (e
     const edge = await world.edge("shop");
     await rows(world.database, 1, 300);
     await sync(edge);
-    await unseen(edge, "product", "delete from product where id > 200");
+    await drift(edge, "delete from product where id > 200");
     const stop = new AbortController();
     const { failed, ended } = agentOf(edge, stop.signal);
     const { runs } = world.database.node.copies;

@@ -4,12 +4,12 @@ import type { EdgeReconcileOptions } from "../../replicator/edge/edge-reconcile.
 import { DELETE_GUARD } from "../../replicator/reconcile/delete-guard.ts";
 import type { LinkReport } from "../../replicator/reconcile/reconcile-link.ts";
 import { until } from "../helpers/command.ts";
+import { drift } from "../helpers/drift.ts";
 import { type EdgeWorld, edgeWorld, type TestEdge } from "../helpers/edge-world.ts";
 import { ask } from "../helpers/hub.ts";
 import type { TestNode } from "../helpers/nodes.ts";
 import { both, type Engine, historyTable } from "../helpers/pair.ts";
 import { summary } from "../helpers/reconcile.ts";
-import { unseen } from "../helpers/unseen.ts";
 
 // one key that both engines sort alike, one that they do not
 const SCHEMA = both(
@@ -94,12 +94,11 @@ describe.each(PAIRS)("a %s hub and a %s edge, compared over HTTP", (above, below
     const edge = await world.edge("shop", { engine: below });
     await rows(world.database, 500);
     await sync(edge);
-    await unseen(
+    await drift(
       edge,
-      "product",
       "update product set name = 'drifted' where id = 7; delete from product where id = 8; insert into product values (5000, 'only here', 'north')",
     );
-    await unseen(edge, "tag", "update tag set note = 'drifted' where code = 't9'");
+    await drift(edge, "update tag set note = 'drifted' where code = 't9'");
     const found = await reconcile(edge);
     expect(summary(found)).toEqual(["drift", "product: 500 compared, 3 differ, 0 repaired", "tag: 500 compared, 1 differ, 0 repaired"]);
     expect(found.tables[0]?.kinds).toEqual({ differs: 1, only_parent: 1, only_child: 1 });
@@ -128,10 +127,10 @@ describe.each(PAIRS)("a %s hub and a %s edge, compared over HTTP", (above, below
     await sync(edge);
     await edge.write("update product set name = 'newer' where id = 3");
     await sync(edge);
-    await unseen(world.database, "product", "update product set name = 'lost' where id = 3");
+    await drift(world.database, "update product set name = 'lost' where id = 3");
     expect(summary(await reconcile(edge, { repair: "newest", tables: null }))[1]).toBe("product: 60 compared, 1 differ, 1 repaired");
     expect(await edge.rows(PRODUCTS)).toEqual(await world.database.rows(PRODUCTS));
-    await unseen(world.database, "product", "delete from product where id <= 30");
+    await drift(world.database, "delete from product where id <= 30");
     expect(summary(await reconcile(edge, { repair: "parent" }))).toEqual([
       "stopped",
       "product: 60 compared, 30 differ, 0 repaired, RECONCILE_DELETES",
@@ -154,7 +153,7 @@ describe.each(PAIRS)("a %s hub and a %s edge, compared over HTTP", (above, below
       "product: 50 compared, 0 differ, 0 repaired",
       "tag: 100 compared, 0 differ, 0 repaired",
     ]);
-    await unseen(edge, "product", "insert into product values (3, 'of the south', 'south'); delete from product where id = 4");
+    await drift(edge, "insert into product values (3, 'of the south', 'south'); delete from product where id = 4");
     expect(summary(await reconcile(edge, { repair: "parent" }))[1]).toBe("product: 50 compared, 2 differ, 2 repaired");
     expect(await edge.rows("select id from product where id < 7 order by id")).toEqual([["2"], ["4"], ["6"]]);
   });
@@ -199,7 +198,7 @@ test.each(["postgres", "sqlite"] as const)(
     const edge = await world.edge("shop");
     await rows(world.database, 50);
     await sync(edge);
-    await unseen(edge, "product", "update product set name = 'drifted' where id = 7");
+    await drift(edge, "update product set name = 'drifted' where id = 7");
     const stop = new AbortController();
     const outcomes: string[] = [];
     const watcher = {

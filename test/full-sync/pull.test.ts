@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
 import { both, closeAfterEach, type Engine, historyTable, nodeOf } from "../helpers/pair.ts";
-import { unseen } from "../helpers/unseen.ts";
 
 const SCHEMA = both(
   "create table product (id bigint primary key, name text, price integer); create table line (id bigint primary key, product_id bigint references product, note text)",
@@ -61,9 +61,8 @@ describe.each(PAIRS)("a pull from %s to %s", (above, below) => {
     await rows(parent, 1, 50);
     const link = testLink(parent.node, child.node, TABLES);
     await link.settle();
-    await unseen(
+    await drift(
       child,
-      "product",
       "update product set name = 'drifted' where id = 3; delete from product where id = 4; insert into product values (99, 'only here', 1)",
     );
     const result = await syncFully(parent.node, child.node, TABLES, { verify: true });
@@ -87,7 +86,7 @@ describe.each(PAIRS)("a pull from %s to %s", (above, below) => {
       "update product set name = 'mine' where id = 3; insert into product values (50, 'new', 5); delete from product where id = 6",
     );
     await parent.write("update product set price = 77 where id = 3");
-    await unseen(child, "product", "update product set name = 'drifted' where id = 9");
+    await drift(child, "update product set name = 'drifted' where id = 9");
     await syncFully(parent.node, child.node, TABLES);
     expect(await child.rows("select name, price from product where id = 3")).toEqual([["mine", "77"]]);
     expect(await child.rows("select id from product where id in (6, 50)")).toEqual([["50"]]);

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
+import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
 import { both, closeAfterEach, type Engine, historyTable, nodeOf } from "../helpers/pair.ts";
-import { unseen } from "../helpers/unseen.ts";
 
 const SCHEMA = both("create table product (id bigint primary key, name text, region text)");
 const TABLES = [{ name: "product" }];
@@ -49,9 +49,8 @@ describe.each(PAIRS)("a push to %s from %s", (above, below) => {
     await parent.write("insert into product values (1, 'a', 'n'), (2, 'b', 's'), (3, 'c', 'n'), (4, 'd', 'n')");
     const link = testLink(parent.node, child.node, TABLES);
     await link.settle();
-    await unseen(
+    await drift(
       parent,
-      "product",
       "update product set name = 'drifted' where id = 1; delete from product where id = 2; insert into product values (9, 'only above', 'n')",
     );
     await parent.write("update product set name = 'not received yet' where id = 3; insert into product values (5, 'new above', 'n')");
@@ -80,9 +79,8 @@ describe.each(PAIRS)("a push to %s from %s", (above, below) => {
     const params = { region: "n" };
     const link = testLink(parent.node, child.node, tables, { params });
     await link.settle();
-    await unseen(
+    await drift(
       child,
-      "product",
       "insert into product values (3, 'only below', 'n'); delete from product where id = 1; insert into product values (7, 'not its own', 's')",
     );
     await syncFully(parent.node, child.node, tables, { direction: "push", link: { params } });
@@ -98,9 +96,8 @@ describe.each(PAIRS)("a push to %s from %s", (above, below) => {
     const links = [testLink(parent.node, child.node, TABLES), testLink(parent.node, other.node, TABLES)];
     await parent.write("insert into product values (1, 'a', 'n'), (2, 'b', 's')");
     for (const link of links) await link.settle();
-    await unseen(
+    await drift(
       child,
-      "product",
       "update product set name = 'true' where id = 1; delete from product where id = 2; insert into product values (3, 'c', 'n')",
     );
     await syncFully(parent.node, child.node, TABLES, { direction: "push" });
