@@ -20,6 +20,11 @@ import { CLASS_DATA } from "./sqlstate.ts";
 /** A table that was never analysed is counted up to this size. */
 const COUNTED_BYTES = 256 * 2 ** 20;
 
+/** Whole tables are scanned. The log is not: its segments are never analysed, and a scan that finds nothing there takes seconds. */
+type Reading = "on" | "off";
+const SCAN = "on";
+const LOOK_UP = "off";
+
 export async function openCopy(options: {
   readonly pool: pg.Pool;
   readonly tables: CapturedTables;
@@ -35,8 +40,7 @@ export async function openCopy(options: {
   try {
     const tick = await tickAtSnapshotOf(pool, client);
     await options.gate.complete();
-    // whole tables are read: the session's dislike of that is meant for the log
-    await client.query("set local enable_seqscan = on; set local idle_in_transaction_session_timeout = 0");
+    await client.query("set local idle_in_transaction_session_timeout = 0");
     return new PostgresCopySnapshot({ client, tables, tick, hstore: options.hstore });
   } catch (error) {
     client.release(true);
@@ -51,6 +55,7 @@ class PostgresCopySnapshot implements CopySnapshot {
   readonly #tables: readonly CapturedTable[];
   readonly #hstore: string;
   #reading = false;
+  #how: Reading = LOOK_UP;
 
   constructor(options: {
     readonly client: pg.PoolClient;
@@ -66,6 +71,7 @@ class PostgresCopySnapshot implements CopySnapshot {
 
   async estimate(copied: CopiedTable): Promise<number> {
     const { sql } = this.#table(copied);
+    await this.#read(SCAN);
     const [rows, bytes] = await this.#row(
       `select sum(greatest(c.reltuples, 0))::bigint::text, sum(pg_relation_size(c.oid))::text
          from pg_class c where c.oid in (select relid from pg_partition_tree(${literal(sql)}) where isleaf union all select ${literal(sql)}::regclass)`,
@@ -79,16 +85,18 @@ class PostgresCopySnapshot implements CopySnapshot {
     const table = this.#table(copied);
     const beyond = after === null ? [] : [this.#compared(table, ">", after)];
     const keys = table.key.map(ident).join(", ");
+    await this.#read(SCAN);
     const [upTo = null] = await this.#row(
       `select to_json(array[${table.key.map((name) => `${ident(name)}::text`).join(", ")}])::text from ${table.sql} ${where(beyond)}
         order by ${keys} offset ${maxRows - 1} limit 1`,
     );
     const within = upTo === null ? beyond : [...beyond, this.#compared(table, "<=", upTo)];
-    return { rows: this.#copy(copied, within), upTo };
+    return { rows: this.#copy(copied, within, SCAN), upTo };
   }
 
   async changed(copied: CopiedTable, since: Position, soFar: Pick<Staged, "upTo" | "done">): Promise<CopyChanges | null> {
     const table = this.#table(copied);
+    await this.#read(LOOK_UP);
     const [snapshot] = await this.#row(`select snapshot::text from tombolo.tick where position = ${since}`);
     if (snapshot === undefined) return null;
     const cut = `${literal(snapshot)}::pg_snapshot`;
@@ -103,8 +111,8 @@ class PostgresCopySnapshot implements CopySnapshot {
     if (!soFar.done) there.push(soFar.upTo === null ? "false" : this.#compared(table, "<=", soFar.upTo));
     return {
       table: table.name,
-      keys: () => this.#stream(`copy (${touched}) to stdout`),
-      rows: () => this.#copy(copied, there),
+      keys: () => this.#stream(`copy (${touched}) to stdout`, LOOK_UP),
+      rows: () => this.#copy(copied, there, LOOK_UP),
     };
   }
 
@@ -119,16 +127,24 @@ class PostgresCopySnapshot implements CopySnapshot {
     this.#client.release(broken);
   }
 
-  #copy({ shape, rows }: CopiedTable, conditions: readonly string[]): CopyRows {
-    const table = this.#tables.find(({ name }) => name === shape.table) as CapturedTable;
+  #copy(copied: CopiedTable, conditions: readonly string[], how: Reading): CopyRows {
+    const { shape, rows } = copied;
+    const table = this.#table(copied);
     const columns = shape.columns.map(({ name }) => ident(name)).join(", ");
     const all = rows === null ? conditions : [...conditions, filterLiteral(rows)];
-    return this.#stream(`copy (select ${columns} from ${rowsOf(table)} ${where(all)}) to stdout`, rows === null ? undefined : table);
+    return this.#stream(`copy (select ${columns} from ${rowsOf(table)} ${where(all)}) to stdout`, how, rows === null ? undefined : table);
   }
 
-  async *#stream(sql: string, filtered?: CapturedTable): AsyncGenerator<Buffer> {
+  async #read(how: Reading): Promise<void> {
+    if (this.#how === how) return;
+    await this.#client.query(`set local enable_seqscan = ${how}`);
+    this.#how = how;
+  }
+
+  async *#stream(sql: string, how: Reading, filtered?: CapturedTable): AsyncGenerator<Buffer> {
     this.#reading = true;
     try {
+      await this.#read(how);
       for await (const piece of this.#client.query(to(sql, { highWaterMark: 1 << 18 }))) yield piece as Buffer;
       this.#reading = false;
     } catch (error) {
