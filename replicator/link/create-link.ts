@@ -33,8 +33,12 @@ export interface LinkOptions {
 
 /** How long a link without news waits before it looks around all the same (pauses, parked changes, another process). */
 const IDLE_ROUND_MS = 3_000;
-/** Twice as long after every round in which nothing moved and nothing waits, up to this: many links at rest cost next to nothing. Below `SILENCE_MS` of lag.ts. */
-const LONGEST_IDLE_ROUND_MS = 12_000;
+/** Twice as long after every round in which nothing moved and nothing waits, up to this: many links at rest cost next to nothing. */
+const LONGEST_IDLE_ROUND_MS = 48_000;
+/** Between two such rounds, the link says this often that it has nothing to do. Below `SILENCE_MS` of lag.ts. */
+const STILL_IDLE_MS = 10_000;
+/** Logs are looked at by those who tell their news; that they had none is known up to so long ago. Above twice what their watchers sleep. */
+const NEWS_TAKE_MS = 2_500;
 /** Clocks are measured again, and a node's identity is checked, this often. */
 const IDENTITY_MS = 30_000;
 /** Another process on the same link shows as one of these; reading the state anew settles it, unless it is really so. */
@@ -220,6 +224,7 @@ class DirectLink implements Link {
     const waiting = new AbortController();
     const stop = (): void => waiting.abort(OVER);
     signal.addEventListener("abort", stop, { once: true });
+    const still = setInterval(() => this.#stillIdle(), STILL_IDLE_MS);
     try {
       return await Promise.race([
         this.#options.child.log.news(this.#up.position, waiting.signal).then(() => "news" as const),
@@ -227,8 +232,16 @@ class DirectLink implements Link {
         sleep(atMostMs, waiting.signal).then(() => "nothing" as const),
       ]);
     } finally {
+      clearInterval(still);
       signal.removeEventListener("abort", stop);
       waiting.abort(OVER);
+    }
+  }
+
+  #stillIdle(): void {
+    const at = this.#now() - NEWS_TAKE_MS;
+    for (const { source, target } of Object.values(this.#flows)) {
+      this.#options.observer.caughtUp({ source: source.name, target: target.name, at });
     }
   }
 

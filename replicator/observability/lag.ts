@@ -1,4 +1,4 @@
-/** A link that has nothing to do says so every twelve seconds at least (see create-link.ts); one that has been silent for this long is stuck. */
+/** A link that has nothing to do says so every ten seconds (see create-link.ts); one that has been silent for this long is stuck. */
 const SILENCE_MS = 15_000;
 
 /**
