@@ -21,6 +21,7 @@ const LONG = [
   "test/edge/full-sync.test.ts",
   "test/edge/reconcile.test.ts",
   "test/full-sync/copying.test.ts",
+  "test/full-sync/fill.test.ts",
   "test/full-sync/push.test.ts",
   "test/hub/bad-line.test.ts",
   "test/hub/histories.test.ts",

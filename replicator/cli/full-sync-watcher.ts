@@ -52,6 +52,8 @@ const PHASES: { readonly [phase in SyncProgress["phase"]]: string } = {
 };
 
 export function progressText({ phase, rows, bytes: size, estimatedRows, rate, secondsLeft }: SyncProgress): string {
+  // rows that go straight into empty tables are known once all are there
+  if (phase === "hand_over" && rows === 0 && size > 0) return `filling the tables: ${bytes(size)}, about ${estimatedRows} rows in all`;
   if (phase !== "copy") return PHASES[phase];
   const share = estimatedRows > 0 ? ` of about ${estimatedRows}` : "";
   const left = secondsLeft === null ? "" : `, ${duration(secondsLeft)} left`;

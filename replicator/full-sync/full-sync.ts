@@ -3,7 +3,8 @@ import type { Receipt } from "../change/packet.ts";
 import type { Judge } from "../change/verdict.ts";
 import { createJudge } from "../conflict/judge.ts";
 import { Copying } from "./copying.ts";
-import { handOver } from "./hand-over.ts";
+import { fillEmpty } from "./fill.ts";
+import { type HandOverOptions, handOver } from "./hand-over.ts";
 import { Lifeline } from "./lifeline.ts";
 import type { FullSyncOptions } from "./options.ts";
 import { planSync, type SyncPlan } from "./sync-plan.ts";
@@ -51,6 +52,15 @@ export interface RunSyncOptions extends Pick<FullSyncOptions, "resume" | "verify
   readonly compare: (tables: readonly TableName[]) => Promise<number>;
 }
 
+async function throughStage(options: HandOverOptions): Promise<Receipt | null> {
+  const { copying } = options;
+  await copying.open();
+  await copying.copy();
+  const receipt = await handOver(options);
+  await copying.close("drop");
+  return receipt;
+}
+
 /** The same, wherever the two are. */
 export async function runSync(plan: SyncPlan, options: RunSyncOptions): Promise<FullSyncResult> {
   const { signal, watcher } = options;
@@ -62,10 +72,8 @@ export async function runSync(plan: SyncPlan, options: RunSyncOptions): Promise<
   try {
     const backup = options.backUp && !life.resumed ? await target.copies.backUp() : null;
     if (backup !== null) watcher.note(`${target.name} was copied to ${backup}`);
-    await copying.open();
-    await copying.copy();
-    const receipt = await handOver({ ...options, plan, life, copying });
-    await copying.close("drop");
+    const filled = await fillEmpty({ ...options, plan, life });
+    const receipt = filled === "staged" ? await throughStage({ ...options, plan, life, copying }) : filled;
     if (receipt !== null) await target.rejoin.resume(source.name);
     if (receipt !== null && options.verify) await life.at({ phase: "verify" });
     const differences = receipt !== null && options.verify ? await options.compare(plan.tables) : null;

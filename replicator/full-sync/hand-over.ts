@@ -25,20 +25,36 @@ export interface HandOverOptions extends Pick<FullSyncOptions, "watcher" | "sign
   readonly judge: Judge;
 }
 
+/** What every hand-over of a run is made of, at whatever tick. */
+export interface HandOverTerms {
+  build(tick: Tick): Promise<HandOver>;
+  /** Afterwards: the source learns of it. */
+  handedOver(tick: Tick, receipt: Receipt): Promise<void>;
+}
+
+export type TermsOptions = Pick<HandOverOptions, "plan" | "judge" | "now">;
+
+export async function handOverTerms(options: TermsOptions): Promise<HandOverTerms> {
+  const { plan } = options;
+  const { source } = plan;
+  const scopes = await source.scopes();
+  const first = await pendingBefore(plan);
+  return {
+    build: async (tick) => ({ header: await header(plan, tick, first), context: await context(options), within: plan.within, scopes }),
+    handedOver: ({ position }, receipt) =>
+      source.handedOver({ position, receipt, wholeChannels: wholeChannels(plan), scopes, starts: otherWay(plan, first) }),
+  };
+}
+
+/** Another packet came between: at a later tick it may fit. */
+export const fitsLater = (error: unknown): boolean => error instanceof TomboloError && AGAIN.has(error.code);
+
 /** Makes the target what is staged, at a tick that nothing at the target is ahead of. Null when whoever was asked does not want it. */
 export async function handOver(options: HandOverOptions): Promise<Receipt | null> {
   const { plan, life, copying, signal, watcher } = options;
-  const { source } = plan;
   await life.at({ phase: "apply" });
-  const scopes = await source.scopes();
-  const first = await pendingBefore(plan);
-  const build = async (tick: Tick): Promise<HandOver> => ({
-    header: await header(plan, tick, first),
-    context: await context(options),
-    within: plan.within,
-    scopes,
-  });
-  const asked = await copying.stage.compare(await build(await copying.copy()));
+  const terms = await handOverTerms(options);
+  const asked = await copying.stage.compare(await terms.build(await copying.copy()));
   if (!(await watcher.goAhead(asked))) return null;
   // the link waits from here on
   await life.at({ phase: "hand_over" });
@@ -46,14 +62,13 @@ export async function handOver(options: HandOverOptions): Promise<Receipt | null
     signal.throwIfAborted();
     try {
       const tick = await copying.copy();
-      const built = await build(tick);
-      await source.announce(built.header.number);
+      const built = await terms.build(tick);
+      await plan.source.announce(built.header.number);
       const receipt = await copying.stage.handOver(built);
-      const done = { position: tick.position, receipt, wholeChannels: wholeChannels(plan), scopes, starts: otherWay(plan, first) };
-      await source.handedOver(done);
+      await terms.handedOver(tick, receipt);
       return receipt;
     } catch (error) {
-      if (!(error instanceof TomboloError) || !AGAIN.has(error.code) || attempt >= ATTEMPTS) throw error;
+      if (!fitsLater(error) || attempt >= ATTEMPTS) throw error;
       await sleep(PAUSE_MS);
     } finally {
       await life.at({ phase: "hand_over" });
@@ -116,7 +131,7 @@ const wholeChannels = ({ flow, tables }: SyncPlan): readonly ChannelName[] =>
   flow.groups.flat().flatMap((channel) => (channel.tables.every((table) => tables.includes(table)) ? [channel.name] : []));
 
 /** The rows are taken as they are, whichever way they go. */
-async function context({ plan, judge, now = Date.now }: HandOverOptions): Promise<ApplyContext> {
+async function context({ plan, judge, now = Date.now }: TermsOptions): Promise<ApplyContext> {
   const { source, target } = plan;
   const [from, to] = await Promise.all([source.identity(), target.installation.identity()]);
   return {

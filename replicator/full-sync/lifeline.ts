@@ -6,6 +6,14 @@ import type { SyncPlan } from "./sync-plan.ts";
 
 const BEAT_MS = 3_000;
 
+interface Where {
+  readonly phase: SyncPhase;
+  readonly rows: number;
+  readonly bytes: number;
+  readonly estimatedRows: number;
+  readonly position: Position | null;
+}
+
 /**
  * What both databases know of a full sync while it runs: who runs it, that it lives, and where it is. A run that falls silent may be taken over; then this one ends
  * with `FULL_SYNC_LOST`.
@@ -18,7 +26,7 @@ export class Lifeline {
   readonly #watch: (progress: SyncProgress) => void;
   readonly #pacer = new Pacer();
   readonly #timer: ReturnType<typeof setInterval>;
-  #where: { phase: SyncPhase; rows: number; bytes: number; estimatedRows: number; position: Position | null } = {
+  #where: Where = {
     phase: "prepare",
     rows: 0,
     bytes: 0,
@@ -77,18 +85,17 @@ export class Lifeline {
   }
 
   /** Says so at once where it is another phase, or another position to keep the log from. */
-  async at(change: {
-    readonly phase?: SyncPhase;
-    readonly rows?: number;
-    readonly bytes?: number;
-    readonly estimatedRows?: number;
-    readonly position?: Position;
-  }): Promise<void> {
+  async at(change: Partial<Where>): Promise<void> {
     const before = this.#where;
-    this.#where = { ...before, ...change };
+    this.note(change);
+    if (before.phase !== this.#where.phase || before.position !== this.#where.position) await this.#beat();
+  }
+
+  /** The same, said in time. Throws what came of having said it earlier. */
+  note(change: Partial<Where>): void {
+    this.#where = { ...this.#where, ...change };
     this.#watch(this.#pacer.at(this.#where));
     if (this.#failed !== undefined) throw this.#failed;
-    if (before.phase !== this.#where.phase || before.position !== this.#where.position) await this.#beat();
   }
 
   /** Refused, or broken by a database that went away: what is staged is worth keeping only then. */

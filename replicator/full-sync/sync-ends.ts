@@ -1,7 +1,7 @@
 import type { ChannelName, NodeName, PacketNumber, Position, ScopeNumber, TableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import type { LinkScopes } from "../link/link-scopes.ts";
-import type { CopiedTable, CopySnapshot, CopyStage } from "../node/full-copy.ts";
+import type { CopiedTable, CopySnapshot, CopyStage, NearSnapshot } from "../node/full-copy.ts";
 import type { FullSyncRuns } from "../node/full-sync-runs.ts";
 import type { NodeIdentity } from "../node/identity.ts";
 import type { Node } from "../node/node.ts";
@@ -23,6 +23,8 @@ export interface SyncSource {
   readonly runs: Pick<FullSyncRuns, "begin" | "beat" | "end">;
   /** `staged`: what the target has already. */
   open(tables: readonly CopiedTable[], staged: Pick<CopyStage, "position" | "progress">): Promise<CopySnapshot>;
+  /** Where that is a database that this process has opened. */
+  readonly openNear?: (tables: readonly CopiedTable[]) => Promise<NearSnapshot>;
   /** The clock is told against this process's clock. */
   identity(): Promise<Pick<NodeIdentity, "epoch" | "clockOffsetMs">>;
   /** Channels in which it has received changes of the target. */
@@ -48,6 +50,7 @@ export function localSource(
     name: source.name,
     runs: source.copies.runs,
     open: (copied) => source.copies.open(copied),
+    openNear: (copied) => source.copies.open(copied),
     identity: () => source.installation.identity(),
     received: async () => new Set((await source.target.peer(target)).channels.keys()),
     scopes: async () => (await scopes?.numbers(tables)) ?? new Map(),

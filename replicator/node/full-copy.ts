@@ -45,6 +45,17 @@ export interface CopySnapshot {
   close(): Promise<void>;
 }
 
+/** How a Postgres sends its rows to another: as it prints them, or as its types send them. */
+export type CopyForm = "text" | "binary";
+
+/** A snapshot of a database that this process has opened. */
+export interface NearSnapshot extends CopySnapshot {
+  /** About how many bytes the tables take there; never far too few. */
+  size(tables: readonly CopiedTable[]): Promise<number>;
+  /** All rows of a table that travel, in no order. Only a Postgres has them in binary. */
+  all(table: CopiedTable, form: CopyForm): CopyRows;
+}
+
 /** How far a table has come. */
 export interface Staged {
   readonly upTo: string | null;
@@ -101,11 +112,34 @@ export interface CopyStage {
   close(what: "keep" | "drop"): Promise<void>;
 }
 
+/** What a fill is made of. */
+export interface Fill {
+  readonly run: bigint;
+  readonly tables: readonly CopiedTable[];
+  readonly handOver: HandOver;
+  /** Of the tick of the hand-over. */
+  readonly source: Pick<NearSnapshot, "all">;
+  /** Told of every piece; what it throws ends the fill, with nothing done. */
+  readonly onBytes: (bytes: number) => void;
+  /** Asked once the rows are in, before anything of it is committed. */
+  readonly agreed: (differences: readonly TableDifference[]) => Promise<boolean>;
+}
+
+/** `declined`: by whoever was asked. `unsuited`: a table has rows, or changes that the source has not seen, or the database refused a row. Either way nothing was done. */
+export type Filled = Receipt | "declined" | "unsuited";
+
 /** A node as the source and as the target of full syncs. */
 export interface FullCopy {
   readonly runs: FullSyncRuns;
   /** Takes a tick. */
-  open(tables: readonly CopiedTable[]): Promise<CopySnapshot>;
+  open(tables: readonly CopiedTable[]): Promise<NearSnapshot>;
+  /** Whether the tables have no row, as far as can be told without a lock. */
+  areEmpty(tables: readonly TableName[]): Promise<boolean>;
+  /**
+   * Fills tables that are empty, straight from a source that is near: one transaction for the copy and the hand-over, and nothing written twice. The tables' writers
+   * wait for its length, and what breaks it off has done nothing. Throws what `CopyStage.handOver` throws.
+   */
+  fill(fill: Fill): Promise<Filled>;
   /** What an earlier attempt of the run has staged is there again. */
   stage(run: bigint, tables: readonly CopiedTable[]): Promise<CopyStage>;
   /** A copy of the database as it is now, for going back; null where that is not a file. Answers its path. */

@@ -1,6 +1,8 @@
 import type pg from "pg";
 import type { TableName } from "../../change/names.ts";
+import type { Column } from "../../change/shape.ts";
 import type { HandOver, TableDifference } from "../full-copy.ts";
+import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
 import { transaction } from "./connection.ts";
 import { filterLiteral } from "./copy-source.ts";
@@ -24,25 +26,31 @@ export interface Pieces {
   readonly empty: boolean;
 }
 
-/** `peer`: the source; what was applied from it is not this node's own. */
+const keyColumns = (table: CapturedTable): readonly Column[] => table.key.map((name) => columnNamed(table, name));
+
+/** `with own as (…)`: what was applied from the source is not this node's own. */
+export function ownKeys(table: CapturedTable, options: { readonly hstore: string; readonly handOver: HandOver }): string {
+  const { header, context } = options.handOver;
+  const rule = context.rules.get(table.name);
+  const seen = rule === undefined ? null : (header.seen[rule.channel] ?? null);
+  const typedKeys = keyColumns(table).map(
+    (column, at) => `${typed(`(c.key operator(${options.hstore}.->) ${literal(column.name)})`, column)} as k${at}`,
+  );
+  const nothing = rule?.oneWay === true ? " and false" : "";
+  return `with since as (select coalesce((select snapshot from tombolo.tick where position >= ${seen ?? 0n} and ${seen ?? 0n} > 0 order by position limit 1), '1:1:') as snapshot),
+    own as materialized (select distinct ${typedKeys.join(", ")} from since, tombolo.change c
+      where c.table_id = ${table.id} and c.target is null and c.op <> 'T' and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot)
+        and c.origin is distinct from (select id from tombolo.peer where name = ${literal(header.source)})${nothing})`;
+}
+
 export async function piecesFor(
   client: pg.ClientBase,
   staged: StagedTable,
   options: { readonly hstore: string; readonly handOver: HandOver },
 ): Promise<Pieces> {
   const { table, relation, columns } = staged;
-  const { header, context, within } = options.handOver;
-  const rule = context.rules.get(table.name);
-  const keys = table.key.map((name) => columnNamed(table, name));
-  const seen = rule === undefined ? null : (header.seen[rule.channel] ?? null);
-  const typedKeys = keys.map(
-    (column, at) => `${typed(`(c.key operator(${options.hstore}.->) ${literal(column.name)})`, column)} as k${at}`,
-  );
-  const nothing = rule?.oneWay === true ? " and false" : "";
-  const own = `with since as (select coalesce((select snapshot from tombolo.tick where position >= ${seen ?? 0n} and ${seen ?? 0n} > 0 order by position limit 1), '1:1:') as snapshot),
-    own as materialized (select distinct ${typedKeys.join(", ")} from since, tombolo.change c
-      where c.table_id = ${table.id} and c.target is null and c.op <> 'T' and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot)
-        and c.origin is distinct from (select id from tombolo.peer where name = ${literal(header.source)})${nothing})`;
+  const { within } = options.handOver;
+  const keys = keyColumns(table);
   const rows = within.get(table.name) ?? null;
   const inside = (relation: string, columns: string): string =>
     `(select * from (select ${columns} from ${relation}) as ${ident(table.local)}${rows === null ? "" : ` where ${filterLiteral(rows)}`})`;
@@ -53,7 +61,7 @@ export async function piecesFor(
   const list = (row: string): string => columns.map(({ name }) => `${row}.${ident(name)}`).join(", ");
   const { rows: any } = await client.query<{ any: string }>(`select exists (select from ${table.sql}) as any`);
   return {
-    own,
+    own: ownKeys(table, options),
     here,
     staged: waiting,
     joined: `${waiting} join ${here} on ${keysMatch}`,

@@ -45,7 +45,8 @@ export async function handOverStaged(access: StageAccess, staged: StagedHandOver
   return access.target.apply(packet({ header, parts }), context, {
     settings: SETTINGS,
     work: async (session, received) => {
-      await mustBeCurrent(session, staged, received);
+      await mustBeOurs(session, staged.run);
+      await mustFollow(session, staged.handOver, received);
       await session.client.query(`lock table ${ordered.map(({ table }) => table.sql).join(", ")} in share row exclusive mode`);
       // what a slot has yet to log is among what was committed until now
       await access.gate.complete();
@@ -58,18 +59,21 @@ export async function handOverStaged(access: StageAccess, staged: StagedHandOver
   });
 }
 
-async function mustBeCurrent(session: ApplySession, { run, handOver }: StagedHandOver, received: StoredProgress): Promise<void> {
-  const { header } = handOver;
-  const { rowCount } = await session.client.query(
+/** Says that the run lives, too. Throws `FULL_SYNC_LOST`. */
+export async function mustBeOurs({ client }: ApplySession, run: bigint): Promise<void> {
+  const { rowCount } = await client.query(
     "update tombolo.full_sync_run set heartbeat_at = clock_timestamp() where id = $1 and holder = $2 and state = 'running'",
     [String(run), holderName()],
   );
   if (rowCount === 0) throw runLost();
+}
+
+/** Throws `FULL_SYNC_MOVED`. A link that waited for the full sync goes on. */
+export async function mustFollow({ client, peer }: ApplySession, { header }: HandOver, received: StoredProgress): Promise<void> {
   if (header.channels.some((channel) => BigInt(received[channel]?.position ?? 0) > header.upTo)) throw movedOn();
-  await session.client.query(
-    "update tombolo.peer set state = 'live', reason = null where id = $1 and state in ('snapshot', 'must_resync')",
-    [session.peer.id],
-  );
+  await client.query("update tombolo.peer set state = 'live', reason = null where id = $1 and state in ('snapshot', 'must_resync')", [
+    peer.id,
+  ]);
 }
 
 /** False when the database refuses something: then the rows are to be looked at one by one. */
@@ -82,7 +86,8 @@ async function insertMissing(session: ApplySession, { table, columns }: StagedTa
     const { rowCount } = await session.client.query(
       `${pieces.own} insert into ${table.sql} (${names}) overriding system value select ${names} from ${pieces.staged} where ${missing} and not ${pieces.isOwn("s")}`,
     );
-    await session.client.query(`${log}; release savepoint missing`);
+    // the server takes no trigger off or on while a deferred foreign key has yet to be looked at
+    await session.client.query(`set constraints all immediate; ${log}; release savepoint missing`);
     session.outcome.count("I", rowCount ?? 0);
     session.outcome.inserted.add(table);
     return true;
@@ -97,7 +102,7 @@ async function insertMissing(session: ApplySession, { table, columns }: StagedTa
  * Where nobody reads what is applied, the capture of inserts is switched off for the one statement: the server would still collect every row for it. The lock on
  * the table is the one that this needs, and nobody else ever sees it so. Answers what switches it on again.
  */
-async function silenced({ client, peer }: ApplySession, table: CapturedTable): Promise<string> {
+export async function silenced({ client, peer }: ApplySession, table: CapturedTable): Promise<string> {
   if (peer.forwards) return "select";
   const { rows } = await client.query<{ there: string }>(
     `select exists (select from pg_trigger t join pg_class c on c.oid = t.tgrelid

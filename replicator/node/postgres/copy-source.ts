@@ -6,7 +6,7 @@ import { filterCondition } from "../../change/filter-text.ts";
 import type { Position } from "../../change/names.ts";
 import type { Tick } from "../change-log.ts";
 import { filterFailed } from "../filter-fault.ts";
-import type { CopiedTable, CopyChanges, CopyChunk, CopySnapshot, Staged } from "../full-copy.ts";
+import type { CopiedTable, CopyChanges, CopyChunk, CopyForm, NearSnapshot, Staged } from "../full-copy.ts";
 import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
 import { ident, literal } from "./identifier.ts";
@@ -31,7 +31,7 @@ export async function openCopy(options: {
   readonly gate: LogGate;
   readonly hstore: string;
   readonly copied: readonly CopiedTable[];
-}): Promise<CopySnapshot> {
+}): Promise<NearSnapshot> {
   const { pool, copied } = options;
   const tables = await options.tables.named(copied.map(({ shape }) => shape.table));
   const client = await pool.connect().catch((error) => {
@@ -49,7 +49,7 @@ export async function openCopy(options: {
 }
 
 /** Holds a transaction that reads on a connection of its own. */
-class PostgresCopySnapshot implements CopySnapshot {
+class PostgresCopySnapshot implements NearSnapshot {
   readonly tick: Tick;
   readonly #client: pg.PoolClient;
   readonly #tables: readonly CapturedTable[];
@@ -94,6 +94,20 @@ class PostgresCopySnapshot implements CopySnapshot {
     return { rows: this.#copy(copied, within, SCAN), upTo };
   }
 
+  async size(tables: readonly CopiedTable[]): Promise<number> {
+    let sum = 0;
+    for (const copied of tables) {
+      const leaves = `select relid from pg_partition_tree(${literal(this.#table(copied).sql)}) where isleaf union select ${literal(this.#table(copied).sql)}::regclass`;
+      // with what is kept beside the rows, compressed or not
+      sum += Number((await this.#row(`select sum(pg_table_size(relid))::text from (${leaves}) as l`))[0]);
+    }
+    return sum;
+  }
+
+  all(copied: CopiedTable, form: CopyForm): CopyRows {
+    return this.#copy(copied, [], SCAN, form);
+  }
+
   async changed(copied: CopiedTable, since: Position, soFar: Pick<Staged, "upTo" | "done">): Promise<CopyChanges | null> {
     const table = this.#table(copied);
     await this.#read(LOOK_UP);
@@ -127,12 +141,16 @@ class PostgresCopySnapshot implements CopySnapshot {
     this.#client.release(broken);
   }
 
-  #copy(copied: CopiedTable, conditions: readonly string[], how: Reading): CopyRows {
+  #copy(copied: CopiedTable, conditions: readonly string[], how: Reading, form: CopyForm = "text"): CopyRows {
     const { shape, rows } = copied;
     const table = this.#table(copied);
     const columns = shape.columns.map(({ name }) => ident(name)).join(", ");
     const all = rows === null ? conditions : [...conditions, filterLiteral(rows)];
-    return this.#stream(`copy (select ${columns} from ${rowsOf(table)} ${where(all)}) to stdout`, how, rows === null ? undefined : table);
+    return this.#stream(
+      `copy (select ${columns} from ${rowsOf(table)} ${where(all)}) to stdout (format ${form})`,
+      how,
+      rows === null ? undefined : table,
+    );
   }
 
   async #read(how: Reading): Promise<void> {

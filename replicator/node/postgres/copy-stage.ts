@@ -1,21 +1,14 @@
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
 import type pg from "pg";
-import { from } from "pg-copy-streams";
-import { type CopyRows, copyField, copyFields, copyLines, taggedValue } from "../../change/copy-text.ts";
-import { TomboloError } from "../../change/error.ts";
 import { type Position, position, type TableName, tableName } from "../../change/names.ts";
 import type { Receipt } from "../../change/packet.ts";
 import type { Column } from "../../change/shape.ts";
-import type { Value } from "../../change/value.ts";
-import { compileKeyToPostgres } from "../../change/values/key.ts";
-import { compileToPostgres } from "../../change/values/to-postgres.ts";
 import type { CopiedTable, CopyChanges, CopyChunk, CopyStage, HandOver, Staged, TableDifference } from "../full-copy.ts";
 import { holderName, runLost } from "../full-sync-runs.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import { compareStaged } from "./copy-compare.ts";
 import { handOverStaged } from "./copy-hand-over.ts";
+import { columnsHere, copyInto } from "./copy-into.ts";
 import { dropStaged } from "./copy-runs.ts";
 import type { StageAccess, StagedTable } from "./copy-table.ts";
 import { ident, qualified } from "./identifier.ts";
@@ -66,21 +59,6 @@ export async function openStage(access: StageAccess, run: bigint, copied: readon
   });
 }
 
-/** The columns here of what is copied. Throws `COLUMN_MISSING` (operator). */
-function columnsHere({ shape }: CopiedTable, table: CapturedTable): Column[] {
-  return shape.columns.map(({ name }) => {
-    const found =
-      table.columns.find((column) => column.name === name) ??
-      (shape.engine === "sqlite" ? table.columns.find((column) => column.name.toLowerCase() === name.toLowerCase()) : undefined);
-    if (found !== undefined) return found;
-    throw new TomboloError(`table ${table.name} has no column ${name} here`, {
-      code: "COLUMN_MISSING",
-      kind: "operator",
-      hint: "add the column here, or exclude it on both sides",
-    });
-  });
-}
-
 /** Tables without index and without log, beside the real ones. */
 class PostgresStage implements CopyStage {
   readonly #access: StageAccess;
@@ -118,7 +96,7 @@ class PostgresStage implements CopyStage {
     const before = this.#progress.get(name) as Staged;
     const after = await transaction(this.#access.pool, async (client) => {
       await this.#mustBeOurs(client);
-      const counted = await this.#copyIn(client, table, { relation: table.relation, columns: table.columns, rows: chunk.rows });
+      const counted = await copyInto(client, table, { relation: table.relation, columns: table.columns, rows: chunk.rows });
       const now: Staged = {
         upTo: chunk.upTo ?? before.upTo,
         done: chunk.upTo === null,
@@ -153,9 +131,9 @@ class PostgresStage implements CopyStage {
     const keys = columns.map(({ name }) => ident(name)).join(", ");
     const relation = "pg_temp.tombolo_touched";
     await client.query(`create temp table tombolo_touched on commit drop as select ${keys} from ${table.relation} with no data`);
-    const { rows } = await this.#copyIn(client, table, { relation, columns, rows: changed.keys() });
+    const { rows } = await copyInto(client, table, { relation, columns, rows: changed.keys() });
     if (rows > 0) await client.query(`delete from ${table.relation} where (${keys}) in (select ${keys} from ${relation})`);
-    await this.#copyIn(client, table, { relation: table.relation, columns: table.columns, rows: changed.rows() });
+    await copyInto(client, table, { relation: table.relation, columns: table.columns, rows: changed.rows() });
     await client.query("drop table pg_temp.tombolo_touched");
   }
 
@@ -182,24 +160,6 @@ class PostgresStage implements CopyStage {
   #table(name: TableName): StagedTable {
     return this.#tables.find(({ table }) => table.name === name) as StagedTable;
   }
-
-  async #copyIn(
-    client: pg.ClientBase,
-    table: StagedTable,
-    copy: { readonly relation: string; readonly columns: readonly Column[]; readonly rows: CopyRows },
-  ): Promise<{ rows: number; bytes: number }> {
-    let bytes = 0;
-    async function* counted(): AsyncGenerator<Buffer> {
-      for await (const piece of copy.rows) {
-        bytes += piece.length;
-        yield piece;
-      }
-    }
-    const rows = table.copied.shape.engine === "postgres" ? counted() : converted(table, copy.columns, counted());
-    const stream = client.query(from(`copy ${copy.relation} (${copy.columns.map(({ name }) => ident(name)).join(", ")}) from stdin`));
-    await pipeline(Readable.from(rows, { objectMode: false, highWaterMark: 1 << 18 }), stream);
-    return { rows: stream.rowCount, bytes };
-  }
 }
 
 const NOTHING: Staged = { upTo: null, done: false, rows: 0, bytes: 0 };
@@ -209,28 +169,3 @@ const store = (client: pg.ClientBase, run: bigint, table: TableName, staged: Sta
     "update tombolo.full_sync_table set copied_to = $3, done = $4, rows = $5, bytes = $6 where run_id = $1 and table_name = $2",
     [String(run), table, staged.upTo, staged.done, staged.rows, staged.bytes],
   );
-
-type Convert = (value: Value) => string | null;
-
-function converterOf({ shape }: CopiedTable, table: CapturedTable, here: Column): Convert {
-  const there = shape.columns.find(({ name }) => name.toLowerCase() === here.name.toLowerCase()) as Column;
-  const compile = table.key.includes(here.name) ? compileKeyToPostgres : compileToPostgres;
-  return compile(there, shape.engine, here);
-}
-
-/** Lines of a SQLite as lines of this Postgres. Throws `VALUE_REFUSED` (operator) for a value that has no exact form here. */
-async function* converted({ copied, table }: StagedTable, columns: readonly Column[], rows: CopyRows): AsyncGenerator<Buffer> {
-  const convert = columns.map((column) => converterOf(copied, table, column));
-  for await (const lines of copyLines(rows)) {
-    let text = "";
-    for (const line of lines) {
-      const fields = copyFields(line);
-      for (let at = 0; at < convert.length; at++) {
-        if (at > 0) text += "\t";
-        text += copyField((convert[at] as Convert)(taggedValue(fields[at] ?? null)));
-      }
-      text += "\n";
-    }
-    yield Buffer.from(text, "utf8");
-  }
-}

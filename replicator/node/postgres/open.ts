@@ -8,6 +8,7 @@ import { CaptureCounts } from "./capture-counts.ts";
 import { CapturedTables } from "./captured-tables.ts";
 import { PostgresConflictDesk } from "./conflict-desk.ts";
 import { createPool } from "./connection.ts";
+import { areEmpty, fillTables } from "./copy-fill.ts";
 import { PostgresFullSyncRuns } from "./copy-runs.ts";
 import { openCopy } from "./copy-source.ts";
 import { openStage } from "./copy-stage.ts";
@@ -53,6 +54,7 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
     const captured = consumer === null ? new CaptureCounts(pool) : { count: async () => consumer.counts() };
     const log = new PostgresLog({ pool, tables, hstore, ticker: new Ticker({ pool, gate }), captured, consumer });
     const target = new PostgresTarget({ name, pool, tables, hstore, replicaRole, gate: beside });
+    const access = { pool, tables, target, hstore, gate: beside };
     let closing: Promise<void> | undefined;
     return {
       name,
@@ -74,7 +76,9 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
       copies: {
         runs: new PostgresFullSyncRuns({ pool, node: name }),
         open: (copied) => openCopy({ pool, tables, gate: beside, hstore, copied }),
-        stage: (run, copied) => openStage({ pool, tables, target, hstore, gate: beside }, run, copied),
+        areEmpty: (names) => areEmpty(access, names),
+        fill: (fill) => fillTables(access, fill),
+        stage: (run, copied) => openStage(access, run, copied),
         backUp: async () => null,
       },
       rejoin: new PostgresRejoin({ pool }),

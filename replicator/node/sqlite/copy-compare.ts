@@ -1,6 +1,6 @@
 import type { HandOver, TableDifference } from "../full-copy.ts";
 import { imageOf, keyColumns } from "./capture.ts";
-import { shapeIds } from "./captured-tables.ts";
+import { type CapturedTable, shapeIds } from "./captured-tables.ts";
 import type { Connection } from "./connection.ts";
 import { stageFile } from "./copy-runs.ts";
 import type { StageAccess, StagedTable } from "./copy-table.ts";
@@ -38,20 +38,29 @@ export async function withStage<T>(access: StageAccess, work: () => Promise<T>):
   }
 }
 
-/** Inside a transaction. Makes a temporary table of the keys that this node has changed itself and the source has not seen. */
-export function piecesFor(connection: Connection, staged: StagedTable, { header, context, within }: HandOver): Pieces {
-  const { table, relation, columns } = staged;
+/** FROM and WHERE of the log: what this node has changed itself and the source has not seen. */
+export function ownChanges(
+  connection: Connection,
+  table: CapturedTable,
+  { header, context }: HandOver,
+): { readonly sql: string; readonly values: readonly (bigint | string)[] } {
   const rule = context.rules.get(table.name);
+  if (rule?.oneWay === true) return { sql: "from tombolo_change where 0", values: [] };
+  return {
+    sql: `from tombolo_change where table_id in (${shapeIds(connection, table.id).join(", ")}) and seq > ?
+           and target is null and (origin is null or origin <> (select id from tombolo_peer where name = ?))`,
+    values: [(rule === undefined ? undefined : header.seen[rule.channel]) ?? 0n, header.source],
+  };
+}
+
+/** Inside a transaction. Makes a temporary table of the keys that this node has changed itself and the source has not seen. */
+export function piecesFor(connection: Connection, staged: StagedTable, handOver: HandOver): Pieces {
+  const { within } = handOver;
+  const { table, relation, columns } = staged;
   const own = quote(`tombolo_own_${relation}`);
   connection.exec(`create temp table if not exists ${own} (key text primary key) without rowid; delete from temp.${own}`);
-  if (rule?.oneWay !== true) {
-    connection
-      .prepare(
-        `insert or ignore into temp.${own} select key from tombolo_change where table_id in (${shapeIds(connection, table.id).join(", ")}) and seq > ?
-           and target is null and (origin is null or origin <> (select id from tombolo_peer where name = ?))`,
-      )
-      .run((rule === undefined ? undefined : header.seen[rule.channel]) ?? 0n, header.source);
-  }
+  const touched = ownChanges(connection, table, handOver);
+  connection.prepare(`insert or ignore into temp.${own} select key ${touched.sql}`).run(...touched.values);
   const rows = within.get(table.name) ?? null;
   const limit = rows === null ? null : condition(rows);
   const inside = (from: string, as: string): string =>

@@ -1,11 +1,14 @@
 import type { Part, Receipt } from "../../change/packet.ts";
 import { packet } from "../../change/packet-seal.ts";
+import type { TableShape } from "../../change/shape.ts";
 import { type HandOver, handOverHeader } from "../full-copy.ts";
 import { replaced } from "../full-copy-history.ts";
 import { holderName, movedOn, runLost } from "../full-sync-runs.ts";
 import type { StoredProgress } from "../progress.ts";
 import type { ApplySession } from "./apply-session.ts";
+import type { CapturedTable } from "./captured-tables.ts";
 import { ChangeText } from "./change-text.ts";
+import type { Connection } from "./connection.ts";
 import { indexStage, type Pieces, piecesFor, STAGE, withStage } from "./copy-compare.ts";
 import { RowsOf } from "./copy-rows.ts";
 import type { StageAccess, StagedTable } from "./copy-table.ts";
@@ -14,6 +17,7 @@ import { recordReplaced } from "./history.ts";
 import { quote } from "./identifier.ts";
 import { isRowError } from "./row-error.ts";
 import { tableShape } from "./shape.ts";
+import { suspendInsertCapture } from "./suspend.ts";
 
 export interface StagedHandOver {
   readonly run: bigint;
@@ -35,19 +39,7 @@ interface Prepared {
 export async function handOverStaged(access: StageAccess, hand: StagedHandOver): Promise<Receipt> {
   const { file } = access;
   const { context } = hand.handOver;
-  const { ordered, shapes } = file.read((connection) => {
-    const tables = parentsFirst(
-      connection,
-      hand.tables.map((staged) => ({ local: staged.table.local, staged })),
-    ).map(({ staged }) => staged);
-    const captured = tables.map(({ table }) => table);
-    return {
-      ordered: tables,
-      shapes: captured.map((table) =>
-        tableShape(table.name, table.channel, table.columns, table.key, referencesOf(connection, table.local, captured)),
-      ),
-    };
-  });
+  const { ordered, shapes } = file.read((connection) => inOrder(connection, hand.tables));
   let opened: { readonly session: ApplySession; readonly tables: readonly Prepared[] } | undefined;
   const parts = (async function* (): AsyncGenerator<Part> {
     if (opened !== undefined) yield* changes(opened.session, opened.tables);
@@ -65,7 +57,30 @@ export async function handOverStaged(access: StageAccess, hand: StagedHandOver):
   );
 }
 
-function mustBeCurrent({ connection, peer }: ApplySession, { run, handOver }: StagedHandOver, received: StoredProgress): void {
+/** Tables before those that refer to them, with their shapes. */
+export function inOrder<T extends { readonly table: CapturedTable }>(
+  connection: Connection,
+  tables: readonly T[],
+): { readonly ordered: readonly T[]; readonly shapes: readonly TableShape[] } {
+  const ordered = parentsFirst(
+    connection,
+    tables.map((one) => ({ local: one.table.local, one })),
+  ).map(({ one }) => one);
+  const captured = ordered.map(({ table }) => table);
+  return {
+    ordered,
+    shapes: captured.map((table) =>
+      tableShape(table.name, table.channel, table.columns, table.key, referencesOf(connection, table.local, captured)),
+    ),
+  };
+}
+
+/** Throws `FULL_SYNC_LOST` or `FULL_SYNC_MOVED`. A link that waited for the full sync goes on. */
+export function mustBeCurrent(
+  { connection, peer }: ApplySession,
+  { run, handOver }: { readonly run: bigint; readonly handOver: HandOver },
+  received: StoredProgress,
+): void {
   const { header } = handOver;
   const ours = connection
     .prepare("select exists (select 1 from tombolo_full_sync_run where id = ? and holder = ? and state = 'running')")
@@ -85,11 +100,13 @@ function insertMissing(session: ApplySession, { table, columns }: StagedTable, p
   const conditions = pieces.empty ? [] : [`not exists (select 1 from main.${quote(table.local)} as t where ${pieces.keysMatch})`];
   connection.exec("savepoint missing");
   try {
+    const resume = suspendInsertCapture(session, table.local);
     const { changes: count } = connection
       .prepare(
         `insert or abort into main.${quote(table.local)} (${names}) select ${names} from ${pieces.staged} where ${[...conditions, `not ${pieces.isOwn("s")}`].join(" and ")}`,
       )
       .run(...pieces.values);
+    resume();
     connection.exec("release missing");
     session.outcome.applied.insert += count;
     return true;

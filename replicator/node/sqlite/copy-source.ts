@@ -3,7 +3,7 @@ import { TomboloError } from "../../change/error.ts";
 import { type Position, position } from "../../change/names.ts";
 import type { Value } from "../../change/value.ts";
 import type { Tick } from "../change-log.ts";
-import type { CopiedTable, CopyChanges, CopyChunk, CopySnapshot, Staged } from "../full-copy.ts";
+import type { CopiedTable, CopyChanges, CopyChunk, NearSnapshot, Staged } from "../full-copy.ts";
 import { type CapturedTable, capturedTable, shapeIds } from "./captured-tables.ts";
 import type { Clock } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
@@ -21,7 +21,7 @@ export async function openCopy(options: {
   readonly file: DatabaseFile;
   readonly clock: Clock;
   readonly copied: readonly CopiedTable[];
-}): Promise<CopySnapshot> {
+}): Promise<NearSnapshot> {
   const { file } = options;
   const connection = file.connect();
   try {
@@ -38,7 +38,7 @@ export async function openCopy(options: {
 }
 
 /** Holds a read transaction on a connection of its own: the WAL grows with what is written until it is closed. */
-class SqliteCopySnapshot implements CopySnapshot {
+class SqliteCopySnapshot implements NearSnapshot {
   readonly tick: Tick;
   readonly #connection: Connection;
   readonly #file: DatabaseFile;
@@ -69,6 +69,16 @@ class SqliteCopySnapshot implements CopySnapshot {
     const upTo = last === undefined ? null : JSON.stringify(last.map((value) => tagged(boundValue(value))));
     const within = upTo === null ? beyond : [...beyond, compared(table, "<=", upTo)];
     return { rows: this.#rows(copied, within), upTo };
+  }
+
+  /** Of the whole file: it does not tell more without reading it. */
+  async size(): Promise<number> {
+    const [pages, bytes] = ["page_count", "page_size"].map((name) => Number(this.#connection.pragma(name, { simple: true })));
+    return (pages as number) * (bytes as number);
+  }
+
+  all(copied: CopiedTable): CopyRows {
+    return this.#rows(copied, []);
   }
 
   async changed(copied: CopiedTable, since: Position, soFar: Pick<Staged, "upTo" | "done">): Promise<CopyChanges | null> {

@@ -1,6 +1,5 @@
 import Database from "better-sqlite3";
-import { type CopyRows, copyFields, copyLines, taggedValue } from "../../change/copy-text.ts";
-import { TomboloError } from "../../change/error.ts";
+import type { CopyRows } from "../../change/copy-text.ts";
 import { type Position, position, type TableName, tableName } from "../../change/names.ts";
 import type { Receipt } from "../../change/packet.ts";
 import type { CopiedTable, CopyChanges, CopyChunk, CopyStage, HandOver, Staged, TableDifference } from "../full-copy.ts";
@@ -8,13 +7,12 @@ import { type CapturedTable, capturedTable } from "./captured-tables.ts";
 import { type Connection, type DatabaseFile, sqliteError } from "./connection.ts";
 import { compareStaged } from "./copy-compare.ts";
 import { handOverStaged } from "./copy-hand-over.ts";
+import { columnsHere, eachRow, insertRows } from "./copy-into.ts";
 import { removeStage, stageFile } from "./copy-runs.ts";
 import type { StageAccess, StagedTable } from "./copy-table.ts";
 import { quote } from "./identifier.ts";
-import { type ColumnTarget, columnTarget, localColumn } from "./incoming.ts";
+import type { ColumnTarget } from "./incoming.ts";
 import { filteredTable } from "./row-filter.ts";
-import type { Bindable } from "./rows.ts";
-import { readTable } from "./shape.ts";
 
 const SCHEMA = `
   create table if not exists stage (run integer primary key, position integer);
@@ -83,18 +81,8 @@ function openFile(path: string): Connection {
 }
 
 function stagedTable(connection: Connection, file: DatabaseFile, copied: CopiedTable, relation: string): StagedTable {
-  const { shape } = copied;
-  const table = capturedTable(connection, shape.table, file.node);
-  const strict = readTable(connection, table.local)?.strict ?? false;
-  const columns = shape.columns.map((column) => {
-    const local = localColumn(table, column.name);
-    if (local !== undefined) return columnTarget({ column, shape, local, strict, decoded: true });
-    throw new TomboloError(`table ${table.name} has no column ${column.name} here`, {
-      code: "COLUMN_MISSING",
-      kind: "operator",
-      hint: "add the column here, or exclude it on both sides",
-    });
-  });
+  const table = capturedTable(connection, copied.shape.table, file.node);
+  const { columns, strict } = columnsHere(connection, copied, table);
   const { collations } = filteredTable(connection, table);
   const declared = columns.map(({ name }) => declaration(table, name, { strict, collation: collations.get(name.toLowerCase()) }));
   return { copied, table, relation, columns, declared };
@@ -174,7 +162,7 @@ class SqliteStage implements CopyStage {
         const remove = this.#stage.prepare(
           `delete from ${table.relation} where ${keys.map(({ name }) => `${quote(name)} is ?`).join(" and ")}`,
         );
-        await this.#each(table, { columns: keys, rows: changed.keys() }, (values) => remove.run(values));
+        await eachRow(table.copied, { columns: keys, rows: changed.keys() }, (values) => remove.run(values));
         await this.#insert(table, changed.rows());
       }
       this.#stage.prepare("update stage set position = ?").run(at);
@@ -209,41 +197,9 @@ class SqliteStage implements CopyStage {
     }
   }
 
-  async #insert(table: StagedTable, rows: CopyRows): Promise<{ rows: number; bytes: number }> {
-    const { columns } = table;
-    const statement = this.#stage.prepare(`insert into ${table.relation} values (null, ${columns.map(() => "?").join(", ")})`);
-    return this.#each(table, { columns, rows }, (values) => statement.run(values));
-  }
-
-  /** Reads rows, or keys, and hands over what they are here. Throws `VALUE_REFUSED` (operator) for a value that has no exact form here. */
-  async #each(
-    { copied }: StagedTable,
-    { columns, rows }: { readonly columns: readonly ColumnTarget[]; readonly rows: CopyRows },
-    take: (values: Bindable[]) => void,
-  ): Promise<{ rows: number; bytes: number }> {
-    let count = 0;
-    let bytes = 0;
-    async function* counted(): AsyncGenerator<Buffer> {
-      for await (const piece of rows) {
-        bytes += piece.length;
-        yield piece;
-      }
-    }
-    const isTagged = copied.shape.engine === "sqlite";
-    const width = columns.length;
-    for await (const all of copyLines(counted())) {
-      for (const line of all) {
-        const fields = copyFields(line);
-        const values = new Array<Bindable>(width);
-        for (let at = 0; at < width; at++) {
-          const field = fields[at] ?? null;
-          values[at] = (columns[at] as ColumnTarget).convert(isTagged ? taggedValue(field) : field);
-        }
-        take(values);
-        count += 1;
-      }
-    }
-    return { rows: count, bytes };
+  #insert({ copied, relation, columns }: StagedTable, rows: CopyRows): Promise<{ rows: number; bytes: number }> {
+    const row = `(null, ${columns.map(() => "?").join(", ")})`;
+    return insertRows(this.#stage, copied, { into: `insert into ${relation}`, row, columns, rows });
   }
 
   #store(table: TableName, staged: Staged): void {

@@ -9,6 +9,7 @@ import { CaptureCounts } from "./capture-counts.ts";
 import type { Clock } from "./clock.ts";
 import { SqliteConflictDesk } from "./conflict-desk.ts";
 import { DatabaseFile } from "./connection.ts";
+import { areEmpty, fillTables } from "./copy-fill.ts";
 import { SqliteFullSyncRuns } from "./copy-runs.ts";
 import { openCopy } from "./copy-source.ts";
 import { openStage } from "./copy-stage.ts";
@@ -68,6 +69,8 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
     copies: {
       runs: new SqliteFullSyncRuns({ file, clock }),
       open: (copied) => openCopy({ file, clock, copied }),
+      areEmpty: async (names) => areEmpty(file, names),
+      fill: (fill) => fillTables({ file, target }, fill),
       stage: (run, copied) => openStage({ file, target }, run, copied),
       backUp: () => backUp(file, clock),
     },

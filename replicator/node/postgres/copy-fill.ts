@@ -1,0 +1,106 @@
+import type { TableName } from "../../change/names.ts";
+import type { Part } from "../../change/packet.ts";
+import { packet } from "../../change/packet-seal.ts";
+import { type CopiedTable, type Fill, type Filled, handOverHeader, type TableDifference } from "../full-copy.ts";
+import type { ApplySession } from "./apply-session.ts";
+import { type CapturedTable, inReferenceOrder } from "./captured-tables.ts";
+import { ownKeys } from "./copy-compare.ts";
+import { mustBeOurs, mustFollow, silenced } from "./copy-hand-over.ts";
+import { columnsHere, copyInto, formFor } from "./copy-into.ts";
+import type { StageAccess } from "./copy-table.ts";
+import { isRowError } from "./row-error.ts";
+
+const SETTINGS = ["idle_in_transaction_session_timeout = 0"];
+
+interface FilledTable {
+  readonly copied: CopiedTable;
+  readonly table: CapturedTable;
+}
+
+/**
+ * Copies into tables that are empty, in the transaction that hands over. Nobody sees a row before all are there, and nothing is left of what is broken off. Rows that the
+ * source sends go in as they come: it costs what COPY costs.
+ */
+export async function fillTables(access: StageAccess, fill: Fill): Promise<Filled> {
+  if (fill.handOver.within.size > 0) return "unsuited";
+  const named = await access.tables.named(fill.tables.map(({ shape }) => shape.table));
+  const filled = fill.tables.map((copied, at): FilledTable => ({ copied, table: named[at] as CapturedTable }));
+  const ordered = inReferenceOrder(filled.map((one) => ({ ...one.table, one }))).map(({ one }) => one);
+  const header = handOverHeader(
+    fill.handOver,
+    ordered.map(({ table }) => table.shape),
+  );
+  let why: "declined" | "unsuited" | undefined;
+  const undo = (reason: "declined" | "unsuited"): Error => {
+    why = reason;
+    return new Error(reason);
+  };
+  // the database refuses a row: then each is to be looked at by itself, which needs them staged
+  const refused = (error: unknown): unknown => (isRowError(error) ? undo("unsuited") : error);
+  try {
+    return await access.target.apply(packet({ header, parts: none() }), fill.handOver.context, {
+      settings: SETTINGS,
+      work: async (session, received) => {
+        await mustFollow(session, fill.handOver, received);
+        await session.client.query(`lock table ${ordered.map(({ table }) => table.sql).join(", ")} in share row exclusive mode`);
+        // what a slot has yet to log is among what was committed until now
+        await access.gate.complete();
+        for (const { table } of ordered) if (!(await isUntouched(session, table, fill, access.hstore))) throw undo("unsuited");
+        const differences: TableDifference[] = [];
+        const logs: string[] = [];
+        for (const { table } of ordered) logs.push(await silenced(session, table));
+        try {
+          await session.client.query("set constraints all deferred");
+          for (const one of ordered) {
+            const added = await copyTable(session, one, fill);
+            differences.push({ table: one.table.name, added, changed: 0, removed: 0, kept: 0 });
+          }
+          await session.client.query("set constraints all immediate");
+        } catch (error) {
+          throw refused(error);
+        }
+        // not while a foreign key has yet to be looked at: the server would refuse
+        for (const log of logs) await session.client.query(log);
+        if (!(await fill.agreed(differences))) throw undo("declined");
+        // only now: from here on whoever says that the run lives waits for the commit
+        await mustBeOurs(session, fill.run);
+      },
+    });
+  } catch (error) {
+    if (why !== undefined) return why;
+    throw error;
+  }
+}
+
+/** No row, and none that this node has changed and the source has not seen. */
+async function isUntouched({ client }: ApplySession, table: CapturedTable, { handOver }: Fill, hstore: string): Promise<boolean> {
+  const { rows } = await client.query<{ touched: string }>(
+    `${ownKeys(table, { hstore, handOver })} select exists (select from ${table.sql}) or exists (select from own) as touched`,
+  );
+  return rows[0]?.touched === "f";
+}
+
+/** Answers how many rows came. */
+async function copyTable(session: ApplySession, { table, copied }: FilledTable, { source, onBytes }: Fill): Promise<number> {
+  const columns = columnsHere(copied, table);
+  const form = formFor(copied, columns);
+  const told = async function* (): AsyncGenerator<Buffer> {
+    for await (const piece of source.all(copied, form)) {
+      onBytes(piece.length);
+      yield piece;
+    }
+  };
+  const { rows } = await copyInto(session.client, { copied, table }, { relation: table.sql, columns, rows: told(), form });
+  session.outcome.count("I", rows);
+  session.outcome.inserted.add(table);
+  return rows;
+}
+
+async function* none(): AsyncGenerator<Part> {}
+
+/** As far as can be told without a lock. */
+export async function areEmpty({ pool, tables }: StageAccess, names: readonly TableName[]): Promise<boolean> {
+  const any = (await tables.named(names)).map(({ sql }) => `exists (select from ${sql})`);
+  const { rows } = await pool.query<{ any: string }>(`select ${any.join(" or ")} as any`);
+  return rows[0]?.any === "f";
+}
