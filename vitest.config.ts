@@ -38,6 +38,7 @@ const LONG = [
   "test/medium/histories.test.ts",
   "test/medium/mixed-histories.test.ts",
   "test/medium/travel.test.ts",
+  "test/reconcile/changed.test.ts",
   "test/reconcile/digest-compare.test.ts",
   "test/reconcile/repair.test.ts",
   "test/slot/links.test.ts",

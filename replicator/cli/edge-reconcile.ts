@@ -11,8 +11,9 @@ import { EXIT, type ExitCode } from "./exit-codes.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { oneOf, optionInvalid } from "./option-values.ts";
-import { reconcileExit, reconcileLines } from "./reconcile-answer.ts";
-import { guardOf } from "./reconcile-options.ts";
+import { plural } from "./output.ts";
+import { reconcileExit, reconcileLines, WHOLE } from "./reconcile-answer.ts";
+import { guardOf, scopeOf } from "./reconcile-options.ts";
 import { type CommandContext, list, type RunVerb, text, type VerbInput } from "./verb.ts";
 import { whoOf } from "./who.ts";
 
@@ -30,13 +31,13 @@ export const reconcileEdge: RunVerb = async (context, input) => {
     return await withEdge(context, given, async (edge) => {
       const { signal } = interrupt;
       const report = await edge.reconcile({
-        ...{ name: "manual", repair, guard: guardOf(input), signal },
+        ...{ name: "manual", repair, scope: scopeOf(input), guard: guardOf(input), signal },
         tables: tables.length === 0 ? null : tables,
         carry: async () => void (await edge.sync(signal)),
         onProgress: () => {},
       });
       const result = { link: report.ends.link, report, error: undefined };
-      if (context.json) context.out.json({ repair, links: [reconcileJson(result)] });
+      if (context.json) context.out.json({ repair, scope: scopeOf(input), links: [reconcileJson(result)] });
       else for (const line of reconcileLines(result, { withLink: false, repaired: repair !== "report" })) context.out.line(line);
       return reconcileExit([result]);
     });
@@ -58,8 +59,9 @@ export async function reconcileOfEdge(context: CommandContext, input: VerbInput,
       throw optionInvalid("an edge is compared as a whole, with the usual guard", "Leave the other options out, or run it at the edge.");
     const repair = oneOf("repair", text(input, "repair") ?? "report", REPAIRS);
     const parent = await reach(group.parent);
-    const id = await parent.reconciles.request({ name: "manual", peer: nodeName(edge), repair });
-    await parent.audit.record({ who: whoOf(input), what: "reconcile asked for", details: { node: edge, repair } });
+    const scope = scopeOf(input);
+    const id = await parent.reconciles.request({ name: "manual", peer: nodeName(edge), repair, scope });
+    await parent.audit.record({ who: whoOf(input), what: "reconcile asked for", details: { node: edge, repair, scope } });
     context.out.note(`${edge} begins with its next exchange`);
     const interrupt = listenForInterrupt();
     try {
@@ -86,10 +88,19 @@ function told(context: CommandContext, { parent, edge, run }: { parent: string; 
       under_way: unsettled,
       examples: examples.map((key) => JSON.parse(key) as unknown),
     }));
-    context.out.json({ repair: run.repair, links: [{ parent, child: edge, outcome: run.state, tables, error: run.error }] });
+    context.out.json({
+      repair: run.repair,
+      scope: run.scope,
+      links: [{ parent, child: edge, outcome: run.state, tables, error: run.error }],
+    });
   } else {
-    for (const { table, compared, differing, repaired, error } of run.tables)
-      context.out.line(error === null ? `${table}: ${compared} compared, ${differing} differ, ${repaired} repaired` : `${table}: ${error}`);
+    for (const { table, compared, differing, repaired, scope, whole, error } of run.tables) {
+      const rows = scope === "changed" ? plural(compared, "changed row") : `${compared}`;
+      const why = whole === null ? "" : ` (all rows: ${WHOLE[whole]})`;
+      context.out.line(
+        error === null ? `${table}: ${rows} compared, ${differing} differ, ${repaired} repaired${why}` : `${table}: ${error}`,
+      );
+    }
     if (run.error !== null) context.out.line(`${edge}: ${run.error}`);
   }
   if (run.state === "clean" || run.state === "repaired") return EXIT.done;

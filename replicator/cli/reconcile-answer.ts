@@ -1,10 +1,12 @@
 import type { TomboloError } from "../change/error.ts";
 import { linkName } from "../lifecycle/tree.ts";
+import type { WholeReason } from "../node/reconcile-desk.ts";
 import { errorReport } from "../observability/describe-error.ts";
 import type { Difference } from "../reconcile/comparison.ts";
 import type { TableReport } from "../reconcile/reconcile-link.ts";
 import type { LinkResult } from "../reconcile/reconcile-links.ts";
 import { EXIT, type ExitCode, exitCodeOf, worst } from "./exit-codes.ts";
+import { plural } from "./output.ts";
 
 /** One line per table, with the link in front where there is more than one, and some keys below it. */
 export function reconcileLines(
@@ -16,7 +18,7 @@ export function reconcileLines(
   return report.tables.flatMap((table) => {
     if (table.error !== null && table.compared === 0) return [`${prefix}${table.name}: not compared: ${said(table.error)}`];
     const parts = [
-      `${table.compared} compared`,
+      table.scope === "changed" ? `${plural(table.compared, "changed row")} compared` : `${table.compared} compared`,
       `${table.differing} ${table.differing === 1 ? "differs" : "differ"}`,
       ...(shown.repaired ? [`${table.repaired} repaired`] : []),
       ...(table.unsettled === 0 ? [] : [`${table.unsettled} under way`]),
@@ -25,12 +27,23 @@ export function reconcileLines(
     const examples = table.examples.map((example) => exampleText(example, link));
     const more = table.differing > examples.length ? ", …" : "";
     return [
-      `${prefix}${table.name}: ${parts.join(", ")}`,
+      `${prefix}${table.name}: ${parts.join(", ")}${table.whole === null ? "" : ` (all rows: ${WHOLE[table.whole]})`}`,
       ...(examples.length === 0 ? [] : [`  ${examples.join(", ")}${more}`]),
       ...(table.error === null ? [] : [`  ${said(table.error)}`]),
     ];
   });
 }
+
+/** Why all rows were compared although the changes were asked for. */
+export const WHOLE: { readonly [reason in WholeReason]: string } = {
+  first: "no comparison to go on from",
+  log_not_kept: "the log is not kept from the last comparison on",
+  filled_anew: "filled anew since",
+  must_compare: "changes of it may have been missed",
+  altered: "its columns, its rows or a database are not what they were",
+  emptied: "truncated since",
+  too_many: "too many have changed",
+};
 
 function exampleText({ key, kind }: Difference, { parent, child }: LinkResult["link"]): string {
   const name = keyName(key);

@@ -1,5 +1,6 @@
 import { type TableName, tableName } from "../change/names.ts";
 import type { KeyRange } from "../node/digest.ts";
+import type { ReconcileScope } from "../node/reconcile-desk.ts";
 import { DELETE_GUARD, type DeleteGuard } from "../reconcile/delete-guard.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-link.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
@@ -7,7 +8,7 @@ import { chosenLinks } from "./chosen-links.ts";
 import { count, oneOf, optionInvalid } from "./option-values.ts";
 import { flag, list, text, type VerbInput } from "./verb.ts";
 
-export type ReconcileChoice = Pick<ReconcileOptions, "repair" | "tables" | "range" | "sample" | "guard"> & {
+export type ReconcileChoice = Pick<ReconcileOptions, "repair" | "scope" | "tables" | "range" | "sample" | "guard"> & {
   readonly links: readonly TopologyLink[];
 };
 
@@ -20,10 +21,14 @@ export function reconcileChoice(topology: Topology, input: VerbInput): Reconcile
     throw optionInvalid("--range is about the keys of one table", "Name the table with --table as well.");
   }
   const sample = text(input, "sample");
+  const scope = scopeOf(input);
+  if (scope === "changed" && (range !== undefined || sample !== undefined))
+    throw optionInvalid("--changed says itself which rows are compared", "Leave --range and --sample out.");
   return {
     links: tables === null ? links : links.filter((link) => carried(topology, link).some((table) => tables.includes(table))),
     tables,
     repair: oneOf("repair", text(input, "repair") ?? "report", ["report", "parent", "newest"] as const),
+    scope,
     guard: guardOf(input),
     ...(range !== undefined && { range: keyRange(range) }),
     ...(sample !== undefined && { sample: percent(sample) }),
@@ -44,6 +49,8 @@ function chosenTables(topology: Topology, links: readonly TopologyLink[], names:
   }
   return names.map(tableName);
 }
+
+export const scopeOf = (input: VerbInput): ReconcileScope => (flag(input, "changed") ? "changed" : "all");
 
 export function guardOf(input: VerbInput): DeleteGuard {
   if (flag(input, "yes")) return { ...DELETE_GUARD, maxRows: null };

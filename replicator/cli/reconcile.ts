@@ -50,7 +50,7 @@ export const reconcile: RunVerb = async (context, input) => {
         },
       }),
     );
-    if (context.json) context.out.json({ repair: choice.repair, links: results.map(reconcileJson) });
+    if (context.json) context.out.json({ repair: choice.repair, scope: choice.scope, links: results.map(reconcileJson) });
     const underWay = results.flatMap(({ report }) => report?.tables ?? []).reduce((sum, { unsettled }) => sum + unsettled, 0);
     if (underWay > 0) context.out.note(`${plural(underWay, "row")} under way: compare again once they have arrived`);
     if (interrupt.signal.aborted) context.out.note("interrupted");

@@ -95,6 +95,10 @@ export const verbs: readonly Verb[] = [
         description: "report; parent: the parent's rows count; newest: those that were changed later, where both logs tell",
         default: "report",
       },
+      {
+        flags: "--changed",
+        description: "only rows that have changed since the last such run, as far as the logs tell; all rows the first time",
+      },
       { flags: "--range <from..to>", description: "only these keys of one table, without TO itself: 1000..2000, 1000.." },
       { flags: "--sample <percent>", description: "only so much of each table, chosen by chance" },
       { flags: "--max-deletes <count>", description: "a repair may delete so many rows of a child's table (default: 1000, and 10 %)" },
@@ -106,6 +110,7 @@ export const verbs: readonly Verb[] = [
       "tombolo reconcile",
       "tombolo reconcile --link hub/store-1 --table shop.orders --repair parent",
       "tombolo reconcile --table shop.orders --range 100000..200000",
+      "tombolo reconcile --changed --repair parent",
       "tombolo reconcile --database ./shop.db",
       "tombolo reconcile --json | jq '.links[].tables[] | select(.differing > 0)'",
     ],

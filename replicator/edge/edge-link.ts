@@ -29,7 +29,7 @@ export interface Exchanged {
   /** The hub wants these tables filled anew; null for none. */
   readonly fullSync: { readonly run: bigint; readonly tables: readonly TableName[] } | null;
   /** The hub wants the two compared; null for no. */
-  readonly reconcile: (Pick<ReconcileOptions, "name" | "repair"> & { readonly run: bigint }) | null;
+  readonly reconcile: (Pick<ReconcileOptions, "name" | "repair" | "scope"> & { readonly run: bigint }) | null;
 }
 
 export interface ExchangeOptions {

@@ -9,7 +9,7 @@ import { FarParent } from "./far-parent.ts";
 /** Of one table. Beyond so many rows that look different a full sync is the better way: each is looked at over the line. */
 const MOST_CANDIDATES = 20_000;
 
-export interface EdgeReconcileOptions extends Pick<ReconcileOptions, "name" | "repair" | "tables" | "guard" | "signal"> {
+export interface EdgeReconcileOptions extends Pick<ReconcileOptions, "name" | "repair" | "scope" | "tables" | "guard" | "signal"> {
   /** The hub's wish that is taken up. */
   readonly run?: bigint;
   /** Lets what was sent arrive: exchanges, or nothing where an agent sees to that. */
@@ -41,6 +41,8 @@ export async function reconcileWithHub(
       ...options,
       sleep,
       mostCandidates: MOST_CANDIDATES,
+      changedAbove: (tables, after) => parent.changed(tables, after),
+      holdMs: () => parent.holdMs,
       plan: async () => {
         const below = await node.target.peer(link.parent);
         const above = await parent.tables(only, (names) => node.log.shapes(names));

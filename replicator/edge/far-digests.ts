@@ -3,7 +3,7 @@ import { type NodeName, position } from "../change/names.ts";
 import type { TableShape } from "../change/shape.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { DigestSnapshot, FoundRow, KeyText, RangeDigest } from "../node/digest.ts";
-import { digestsAnswer, keysAnswer, listAnswer, rowsAnswer, seenOf } from "../reconcile/far-asks.ts";
+import { digestsAnswer, digestsOfAnswer, keysAnswer, listAnswer, rowsAnswer, seenOf } from "../reconcile/far-asks.ts";
 
 interface FoundRows {
   readonly tick: Tick;
@@ -61,6 +61,9 @@ export class FarDigests implements DigestSnapshot {
 
   list: DigestSnapshot["list"] = async (table, ranges) =>
     (await this.#ask(listAnswer, { ask: "list", shape: this.#shapes[table], ranges })).rows.map(([key, digest]) => ({ key, digest }));
+
+  digestsOf: DigestSnapshot["digestsOf"] = async (table, keys) =>
+    (await this.#ask(digestsOfAnswer, { ask: "digests_of", shape: this.#shapes[table], keys: [...keys] })).digests;
 
   rows: DigestSnapshot["rows"] = async (table, keys) => keys.map((key) => this.#rows?.tables[table]?.get(key) ?? null);
 

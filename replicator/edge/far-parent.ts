@@ -1,15 +1,17 @@
 import { z } from "zod";
 import type { Change } from "../change/change.ts";
 import { type ErrorKind, TomboloError } from "../change/error.ts";
-import { channelName, epoch, type NodeName, position, type TableName, tableName } from "../change/names.ts";
+import { channelName, epoch, type NodeName, type Position, position, type TableName, tableName } from "../change/names.ts";
 import type { Engine, TableShape } from "../change/shape.ts";
 import type { LinkEnd } from "../link/link-end.ts";
 import { reportJson } from "../link/report.ts";
+import type { CompareHold, CompareHolds, NoHold } from "../node/compare-holds.ts";
 import type { KeyText } from "../node/digest.ts";
 import type { DiscardedVersion } from "../node/repairs.ts";
+import type { ChangedKeys } from "../reconcile/changed-keys.ts";
 import type { ComparedParent } from "../reconcile/compared-link.ts";
 import type { ParentTable, SkippedTable } from "../reconcile/compared-tables.ts";
-import { newsAnswer, normalisedAnswer, parkedAnswer, tablesAnswer, timesAnswer } from "../reconcile/far-asks.ts";
+import { changedAnswer, holdAnswer, newsAnswer, normalisedAnswer, parkedAnswer, tablesAnswer, timesAnswer } from "../reconcile/far-asks.ts";
 import { FarDigests } from "./far-digests.ts";
 import type { HubClient } from "./hub-client.ts";
 
@@ -126,21 +128,51 @@ export class FarParent implements ComparedParent {
     },
   };
 
+  /** How long both logs are kept for a next comparison of what has changed, as the hub says with the run; null for not at all. */
+  holdMs: number | null = null;
+
   reconciles: ComparedParent["reconciles"] = {
-    begin: async ({ repair }) => {
+    begin: async ({ repair, scope = "all" }) => {
       const { client, signal, asked } = this.#options;
-      const answer = z.looseObject({ run: z.string() });
-      const { run } = await client.json(answer, {
-        ...this.#json("POST", "/reconcile-runs", { repair, asked: asked?.toString() ?? null }),
-        signal,
-      });
+      const answer = z.looseObject({ run: z.string(), hold_ms: z.number().nullable().default(null) });
+      // what older hubs do not know is told only where it says something
+      const question = { repair, asked: asked?.toString() ?? null, ...(scope !== "all" && { scope }) };
+      const { run, hold_ms } = await client.json(answer, { ...this.#json("POST", "/reconcile-runs", question), signal });
+      this.holdMs = hold_ms;
       return BigInt(run);
     },
-    finish: async (id, { state, tables, error }) => {
+    finish: async (id, { state, tables: found, error }) => {
+      const tables = found.map(({ scope, whole, ...table }) => ({
+        ...table,
+        ...(scope !== "all" && { scope }),
+        ...(whole !== null && { whole }),
+      }));
       const answer = await this.#options.client.send(this.#json("PUT", `/reconcile-runs/${id}`, { state, tables, error }));
       await answer.body.dump();
     },
   };
+
+  compareHolds: CompareHolds = {
+    begin: async (_, run, tables) => {
+      const answer = await this.#ask(holdAnswer, { ask: "hold", run, tables: tables.map(({ table }) => table) });
+      return new Map(
+        answer.tables.map((told): [TableName, CompareHold | NoHold] => {
+          if ("none" in told) return [tableName(told.table), told.none as NoHold];
+          return [tableName(told.table), { position: position(told.position), left: told.left, as: told.as }];
+        }),
+      );
+    },
+    compared: async (_, run, tables, forMs) => {
+      await this.#ask(z.looseObject({}), { ask: "compared", run, tables: [...tables], for_ms: Math.round(forMs) });
+    },
+  };
+
+  /** See `changedKeys`. */
+  async changed(tables: readonly { readonly name: TableName }[], after: Position): Promise<readonly ChangedKeys[]> {
+    const shapes = tables.map(({ name }) => this.#shape(name));
+    const answer = await this.#ask(changedAnswer, { ask: "changed", shapes, after: after.toString() });
+    return answer.tables.map((keys) => (typeof keys === "string" ? keys : new Set(keys)));
+  }
 
   async *#news(asked: {
     readonly tables: readonly TableName[];

@@ -7,6 +7,7 @@ import type { DigestSnapshot, DigestTable, RangeDigest } from "../node/digest.ts
 import { digestPair } from "../node/digest-pair.ts";
 import { keyReader } from "../node/digest-text.ts";
 import type { DiscardedVersion } from "../node/repairs.ts";
+import { changedKeys } from "../reconcile/changed-keys.ts";
 import { type ParentTable, parentTables } from "../reconcile/compared-tables.ts";
 import { type CompareAsk, pairsOf } from "../reconcile/far-asks.ts";
 import type { Topology } from "../topology/topology.ts";
@@ -54,6 +55,17 @@ export class EdgeCompare {
         return this.#at(asked.shape, async (opened) => ({ ranges: (await opened.buckets(0, asked.digits)).map(rangeJson) }));
       case "list":
         return this.#at(asked.shape, async (opened) => ({ rows: pairsOf(await opened.list(0, asked.ranges)) }));
+      case "digests_of":
+        return this.#at(asked.shape, async (opened) => ({ digests: await opened.digestsOf(0, asked.keys) }));
+      case "hold":
+        return this.#hold(asked);
+      case "changed":
+        return this.#changed(asked);
+      case "compared": {
+        const tables = asked.tables.map((one) => ({ ...one, table: tableName(one.table) }));
+        await this.#place.node.compareHolds.compared(this.#edge, asked.run, tables, asked.for_ms);
+        return {};
+      }
       case "rows":
         return this.#rows(asked);
       case "normalised": {
@@ -95,6 +107,31 @@ export class EdgeCompare {
       })),
       skipped: skipped.map(({ name, error: { code, kind, message, hint = null } }) => ({ name, error: { code, kind, message, hint } })),
     };
+  }
+
+  async #hold({ run, tables: names }: Asked<"hold">): Promise<object> {
+    const { tables } = await this.#parentTables(names.map(tableName), true);
+    const holds = await this.#place.node.compareHolds.begin(
+      this.#edge,
+      run,
+      tables.map(({ name: table, channel }) => ({ table, channel })),
+    );
+    return {
+      tables: [...holds].map(([table, hold]) =>
+        typeof hold === "string" ? { table, none: hold } : { table, ...hold, position: hold.position.toString() },
+      ),
+    };
+  }
+
+  /** Of the rows that are the edge's; which others have changed is none of its business. */
+  async #changed({ shapes, after }: Asked<"changed">): Promise<object> {
+    const compared = await this.#all(shapes.map((shape) => ({ shape })));
+    const found = await changedKeys(this.#place.node.log, {
+      reader: this.#edge,
+      after: position(after),
+      tables: compared.map(({ name, filter, shape, digest }) => ({ name, filter, keyOf: keyReader(shape, digest) })),
+    });
+    return { tables: found.map((keys) => (typeof keys === "string" ? keys : [...keys])) };
   }
 
   async #rows({ tables }: Asked<"rows">): Promise<object> {

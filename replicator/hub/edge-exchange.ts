@@ -9,6 +9,7 @@ import type { Carrier } from "../link/relay.ts";
 import { reportJson } from "../link/report.ts";
 import { eachWhole } from "../link/spool.ts";
 import type { PassOptions } from "../link/transfer.ts";
+import type { ReconcileRun } from "../node/reconcile-desk.ts";
 import type { EdgePlace } from "./edge-desk.ts";
 
 /**
@@ -63,9 +64,15 @@ async function wishes({ node, link }: EdgePlace): Promise<object> {
   const [fill, compare] = await Promise.all([node.copies.runs.requested(link.child), node.reconciles.requested(link.child)]);
   return {
     ...(fill !== null && { full_sync: { run: fill.id.toString(), tables: fill.tables } }),
-    ...(compare !== null && { reconcile: { run: compare.id.toString(), name: compare.name, repair: compare.repair } }),
+    ...(compare !== null && { reconcile: wish(compare) }),
   };
 }
+
+/** Edges of an older version know of no scope: it is told only where it says something. */
+const wish = ({ id, name, repair, scope }: ReconcileRun): object => ({
+  ...{ run: id.toString(), name, repair },
+  ...(scope !== "all" && { scope }),
+});
 
 /** Packets for an edge that only listens; null when there were none in time. */
 export async function pull(

@@ -58,7 +58,7 @@ export const answerHead = z.strictObject({
     .default(null),
   /** A comparison with the hub that the edge is to begin. */
   reconcile: z
-    .strictObject({ run: digits, name, repair: z.enum(["report", "parent", "newest"]) })
+    .strictObject({ run: digits, name, repair: z.enum(["report", "parent", "newest"]), scope: z.enum(["all", "changed"]).default("all") })
     .nullable()
     .default(null),
 });

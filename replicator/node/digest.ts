@@ -88,6 +88,8 @@ export interface DigestSnapshot {
   buckets(table: number, digits: number): Promise<readonly RangeDigest[]>;
   /** Every row of these ranges, in no particular order. */
   list(table: number, ranges: readonly KeyRange[]): Promise<readonly RowDigest[]>;
+  /** The digests of these rows; null where there is no such row, or not among those that are compared. */
+  digestsOf(table: number, keys: readonly KeyText[]): Promise<readonly (string | null)[]>;
   /** Null where there is no such row, or not among those that are compared. */
   rows(table: number, keys: readonly KeyText[]): Promise<readonly (FoundRow | null)[]>;
   close(): Promise<void>;

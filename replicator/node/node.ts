@@ -2,6 +2,7 @@ import type { NodeName } from "../change/names.ts";
 import type { Engine } from "../change/shape.ts";
 import type { AuditTrail } from "./audit-trail.ts";
 import type { ChangeLog } from "./change-log.ts";
+import type { CompareHolds } from "./compare-holds.ts";
 import type { ConflictDesk } from "./conflict-desk.ts";
 import type { Digests } from "./digest.ts";
 import type { FullCopy } from "./full-copy.ts";
@@ -52,6 +53,8 @@ export interface Node {
   readonly audit: AuditTrail;
   /** What is kept of comparisons with neighbours. */
   readonly reconciles: ReconcileDesk;
+  /** From where on the log is kept for comparisons of what has changed. */
+  readonly compareHolds: CompareHolds;
   /** How rows that differ are brought together again. */
   readonly repairs: Repairs;
   /** The columns of the application's tables. */

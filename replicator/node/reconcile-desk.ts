@@ -5,6 +5,13 @@ import type { KeyText } from "./digest.ts";
 export type ReconcileOutcome = "clean" | "repaired" | "drift" | "stopped" | "failed";
 export const RECONCILE_OUTCOMES: readonly ReconcileOutcome[] = ["clean", "repaired", "drift", "stopped", "failed"];
 
+/** What a run is to look at: all rows, or those that have changed since the last run that came to an end with them. */
+export type ReconcileScope = "all" | "changed";
+
+/** Why all rows of a table were compared although its changes were asked for. */
+export const WHOLE_REASONS = ["first", "log_not_kept", "filled_anew", "must_compare", "altered", "emptied", "too_many"] as const;
+export type WholeReason = (typeof WHOLE_REASONS)[number];
+
 /** What one run found in one table. */
 export interface ReconcileRunTable {
   readonly table: TableName;
@@ -16,6 +23,9 @@ export interface ReconcileRunTable {
   readonly parked: number;
   /** Keys of some rows that differ. */
   readonly examples: readonly KeyText[];
+  readonly scope: ReconcileScope;
+  /** Why `scope` is `all` in a run of what has changed. */
+  readonly whole: WholeReason | null;
   /** Why it was not compared, or not repaired: a code of docs/errors.md. */
   readonly error: string | null;
 }
@@ -27,6 +37,7 @@ export interface ReconcileRun {
   readonly name: string;
   readonly peer: NodeName;
   readonly repair: string;
+  readonly scope: ReconcileScope;
   /** `requested`: the peer, which is out of reach, is to begin it. */
   readonly state: ReconcileOutcome | "running" | "requested";
   /** RFC 3339, UTC. */
@@ -43,11 +54,18 @@ export interface ReconcileDesk {
     readonly name: string;
     readonly peer: NodeName;
     readonly repair: string;
+    /** Missing: all. */
+    readonly scope?: ReconcileScope;
     /** The wish that it takes up. */
     readonly asked?: bigint;
   }): Promise<bigint>;
   /** Enters what a peer out of reach is to do, in place of an earlier wish of the name, until `begin` takes it up. Answers its number. */
-  request(run: { readonly name: string; readonly peer: NodeName; readonly repair: string }): Promise<bigint>;
+  request(run: {
+    readonly name: string;
+    readonly peer: NodeName;
+    readonly repair: string;
+    readonly scope?: ReconcileScope;
+  }): Promise<bigint>;
   /** What the peer was asked for first and has not begun; null for nothing. */
   requested(peer: NodeName): Promise<ReconcileRun | null>;
   /** `peer`: only where it is a run with this peer that goes on. */
@@ -86,6 +104,8 @@ export function storedTables(tables: readonly ReconcileRunTable[]): string {
 
 export const readTables = (stored: string): ReconcileRunTable[] =>
   (JSON.parse(stored) as (Omit<ReconcileRunTable, "examples"> & { examples: unknown[] })[]).map((table) => ({
+    // of an older version
+    ...{ scope: "all", whole: null },
     ...table,
     examples: table.examples.map((key) => JSON.stringify(key)),
   }));

@@ -11,6 +11,8 @@ export interface CompareLinkOptions {
   readonly tables: readonly ComparedTable[];
   /** Of tables in the order `key`. */
   readonly range?: KeyRange;
+  /** Tables of which only these rows are compared. */
+  readonly changed?: ReadonlyMap<ComparedTable, ReadonlySet<KeyText>>;
   /** Share of the ranges that is compared, above 0 and up to 1. */
   readonly sample?: number;
   readonly signal: AbortSignal;
@@ -26,6 +28,7 @@ const EVERYTHING: KeyRange = { from: null, to: null };
 /** How long a table is read at one cut, where its order lets another go on from there. */
 const CUT_MS = 20_000;
 const MOST_CANDIDATES = 200_000;
+const KEYS_AT_ONCE = 2_000;
 
 /**
  * Compares the tables of two nodes while both are written to. First range by range at one cut of each node, which finds candidates; then those row by row,
@@ -36,7 +39,8 @@ export async function compareLink(ends: ComparedLink, options: CompareLinkOption
   const candidates = new Map<ComparedTable, ReadonlySet<KeyText>>();
   const compared = new Map<ComparedTable, number>();
   for (const table of tables) {
-    const found = await candidatesOf(ends, table, options);
+    const only = options.changed?.get(table);
+    const found = only === undefined ? await candidatesOf(ends, table, options) : await candidatesAmong(ends, table, only, options);
     compared.set(table, found.rows);
     if (found.keys.size > 0) candidates.set(table, found.keys);
   }
@@ -77,6 +81,33 @@ async function candidatesOf(
     });
   }
   return { rows, keys };
+}
+
+/** The same, of these rows alone. */
+async function candidatesAmong(
+  ends: ComparedLink,
+  table: ComparedTable,
+  only: ReadonlySet<KeyText>,
+  options: CompareLinkOptions,
+): Promise<{ readonly rows: number; readonly keys: ReadonlySet<KeyText> }> {
+  const asked = [...only];
+  const keys = new Set<KeyText>();
+  let at = 0;
+  while (at < asked.length) {
+    await atCuts(ends, [table], async ({ parent, child }) => {
+      const until = performance.now() + CUT_MS;
+      while (at < asked.length && performance.now() < until) {
+        options.signal.throwIfAborted();
+        const some = asked.slice(at, at + KEYS_AT_ONCE);
+        const [above, below] = await Promise.all([parent.digestsOf(0, some), child.digestsOf(0, some)]);
+        for (const [place, key] of some.entries())
+          if (above[place] !== below[place] && (below[place] !== null || !isOneOfMany(table))) keys.add(key);
+        at += some.length;
+        options.onProgress(table.name, at);
+      }
+    });
+  }
+  return { rows: asked.length, keys };
 }
 
 /** What only travels up comes together at the parent from many children: its other rows are theirs, unless a filter tells them apart. */

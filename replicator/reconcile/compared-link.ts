@@ -1,6 +1,7 @@
 import type { Change } from "../change/change.ts";
 import type { TableName } from "../change/names.ts";
 import type { ReadRequest } from "../node/change-log.ts";
+import type { CompareHolds } from "../node/compare-holds.ts";
 import type { DigestSnapshot, Digests, DigestTable, KeyText } from "../node/digest.ts";
 import type { Installation } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
@@ -23,6 +24,7 @@ export interface ComparedParent extends Pick<Node, "name" | "engine"> {
   readonly repairs: Pick<Repairs, "overrule" | "record" | "lastChanged">;
   readonly installation: Pick<Installation, "identity">;
   readonly reconciles: Pick<ReconcileDesk, "begin" | "finish">;
+  readonly compareHolds: CompareHolds;
 }
 
 /** A link whose two ends are compared. */

@@ -1,5 +1,5 @@
 import { TomboloError } from "../change/error.ts";
-import type { ChannelName, NodeName, Position, TableName } from "../change/names.ts";
+import type { ChannelName, NodeName, Position, ScopeNumber, TableName } from "../change/names.ts";
 import type { RowFilter } from "../change/row-filter.ts";
 import type { TableShape } from "../change/shape.ts";
 import type { RowText } from "../change/value.ts";
@@ -26,6 +26,8 @@ export interface ComparedTable {
   readonly keyOf: { parent(key: RowText): KeyText; child(key: RowText): KeyText };
   /** Of a table that was filled, or started, after its channel: from where on the other's log speaks of it. */
   readonly ahead: { readonly down: Position | null; readonly up: Position | null };
+  /** Which choice of rows the child is at; null where it has all of them. */
+  readonly rowScope: ScopeNumber | null;
 }
 
 /** A table that cannot be compared now, and why. */
@@ -110,7 +112,7 @@ export async function pairedTables(
       if (ranged && pair.parent.order === "hash") throw unordered(name);
       const ahead = { down: below.channels.get(channel)?.ahead.get(name) ?? null, up: aheadUp };
       const keyOf = { parent: keyReader(parentShape, pair.parent), child: keyReader(childShape, pair.child) };
-      tables.push({ name, channel, direction, pair, filter, keyOf, ahead });
+      tables.push({ name, channel, direction, pair, filter, keyOf, ahead, rowScope: below.scopes.get(name) ?? null });
     });
   }
   return { tables, skipped };

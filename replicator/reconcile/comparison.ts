@@ -18,9 +18,11 @@ export interface Settled {
   readonly unsettled: number;
   /** Rows that differ because one node has set a change of them aside, or has asked the other for them. */
   readonly parked: number;
+  /** Both of these. */
+  readonly undecided: readonly KeyText[];
 }
 
-export const NOTHING_DIFFERS: Settled = { differences: [], unsettled: 0, parked: 0 };
+export const NOTHING_DIFFERS: Settled = { differences: [], unsettled: 0, parked: 0, undecided: [] };
 
 export interface TableComparison extends Settled {
   readonly table: ComparedTable;

@@ -31,6 +31,7 @@ const texts = z.array(z.string().nullable());
 /** The table as the edge has it: by that, and what the hub has, both know how it is digested. */
 const shape = shapeSchema;
 const keys = z.array(key).max(20_000);
+const run = z.string().min(1).max(100);
 
 function jsonOf(text: string): unknown {
   try {
@@ -56,6 +57,15 @@ export const compareAsk = z.discriminatedUnion("ask", [
   z.strictObject({ ask: z.literal("digests"), shape, ranges }),
   z.strictObject({ ask: z.literal("buckets"), shape, digits: z.int().min(0).max(4) }),
   z.strictObject({ ask: z.literal("list"), shape, ranges }),
+  z.strictObject({ ask: z.literal("digests_of"), shape, keys }),
+  z.strictObject({ ask: z.literal("hold"), run, tables: z.array(name).max(10_000) }),
+  z.strictObject({ ask: z.literal("changed"), shapes: z.array(shape).max(1_000), after: digits }),
+  z.strictObject({
+    ask: z.literal("compared"),
+    run,
+    tables: z.array(z.strictObject({ table: name, left: z.array(key).max(1_000), as: run })).max(10_000),
+    for_ms: z.int().min(0),
+  }),
   z.strictObject({ ask: z.literal("rows"), tables: z.array(z.strictObject({ shape, keys })).max(1_000) }),
   z.strictObject({ ask: z.literal("normalised"), shape, rows: z.array(texts).max(1_000) }),
   z.strictObject({
@@ -96,6 +106,19 @@ export const rowsAnswer = z.looseObject({
   position: digits,
   seen: z.array(z.tuple([name, digits])),
   tables: z.array(z.array(z.looseObject({ key: z.string(), row: z.string(), texts: texts.nullable() }).nullable())),
+});
+export const digestsOfAnswer = z.looseObject({ digests: z.array(z.string().nullable()) });
+export const holdAnswer = z.looseObject({
+  tables: z.array(
+    z.union([
+      z.looseObject({ table: name, position: digits, left: z.array(z.string()), as: z.string() }),
+      z.looseObject({ table: name, none: z.enum(["first", "log_not_kept", "filled_anew", "must_compare"]) }),
+    ]),
+  ),
+});
+/** By table: keys, or why they do not tell. */
+export const changedAnswer = z.looseObject({
+  tables: z.array(z.union([z.array(z.string()), z.enum(["emptied", "too_many", "log_not_kept"])])),
 });
 export const normalisedAnswer = z.looseObject({ digests: z.array(z.string().nullable()) });
 /** Index of a table, operation, key. */

@@ -85,7 +85,7 @@ class MarkedTables implements Service {
     const about = { table, nodes: marks.map((mark) => mark.node), reasons: [...new Set(marks.map(({ reason }) => reason))] };
     log.info(about, "comparing a table of which changes may have been missed");
     const results = await reconcileLinks({
-      ...{ name: "automatic", repair: "report", topology, links, tables: [table], guard: DELETE_GUARD, node, signal },
+      ...{ name: "automatic", repair: "report", scope: "all", topology, links, tables: [table], guard: DELETE_GUARD, node, signal },
       carry: async () => {},
       sleep: timers.sleep,
       now: timers.now,

@@ -1,12 +1,16 @@
+import { randomUUID } from "node:crypto";
 import { TomboloError } from "../change/error.ts";
 import type { TableName } from "../change/names.ts";
 import type { KeyRange, KeyText } from "../node/digest.ts";
-import type { ReconcileOutcome, ReconcileRunTable } from "../node/reconcile-desk.ts";
+import type { ReconcileOutcome, ReconcileRunTable, ReconcileScope, WholeReason } from "../node/reconcile-desk.ts";
+import { changedKeys } from "./changed-keys.ts";
+import { type ChangedAbove, type ChangedScope, changedScope, holdLogs, keepLogs } from "./changed-scope.ts";
 import { compareLink } from "./compare-link.ts";
 import type { ComparedLink, DirectLink } from "./compared-link.ts";
 import { type ComparedTable, comparedTables, type SkippedTable } from "./compared-tables.ts";
 import type { Difference, TableComparison } from "./comparison.ts";
 import { type DeleteGuard, deletesOf, requireGuarded } from "./delete-guard.ts";
+import { holdMs } from "./hold-time.ts";
 import { type RepairSide, repairTable } from "./repair-link.ts";
 import { type Sleep, settleCandidates } from "./settle.ts";
 
@@ -14,6 +18,8 @@ export interface ReconcileOptions {
   /** Of the schedule; `manual` where a person asks. */
   readonly name: string;
   readonly repair: "report" | RepairSide;
+  /** Missing: all. */
+  readonly scope?: ReconcileScope;
   /** Null for all tables of the link. */
   readonly tables: readonly TableName[] | null;
   readonly range?: KeyRange;
@@ -39,8 +45,11 @@ export interface TableReport {
   readonly examples: readonly Difference[];
   /** By kind, of the rows that differed. */
   readonly kinds: { readonly [kind in Difference["kind"]]: number };
-  /** Not all rows were compared: a range, a sample, or too many differences. */
+  /** Not all rows were compared: those that have changed, a range, a sample, or too many differences. */
   readonly isPartial: boolean;
+  readonly scope: ReconcileScope;
+  /** Why all rows were compared although the changes were asked for. */
+  readonly whole: WholeReason | null;
   /** Why it was not compared, or not repaired; null where it was. */
   readonly error: TomboloError | null;
 }
@@ -59,6 +68,13 @@ export function reconcileLink(ends: DirectLink, options: ReconcileOptions): Prom
     ...options,
     plan: () => comparedTables(ends, options.tables, { ranged: options.range !== undefined }),
     carry: () => options.carry(ends),
+    changedAbove: (tables, after) =>
+      changedKeys(ends.parent.log, {
+        reader: ends.child.name,
+        after,
+        tables: tables.map(({ name, filter, keyOf }) => ({ name, filter, keyOf: keyOf.parent })),
+      }),
+    holdMs: () => holdMs(ends.topology, ends.link, { scope: options.scope ?? "all", name: options.name, nowMs: options.now() }),
     onProgress: (table, rows) => options.onProgress(ends, table, rows),
   });
 }
@@ -66,6 +82,9 @@ export function reconcileLink(ends: DirectLink, options: ReconcileOptions): Prom
 export interface ReconcileEndsOptions extends Omit<ReconcileOptions, "carry" | "onProgress" | "tables"> {
   readonly plan: () => Promise<{ readonly tables: readonly ComparedTable[]; readonly skipped: readonly SkippedTable[] }>;
   readonly carry: () => Promise<void>;
+  readonly changedAbove: ChangedAbove;
+  /** Asked once the run is entered: how long the logs are kept for a next comparison of what has changed; null for none. */
+  readonly holdMs: () => number | null;
   readonly onProgress: (table: TableName, rows: number) => void;
   /** See `CompareLinkOptions`. */
   readonly mostCandidates?: number;
@@ -74,16 +93,21 @@ export interface ReconcileEndsOptions extends Omit<ReconcileOptions, "carry" | "
 /** The same, wherever the parent is. */
 export async function reconcileEnds(ends: ComparedLink, options: ReconcileEndsOptions): Promise<LinkReport> {
   const { parent, child } = ends;
-  const id = await parent.reconciles.begin({ name: options.name, peer: child.name, repair: options.repair });
+  const { scope: wanted = "all" } = options;
+  const id = await parent.reconciles.begin({ name: options.name, peer: child.name, repair: options.repair, scope: wanted });
   try {
     // what is known to be under way needs no repair
     if (options.repair !== "report") await options.carry();
     const { tables, skipped } = await options.plan();
-    const comparisons = await compareLink(ends, { ...options, tables });
+    const forMs = options.range === undefined && options.sample === undefined ? options.holdMs() : null;
+    const held = forMs === null ? null : await holdLogs(ends, tables, randomUUID());
+    const scope = wanted === "all" ? ALL_ROWS : await changedScope(ends, { tables, held, above: options.changedAbove });
+    const comparisons = await compareLink(ends, { ...options, tables, changed: scope.changed });
     const repaired =
       options.repair === "report" ? comparisons.map(unrepaired) : await repairAll(ends, comparisons, options.repair, options);
+    if (held !== null && forMs !== null) await keepLogs(ends, { comparisons, held, forMs });
     const reports = [
-      ...repaired.map(({ comparison, ...done }) => tableReport(comparison, done, options)),
+      ...repaired.map(({ comparison, ...done }) => tableReport(comparison, { ...done, scope }, options)),
       ...skipped.map(({ name, error }): TableReport => ({ ...NOT_COMPARED, name, error })),
     ];
     const outcome = outcomeOf(reports);
@@ -105,7 +129,11 @@ const NOT_COMPARED: Omit<TableReport, "name" | "error"> = {
   examples: [],
   kinds: { differs: 0, only_parent: 0, only_child: 0 },
   isPartial: true,
+  scope: "all",
+  whole: null,
 };
+
+const ALL_ROWS: ChangedScope = { changed: new Map(), whole: new Map() };
 
 /** What was done about one table. */
 interface Repaired {
@@ -149,7 +177,7 @@ async function repairAll(
 
 function tableReport(
   { table, compared, differences, unsettled, parked, isPartial }: TableComparison,
-  { repaired, error }: { readonly repaired: number; readonly error: TomboloError | null },
+  { repaired, error, scope }: { readonly repaired: number; readonly error: TomboloError | null; readonly scope: ChangedScope },
   { range, sample = 1 }: ReconcileEndsOptions,
 ): TableReport {
   const count = (wanted: Difference["kind"]): number => differences.filter(({ kind }) => kind === wanted).length;
@@ -162,12 +190,25 @@ function tableReport(
     parked,
     examples: differences.slice(0, EXAMPLES),
     kinds: { differs: count("differs"), only_parent: count("only_parent"), only_child: count("only_child") },
-    isPartial: isPartial || range !== undefined || sample < 1,
+    isPartial: isPartial || scope.changed.has(table) || range !== undefined || sample < 1,
+    scope: scope.changed.has(table) ? "changed" : "all",
+    whole: scope.whole.get(table) ?? null,
     error,
   };
 }
 
-const runTable = ({ name, compared, differing, repaired, unsettled, parked, examples, error }: TableReport): ReconcileRunTable => ({
+const runTable = ({
+  name,
+  compared,
+  differing,
+  repaired,
+  unsettled,
+  parked,
+  examples,
+  scope,
+  whole,
+  error,
+}: TableReport): ReconcileRunTable => ({
   table: name,
   compared,
   differing,
@@ -175,6 +216,8 @@ const runTable = ({ name, compared, differing, repaired, unsettled, parked, exam
   unsettled,
   parked,
   examples: examples.map(({ key }) => key),
+  scope,
+  whole,
   error: error?.code ?? null,
 });
 

@@ -17,6 +17,8 @@ export function reconcileJson({ link, report, error }: LinkResult): object {
       only_at_parent: table.kinds.only_parent,
       only_at_child: table.kinds.only_child,
       partial: table.isPartial,
+      scope: table.scope,
+      whole: table.whole,
       examples: table.examples.map(({ key, kind }) => ({ key: JSON.parse(key) as unknown, kind })),
       error: table.error === null ? null : errorReport(table.error),
     })),

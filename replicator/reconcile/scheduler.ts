@@ -100,6 +100,7 @@ class ReconcileScheduler implements Service {
       reconcileLinks({
         name: schedule.name,
         repair: schedule.repair,
+        scope: schedule.scope,
         topology,
         links: this.#linksOf(schedule),
         tables: null,
@@ -118,12 +119,12 @@ class ReconcileScheduler implements Service {
   }
 
   /** They compare themselves when they come: at once where they are online. Never throws. */
-  async #askEdges({ name, repair }: TopologyReconcile): Promise<void> {
+  async #askEdges({ name, repair, scope }: TopologyReconcile): Promise<void> {
     const { topology, log } = this.#options;
     if (topology.groups.length === 0) return;
     await this.#withNodes(async (node) => {
       for (const { edge, parent } of await edgesOf(topology, (await node(hubOf(topology).name)).tokens))
-        await (await node(parent)).reconciles.request({ name, peer: edge, repair });
+        await (await node(parent)).reconciles.request({ name, peer: edge, repair, scope });
     }).catch((error: unknown) => log.warn({ schedule: name, err: error }, "the edges could not be asked to compare themselves"));
   }
 

@@ -24,7 +24,7 @@ interface Candidate {
 class TableCandidates {
   readonly open: Map<KeyText, Candidate>;
   readonly differences: Difference[] = [];
-  parked = 0;
+  readonly parked: KeyText[] = [];
 
   constructor(keys: Iterable<KeyText>) {
     this.open = new Map([...keys].map((key) => [key, { differed: 0 }]));
@@ -36,7 +36,7 @@ class TableCandidates {
     if (row.isSame) this.open.delete(row.key);
     else if (aside.has(row.key)) {
       this.open.delete(row.key);
-      this.parked += 1;
+      this.parked.push(row.key);
     } else if (flight === "all" || flight?.has(row.key) === true) candidate.differed = 0;
     else if (++candidate.differed >= LOOKS) {
       this.open.delete(row.key);
@@ -75,7 +75,10 @@ export async function settleCandidates(
     before = applied(ends, cuts);
   }
   return new Map(
-    [...all].map(([table, { differences, open, parked }]) => [table, { differences, unsettled: open.size, parked } satisfies Settled]),
+    [...all].map(([table, { differences, open, parked }]) => {
+      const undecided = [...open.keys(), ...parked];
+      return [table, { differences, unsettled: open.size, parked: parked.length, undecided } satisfies Settled];
+    }),
   );
 }
 

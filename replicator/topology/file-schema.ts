@@ -222,6 +222,10 @@ const reconcile = z.strictObject({
     .enum(["report", "parent", "newest"])
     .default("report")
     .meta({ description: "What is done about a difference: it is only reported, the parent's row is taken, or the newest." }),
+  scope: z.enum(["all", "changed"]).default("all").meta({
+    description:
+      "All rows, or those that have changed since they were last compared. `changed` needs a schedule of `all` beside it now and then.",
+  }),
 });
 
 const batch = z.strictObject({

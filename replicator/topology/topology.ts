@@ -104,6 +104,8 @@ export interface TopologyReconcile {
   readonly timezone: string;
   readonly links: "all" | readonly { readonly parent: NodeName; readonly child: NodeName }[];
   readonly repair: "report" | "parent" | "newest";
+  /** All rows, or those that have changed since they were last compared. */
+  readonly scope: "all" | "changed";
 }
 
 /** One problem in a topology file. */

@@ -98,6 +98,30 @@ test("while `run` replicates, a report needs nothing of it, and it carries a rep
   expect((await replicator.stop()).code).toBe(0);
 });
 
+test("what has changed is compared alone, once all rows were", async () => {
+  const { command, hub } = await open();
+  await command("sync");
+  const link = ["reconcile", "--link", "hub/replica", "--changed"] as const;
+  expect((await command(...link)).stdout).toBe(
+    "public.item: 2000 compared, 0 differ (all rows: no comparison to go on from)\npublic.tag: 1 compared, 0 differ (all rows: no comparison to go on from)\n",
+  );
+  await hub.query("update item set name = 'new' where id in (7, 8)");
+  await command("sync");
+  await unseen(world!, "update item set name = 'drifted' where id in (8, 9)");
+  const found = await command(...link);
+  expect(found).toMatchObject({
+    code: 3,
+    stdout: "public.item: 2 changed rows compared, 1 differs\n  8 differs\npublic.tag: 0 changed rows compared, 0 differ\n",
+  });
+  const repaired = JSON.parse((await command(...link, "--repair", "parent", "--json")).stdout);
+  expect(repaired).toMatchObject({
+    scope: "changed",
+    links: [{ outcome: "repaired", tables: [{ scope: "changed", whole: null, compared: 1 }, {}] }],
+  });
+  expect((await command("reconcile", "--link", "hub/replica")).stdout).toContain("2000 compared, 1 differs\n  9 differs");
+  expect((await command(...link, "--sample", "5")).code).toBe(2);
+});
+
 test("a range, a sample and a wrong option", async () => {
   const { command } = await open();
   await command("sync");

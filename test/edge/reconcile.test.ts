@@ -120,6 +120,45 @@ describe.each(PAIRS)("a %s hub and a %s edge, compared over HTTP", (above, below
     expect(summary(await reconcile(edge))[0]).toBe("clean");
   });
 
+  test("only what has changed is asked for, of the rows that are the edge's, and nothing of them travels but keys and digests", async () => {
+    const world = await open(above, { tables: [{ name: "product", filter: "region = :region" }, { name: "tag" }], params: ["region"] });
+    const edge = await world.edge("shop", { engine: below, params: { region: "north" } });
+    await rows(world.database, 60);
+    await sync(edge);
+    const first = [
+      "product: 30 compared, 0 differ, 0 repaired, all rows: first",
+      "tag: 60 compared, 0 differ, 0 repaired, all rows: first",
+    ];
+    expect(summary(await reconcile(edge, { scope: "changed" }))).toEqual(["clean", ...first]);
+    await world.database.write("update product set name = 'new name' where id <= 4; delete from tag where code = 't9'");
+    await edge.write("update product set name = 'mine' where id = 8; update tag set note = 'mine' where code = 't8'");
+    await sync(edge);
+    for (const { node } of [world.database, edge]) await node.log.purge();
+    const asked: string[] = [];
+    const { client } = edge.edge;
+    const json = client.json.bind(client);
+    client.json = async (...question) => {
+      const answer = await json(...question);
+      asked.push(JSON.stringify(answer));
+      return answer;
+    };
+    // of 2 and 4, which are the edge's, and of its own
+    expect(summary(await reconcile(edge, { scope: "changed" }))).toEqual([
+      "clean",
+      "product: 3 changed compared, 0 differ, 0 repaired",
+      "tag: 2 changed compared, 0 differ, 0 repaired",
+    ]);
+    expect(asked.join("")).not.toMatch(/new name|mine|\[\\"3\\"\]/);
+    await drift(edge, "update product set name = 'drifted' where id = 20");
+    await world.database.write("update product set name = 'again' where id = 8");
+    await sync(edge);
+    await drift(edge, "update product set name = 'drifted' where id = 8");
+    expect(summary(await reconcile(edge, { scope: "changed", repair: "parent" }))[1]).toBe(
+      "product: 1 changed compared, 1 differ, 1 repaired",
+    );
+    expect(summary(await reconcile(edge))[1]).toBe("product: 30 compared, 1 differ, 0 repaired");
+  });
+
   test("the newer row counts where that is asked for, and a guard keeps an edge from being emptied", async () => {
     const world = await open(above);
     const edge = await world.edge("shop", { engine: below });
@@ -208,13 +247,17 @@ test.each(["postgres", "sqlite"] as const)(
     const ended = new EdgeAgent({ edge: edge.edge, intervalMs: 200, watcher }).run(stop.signal);
     const { reconciles } = world.database.node;
     await reconciles.request({ name: "nightly", peer: edge.node.name, repair: "report" });
-    await reconciles.request({ name: "manual", peer: edge.node.name, repair: "parent" });
+    await reconciles.request({ name: "manual", peer: edge.node.name, repair: "parent", scope: "changed" });
     await until("both are done", () => outcomes.length === 2, 60_000);
     stop.abort();
     await ended;
     expect(outcomes).toEqual(["drift", "repaired"]);
     expect(await edge.rows(PRODUCTS)).toEqual(await world.database.rows(PRODUCTS));
     expect(await reconciles.requested(edge.node.name)).toBeNull();
+    expect((await reconciles.runs({ limit: 2 })).map(({ scope, tables }) => [scope, tables[0]?.whole])).toEqual([
+      ["changed", "first"],
+      ["all", null],
+    ]);
   },
   90_000,
 );

@@ -22,11 +22,12 @@ export function reconciled(pair: Pick<Pair, "link">, options: Partial<ReconcileO
 /** `item: 5 compared, 2 differ, 2 repaired`, and what else there is to say. */
 export const summary = ({ outcome, tables }: LinkReport): string[] => [
   outcome,
-  ...tables.map(({ name, compared, differing, repaired, unsettled, parked, error }) =>
+  ...tables.map(({ name, compared, differing, repaired, unsettled, parked, scope, whole, error }) =>
     [
-      `${name}: ${compared} compared, ${differing} differ, ${repaired} repaired`,
+      `${name}: ${compared} ${scope === "changed" ? "changed " : ""}compared, ${differing} differ, ${repaired} repaired`,
       ...(unsettled > 0 ? [`${unsettled} under way`] : []),
       ...(parked > 0 ? [`${parked} parked`] : []),
+      ...(whole === null ? [] : [`all rows: ${whole}`]),
       ...(error === null ? [] : [error.code]),
     ].join(", "),
   ),

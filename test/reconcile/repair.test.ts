@@ -118,7 +118,18 @@ describe.each(PAIRS)("%s above %s", (above, below) => {
       ["manual", "store", "report", "drift", null],
     ]);
     expect(runs[0]?.tables).toEqual([
-      { table: "item", compared: 4, differing: 1, repaired: 1, unsettled: 0, parked: 0, examples: ['["3"]'], error: null },
+      {
+        table: "item",
+        compared: 4,
+        differing: 1,
+        repaired: 1,
+        unsettled: 0,
+        parked: 0,
+        examples: ['["3"]'],
+        scope: "all",
+        whole: null,
+        error: null,
+      },
     ]);
     expect(runs.every(({ startedAt, finishedAt }) => Date.parse(startedAt) <= Date.parse(finishedAt!))).toBe(true);
     const table = above === "postgres" ? "tombolo.reconcile_run" : "tombolo_reconcile_run";

@@ -20,6 +20,7 @@ const schedule = (options: Partial<TopologyReconcile> = {}): TopologyReconcile =
   timezone: "UTC",
   links: "all",
   repair: "report",
+  scope: "all",
   ...options,
 });
 const iso = (ms: number | null): string | null => (ms === null ? null : new Date(ms).toISOString());
@@ -139,6 +140,31 @@ describe("the scheduler", () => {
       await world.stop();
       stop.abort();
       await running;
+    }
+  });
+
+  test("compares what has changed, where a schedule says so, and goes on from one of all rows", async () => {
+    const pair = await fresh();
+    const schedules = [schedule(), schedule({ name: "often", cron: "0 * * * *", scope: "changed" })];
+    const world = await scheduled(pair, schedules, today() + 2.5 * HOUR);
+    const scopes = async () => (await pair.parent.node.reconciles.runs({ limit: 9 })).map(({ scope, tables }) => [scope, tables[0]?.scope]);
+    try {
+      await world.advance(HOUR / 2);
+      await world.ran(2);
+      await pair.parent.write("update public.item set name = 'new' where id = 1");
+      await pair.settle();
+      await pair.parent.node.log.purge();
+      await world.advance(HOUR);
+      await world.ran(3);
+      expect(await scopes()).toEqual([
+        ["changed", "changed"],
+        ["changed", "changed"],
+        ["all", "all"],
+      ]);
+      const [last] = await pair.parent.node.reconciles.runs({ limit: 1 });
+      expect(last?.tables).toMatchObject([{ compared: 1, differing: 0, whole: null }]);
+    } finally {
+      await world.stop();
     }
   });
 

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { tableName } from "../../change/names.ts";
 import { reportSchema } from "../../link/report.ts";
-import { RECONCILE_OUTCOMES } from "../../node/reconcile-desk.ts";
+import { RECONCILE_OUTCOMES, WHOLE_REASONS } from "../../node/reconcile-desk.ts";
 import { compareAsk } from "../../reconcile/far-asks.ts";
+import { holdMs } from "../../reconcile/hold-time.ts";
 import { type Caller, callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { EdgeCompare } from "../edge-compare.ts";
@@ -15,6 +16,8 @@ const BODY_BYTES = 8 * 2 ** 20;
 const count = z.int().min(0);
 
 const isKey = (text: string): boolean => z.array(z.string().nullable()).safeParse(jsonOf(text)).success;
+
+const scope = z.enum(["all", "changed"]);
 
 const finished = z.strictObject({
   state: z.enum(RECONCILE_OUTCOMES as [string, ...string[]]).transform((state) => state as (typeof RECONCILE_OUTCOMES)[number]),
@@ -29,6 +32,8 @@ const finished = z.strictObject({
         unsettled: count,
         parked: count,
         examples: z.array(z.string().max(2000).refine(isKey)).max(20),
+        scope: scope.default("all"),
+        whole: z.enum(WHOLE_REASONS).nullable().default(null),
         error: z.string().max(200).nullable(),
       }),
     )
@@ -82,21 +87,31 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
         params: nodeParam,
         body: z.strictObject({
           repair: z.enum(["report", "parent", "newest"]),
+          scope: scope.default("all").meta({ description: "`changed`: rows that have changed since the last comparison." }),
           asked: bigNumber
             .nullable()
             .meta({ description: "`run` of the wish in an exchange that it takes up; null where the edge itself wants it." }),
         }),
-        response: { 201: z.object({ run: z.string() }) },
+        response: {
+          201: z.object({
+            run: z.string(),
+            hold_ms: z
+              .number()
+              .nullable()
+              .meta({ description: "How long logs are kept for a next comparison of what has changed; null for none." }),
+          }),
+        },
       },
     },
     async (request, reply) => {
       const { node, link } = await placeOf(callerOf(request));
-      const { repair, asked } = request.body;
+      const { repair, scope: wanted, asked } = request.body;
       const wish = asked === null ? null : await node.reconciles.requested(link.child);
       // names are the hub's: of a schedule, or of a person who asks there
       const taken = wish !== null && wish.id.toString() === asked ? { name: wish.name, asked: wish.id } : { name: "manual" };
-      const id = await node.reconciles.begin({ ...taken, repair, peer: link.child });
-      return reply.code(201).send({ run: id.toString() });
+      const id = await node.reconciles.begin({ ...taken, repair, scope: wanted, peer: link.child });
+      const forMs = holdMs(hub.topology(), link, { scope: wanted, name: taken.name, nowMs: hub.timers.now() });
+      return reply.code(201).send({ run: id.toString(), hold_ms: forMs });
     },
   );
   server.put(

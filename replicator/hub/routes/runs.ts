@@ -22,6 +22,7 @@ const reconcileRunSchema = z.object({
   name: z.string().meta({ description: "Of the schedule; `manual` where a person asked for it." }),
   peer: z.string(),
   repair: z.string(),
+  scope: z.string().meta({ description: "`all`, or `changed`: rows that have changed since they were last compared." }),
   state: z.string(),
   started_at: moment,
   finished_at: moment.nullable(),
@@ -34,6 +35,8 @@ const reconcileRunSchema = z.object({
       repaired: z.number(),
       under_way: z.number(),
       parked: z.number(),
+      scope: z.string(),
+      whole: z.string().nullable().meta({ description: "Why all rows were compared although the changes were asked for." }),
       error: z.string().nullable(),
     }),
   ),
@@ -93,6 +96,10 @@ export const runRoutes: RoutePlugin = (server, hub) => {
           links: z.array(named).optional().meta({ description: "PARENT/CHILD; all where it is missing." }),
           tables: z.array(named).optional(),
           repair: z.enum(["report", "parent", "newest"]).default("report"),
+          scope: z
+            .enum(["all", "changed"])
+            .default("all")
+            .meta({ description: "`changed`: rows that have changed since they were last compared." }),
           max_deletes: z
             .int()
             .min(0)
@@ -103,16 +110,17 @@ export const runRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request, reply) => {
-      const { links: names, tables, repair, max_deletes: maxDeletes } = request.body;
+      const { links: names, tables, repair, scope, max_deletes: maxDeletes } = request.body;
       const topology = hub.topology();
       const links = names === undefined ? directLinks(topology) : names.map((name) => directLink(topology, name));
-      hub.log.info({ who: callerOf(request).name, links: links.map(linkName), repair }, "a comparison was asked for");
+      hub.log.info({ who: callerOf(request).name, links: links.map(linkName), repair, scope }, "a comparison was asked for");
       await streamRun(hub, { request, reply }, async ({ signal, progress, event }) => {
         const results = await reconcileLinks({
           name: "manual",
           topology,
           links,
           repair,
+          scope,
           tables: tables?.map(tableName) ?? null,
           guard: maxDeletes === undefined ? DELETE_GUARD : { maxRows: maxDeletes, maxPercent: 100 },
           node: hub.node,
@@ -124,7 +132,7 @@ export const runRoutes: RoutePlugin = (server, hub) => {
           onProgress: ({ parent, child }, table, rows) => progress({ link: `${parent.name}/${child.name}`, table, rows }),
           onReport: (result) => event("link", reconcileJson(result)),
         });
-        return { repair, links: results.map(reconcileJson) };
+        return { repair, scope, links: results.map(reconcileJson) };
       });
     },
   );
@@ -215,12 +223,13 @@ const reconcileRun = (node: string, run: ReconcileRun): z.output<typeof reconcil
   name: run.name,
   peer: run.peer,
   repair: run.repair,
+  scope: run.scope,
   state: run.state,
   started_at: run.startedAt,
   finished_at: run.finishedAt,
   error: run.error,
-  tables: run.tables.map(({ table, compared, differing, repaired, unsettled, parked, error }) => ({
-    ...{ table, compared, differing, repaired, parked, error },
+  tables: run.tables.map(({ table, compared, differing, repaired, unsettled, parked, scope, whole, error }) => ({
+    ...{ table, compared, differing, repaired, parked, scope, whole, error },
     under_way: unsettled,
   })),
 });

@@ -20,6 +20,8 @@ export interface DigestSql {
   buckets(digits: number): Statement;
   /** In the order `key`, of the first range. */
   list(ranges: readonly KeyRange[]): Statement;
+  /** With their places among the keys, from 1 on. */
+  digestsOf(keys: readonly KeyText[]): Statement;
   rows(keys: readonly KeyText[]): Statement;
 }
 
@@ -67,6 +69,13 @@ export function digestSql({
     const values = new Values();
     return { text: make(values), values: values.all };
   };
+  /** Keys as rows: `ord`, their places, and `k0`, `k1`, … */
+  const asked = (keys: readonly KeyText[], values: Values): string => {
+    const parsed = keys.map((text) => JSON.parse(text) as (string | null)[]);
+    const arrays = columns.map((_, at) => `${values.add(textArray(parsed.map((key) => key[at] ?? null)))}::text[]`);
+    const casts = columns.map((column, at) => `${typed(`u.a${at}`, column)} as k${at}`).join(", ");
+    return `select ord, ${casts} from unnest(${arrays.join(", ")}) with ordinality as u(${columns.map((_, at) => `a${at}`).join(", ")}, ord)`;
+  };
   const source = rowsOf(table);
   return {
     bounds: (range, { rows, count }) =>
@@ -102,16 +111,19 @@ export function digestSql({
         const end = `(${ends}::text[])[width_bucket(kh collate "C", ${froms}::text[] collate "C")]`;
         return `select k, h from (${rows}) as r where kh collate "C" < ${end} collate "C"`;
       }),
+    digestsOf: (keys) =>
+      made((values) => {
+        const inside = where(compared(values));
+        const match = columns.map((column, at) => `${own(column.name)} = x.k${at}`).join(" and ");
+        return `with x as materialized (${asked(keys, values)})
+          select x.ord, ${digest} from x join (select * from ${source}${inside}) as ${ident(table.local)} on ${match}`;
+      }),
     rows: (keys) =>
       made((values) => {
-        const parsed = keys.map((text) => JSON.parse(text) as (string | null)[]);
         const inside = where(compared(values));
-        const arrays = columns.map((_, at) => `${values.add(textArray(parsed.map((key) => key[at] ?? null)))}::text[]`);
-        const wantedKeys = `unnest(${arrays.join(", ")}) with ordinality as u(${columns.map((_, at) => `a${at}`).join(", ")}, ord)`;
-        const casts = columns.map((column, at) => `${typed(`u.a${at}`, column)} as k${at}`).join(", ");
         const match = columns.map((column, at) => `t.${ident(column.name)} = x.k${at}`).join(" and ");
         const row = `${hstore}.hstore(t.*)`;
-        return `with x as materialized (select ord, ${casts} from ${wantedKeys})
+        return `with x as materialized (${asked(keys, values)})
           select x.ord, ${hstore}.hstore_to_json(${hstore}.slice(${row}, ${values.add(textArray(table.key))}::text[]))::text, ${hstore}.hstore_to_json(${row})::text
             from x join (select * from ${source}${inside}) as t on ${match}`;
       }),

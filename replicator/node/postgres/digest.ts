@@ -156,19 +156,40 @@ class PostgresDigestSnapshot implements DigestSnapshot {
     return found;
   }
 
+  async digestsOf(table: number, keys: readonly KeyText[]): Promise<readonly (string | null)[]> {
+    return this.#byKey<[string, string], string>(
+      keys,
+      (some) => this.#tables[table]?.sql.digestsOf(some),
+      ([, digest]) => digest,
+    );
+  }
+
   async rows(table: number, keys: readonly KeyText[]): Promise<readonly (FoundRow | null)[]> {
     const columns = this.#tables[table]?.wanted.columns ?? [];
+    return this.#byKey<[string, string, string], FoundRow>(
+      keys,
+      (some) => this.#tables[table]?.sql.rows(some),
+      ([, key, row]) => {
+        const values = JSON.parse(row) as { [column: string]: string | null };
+        return { key, row, texts: columns.map(({ name }) => values[name] ?? null) };
+      },
+    );
+  }
+
+  /** `make`: answers rows that begin with the place of their key, from 1 on. */
+  async #byKey<R extends [string, ...string[]], A>(
+    keys: readonly KeyText[],
+    make: (some: readonly KeyText[]) => Statement | undefined,
+    read: (row: R) => A,
+  ): Promise<readonly (A | null)[]> {
     const tellable = keys.filter((key) => !hasNul(key));
     const found = await eachThatFits(tellable, async (some) => {
       // a statement that fails ends only itself
       await this.#client.query("savepoint row");
-      const answers: (FoundRow | null)[] = some.map(() => null);
+      const answers: (A | null)[] = some.map(() => null);
       try {
-        const rows = await this.#client.query<[string, string, string]>(statement(this.#tables[table]?.sql.rows(some)));
-        for (const [ordinal, key, row] of rows.rows) {
-          const values = JSON.parse(row) as { [column: string]: string | null };
-          answers[Number(ordinal) - 1] = { key, row, texts: columns.map(({ name }) => values[name] ?? null) };
-        }
+        const { rows } = await this.#client.query<R>(statement(make(some)));
+        for (const row of rows) answers[Number(row[0]) - 1] = read(row);
       } catch (error) {
         await this.#client.query("rollback to savepoint row");
         throw error;

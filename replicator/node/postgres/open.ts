@@ -6,6 +6,7 @@ import { PostgresTarget } from "./apply.ts";
 import { PostgresAuditTrail } from "./audit-trail.ts";
 import { CaptureCounts } from "./capture-counts.ts";
 import { CapturedTables } from "./captured-tables.ts";
+import { PostgresCompareHolds } from "./compare-holds.ts";
 import { PostgresConflictDesk } from "./conflict-desk.ts";
 import { createPool } from "./connection.ts";
 import { areEmpty, fillTables } from "./copy-fill.ts";
@@ -71,6 +72,7 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
       audit: new PostgresAuditTrail({ pool }),
       media: new PostgresMediumDesk({ pool }),
       reconciles: new PostgresReconcileDesk({ pool }),
+      compareHolds: new PostgresCompareHolds({ pool }),
       repairs: new PostgresRepairs({ pool, tables, hstore, gate: beside }),
       columns: new PostgresTableColumns({ pool, node: name }),
       copies: {

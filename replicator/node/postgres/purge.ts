@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { HOLD_HOURS } from "../full-sync-runs.ts";
 import { LEFT_BEHIND } from "../retention.ts";
+import { heldForCompares } from "./compare-holds.ts";
 
 /** A segment is left for the next one when it is larger than this. */
 const SEGMENT_BYTES = 32 * 1024 * 1024;
@@ -31,7 +32,7 @@ export async function purge(
 }
 
 /**
- * The lowest position that is needed: 0 while anyone is still joining, null when no one reads. By readers, and by this node
+ * The lowest position that is needed: 0 while anyone is still joining, null when no one reads. By readers, for the next comparison, and by this node
  * itself (`seen` of the last receipt): what a parent has judged since its last packet (see `Target.apply`), and what came to a child
  * since its last packet, among which are deletions of rows that its next packet may edit.
  */
@@ -47,8 +48,10 @@ export async function oldestNeeded(pool: pg.Pool): Promise<bigint | null> {
       where p.state <> 'must_resync' or p.reason is distinct from $1`,
     [LEFT_BEHIND],
   );
-  const oldest = rows[0]?.oldest;
-  return oldest === null || oldest === undefined ? null : BigInt(oldest);
+  const read = rows[0]?.oldest ?? null;
+  const compared = await heldForCompares(pool);
+  if (read === null || compared === null) return read === null ? compared : BigInt(read);
+  return BigInt(read) < compared ? BigInt(read) : compared;
 }
 
 /** What full syncs will read from, those that may be resumed among them. */

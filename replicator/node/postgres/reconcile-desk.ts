@@ -1,6 +1,15 @@
 import type pg from "pg";
 import { type NodeName, nodeName } from "../../change/names.ts";
-import { NEVER_ENDED, type ReconcileDesk, type ReconcileRun, RUNS_KEPT, readTables, storedTables, totals } from "../reconcile-desk.ts";
+import {
+  NEVER_ENDED,
+  type ReconcileDesk,
+  type ReconcileRun,
+  type ReconcileScope,
+  RUNS_KEPT,
+  readTables,
+  storedTables,
+  totals,
+} from "../reconcile-desk.ts";
 import { postgresError } from "./postgres-error.ts";
 
 interface StoredRun {
@@ -8,6 +17,7 @@ interface StoredRun {
   readonly name: string;
   readonly peer: string;
   readonly repair: string;
+  readonly scope: ReconcileScope;
   readonly state: ReconcileRun["state"];
   readonly started_at: string;
   readonly finished_at: string | null;
@@ -17,7 +27,7 @@ interface StoredRun {
 
 const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
-const COLUMNS = `id, name, peer, repair, state, ${iso("started_at")} as started_at, ${iso("finished_at")} as finished_at, tables::text, error`;
+const COLUMNS = `id, name, peer, repair, scope, state, ${iso("started_at")} as started_at, ${iso("finished_at")} as finished_at, tables::text, error`;
 
 const runOf = ({ id, peer, started_at, finished_at, tables, ...run }: StoredRun): ReconcileRun => ({
   ...run,
@@ -36,7 +46,7 @@ export class PostgresReconcileDesk implements ReconcileDesk {
     this.#pool = options.pool;
   }
 
-  async begin({ name, peer, repair, asked }: Parameters<ReconcileDesk["begin"]>[0]): Promise<bigint> {
+  async begin({ name, peer, repair, scope = "all", asked }: Parameters<ReconcileDesk["begin"]>[0]): Promise<bigint> {
     const rows = await this.#query<{ id: string }>(
       `with ended as (
          update tombolo.reconcile_run set state = 'failed', finished_at = clock_timestamp(), error = $4
@@ -45,19 +55,19 @@ export class PostgresReconcileDesk implements ReconcileDesk {
        forgotten as (
          delete from tombolo.reconcile_run where id <= (
            select id from tombolo.reconcile_run where name = $1 and peer = $2 order by id desc offset $5::bigint limit 1) and name = $1 and peer = $2)
-       insert into tombolo.reconcile_run (name, peer, repair, state, started_at, tables) values ($1, $2, $3, 'running', clock_timestamp(), '[]')
+       insert into tombolo.reconcile_run (name, peer, repair, state, started_at, tables, scope) values ($1, $2, $3, 'running', clock_timestamp(), '[]', $7)
        returning id`,
-      [name, peer, repair, NEVER_ENDED, RUNS_KEPT - 1, asked?.toString() ?? null],
+      [name, peer, repair, NEVER_ENDED, RUNS_KEPT - 1, asked?.toString() ?? null, scope],
     );
     return BigInt(rows[0]?.id ?? 0);
   }
 
-  async request({ name, peer, repair }: Parameters<ReconcileDesk["request"]>[0]): Promise<bigint> {
+  async request({ name, peer, repair, scope = "all" }: Parameters<ReconcileDesk["request"]>[0]): Promise<bigint> {
     const rows = await this.#query<{ id: string }>(
       `with unasked as (delete from tombolo.reconcile_run where state = 'requested' and name = $1 and peer = $2)
-       insert into tombolo.reconcile_run (name, peer, repair, state, started_at, tables) values ($1, $2, $3, 'requested', clock_timestamp(), '[]')
+       insert into tombolo.reconcile_run (name, peer, repair, state, started_at, tables, scope) values ($1, $2, $3, 'requested', clock_timestamp(), '[]', $4)
        returning id`,
-      [name, peer, repair],
+      [name, peer, repair, scope],
     );
     return BigInt(rows[0]?.id ?? 0);
   }

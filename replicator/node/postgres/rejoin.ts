@@ -56,6 +56,7 @@ export class PostgresRejoin implements Rejoin {
       );
       await client.query("delete from tombolo.sent_packet where peer_id = (select id from tombolo.peer where name = $1)", [peer]);
       await client.query("delete from tombolo.told where peer_id = (select id from tombolo.peer where name = $1)", [peer]);
+      await client.query("delete from tombolo.compare_hold where peer_id = (select id from tombolo.peer where name = $1)", [peer]);
       return sent;
     });
   }

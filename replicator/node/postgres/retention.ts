@@ -1,6 +1,7 @@
 import type pg from "pg";
 import { nodeName } from "../../change/names.ts";
 import { LEFT_BEHIND, type LeftBehind, type Retention } from "../retention.ts";
+import { releaseCompareHolds } from "./compare-holds.ts";
 import { oldestNeeded, purge } from "./purge.ts";
 
 /** The position that a child has acknowledged everything up to. One that never has is not read for yet. */
@@ -13,13 +14,16 @@ const CHILDREN = "p.role = 'child' and p.state not in ('must_resync', 'snapshot'
  * is gone. `told` resolves when every reader does.
  */
 export async function retain(pool: pg.Pool, { keepMs, maxBytes }: Retention, told: () => Promise<void>): Promise<readonly LeftBehind[]> {
+  const released = await releaseCompareHolds(pool, keepMs);
   const old = await mark(
     pool,
     `${ACKNOWLEDGED} < (select max(position) from tombolo.tick where sealed_at < clock_timestamp() - $2::float8 * interval '1 millisecond')`,
     keepMs,
   );
   if (old.length > 0) await told();
-  if (old.length > 0 || (await logBytes(pool)) > maxBytes) await purgeAll(pool);
+  if (released || old.length > 0 || (await logBytes(pool)) > maxBytes) await purgeAll(pool);
+  // a comparison can look at everything instead; a child cannot
+  if ((await logBytes(pool)) > maxBytes && (await releaseCompareHolds(pool, null))) await purgeAll(pool);
   const large: string[] = [];
   // the furthest first, until the others fit
   while ((await logBytes(pool)) > maxBytes) {

@@ -173,6 +173,20 @@ class SqliteDigestSnapshot implements DigestSnapshot {
     return found;
   }
 
+  async digestsOf(index: number, keys: readonly KeyText[]): Promise<readonly (string | null)[]> {
+    const table = this.#table(index);
+    const match = table.table.key.map((name) => `${quote(name)} = ?`).join(" and ");
+    const find = this.#connection.prepare(`select ${table.select} from ${table.from} where ${match} and ${table.filter.sql}`).raw();
+    const digests: (string | null)[] = [];
+    for (const text of keys) {
+      const row = find.get(...inKeyOrder(table, table.columns.keyValues(text)), ...table.filter.values) as Bindable[] | undefined;
+      const isMended = row?.some((value) => typeof value === "string" && value.includes("\ufffd")) === true;
+      digests.push(row === undefined ? null : table.columns.digest(isMended ? this.#exact(table, row) : row));
+      if (digests.length % STRETCH_ROWS === 0) await breathe();
+    }
+    return digests;
+  }
+
   async rows(index: number, keys: readonly KeyText[]): Promise<readonly (FoundRow | null)[]> {
     const table = this.#table(index);
     const match = table.table.key.map((name) => `${quote(name)} = ?`).join(" and ");

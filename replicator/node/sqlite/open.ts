@@ -7,6 +7,7 @@ import { SqliteAuditTrail } from "./audit-trail.ts";
 import { backUp } from "./backup.ts";
 import { CaptureCounts } from "./capture-counts.ts";
 import type { Clock } from "./clock.ts";
+import { SqliteCompareHolds } from "./compare-holds.ts";
 import { SqliteConflictDesk } from "./conflict-desk.ts";
 import { DatabaseFile } from "./connection.ts";
 import { areEmpty, fillTables } from "./copy-fill.ts";
@@ -64,6 +65,7 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
     audit: new SqliteAuditTrail({ file, clock }),
     media: new SqliteMediumDesk({ file }),
     reconciles: new SqliteReconcileDesk({ file, clock }),
+    compareHolds: new SqliteCompareHolds({ file, clock }),
     repairs: new SqliteRepairs({ file, clock }),
     columns: new SqliteTableColumns(file),
     copies: {

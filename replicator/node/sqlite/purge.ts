@@ -1,5 +1,7 @@
 import { type ChannelName, channelName } from "../../change/names.ts";
 import { LEFT_BEHIND } from "../retention.ts";
+import { isoTime } from "./clock.ts";
+import { heldForCompares } from "./compare-holds.ts";
 import type { Connection } from "./connection.ts";
 import { heldForCopies } from "./copy-runs.ts";
 
@@ -21,8 +23,8 @@ export function purgedUpTo(connection: Connection): Map<ChannelName, bigint> {
 
 /** Deletes some of what no reader needs any more; answers whether there may be more to delete. */
 export function purgeSome(connection: Connection, channel: ChannelName, now: number): boolean {
-  connection.prepare("delete from tombolo_hold where made_at < ?").run(new Date(now - HOLD_MS).toISOString());
-  const bound = neededFrom(connection, channel);
+  connection.prepare("delete from tombolo_hold where made_at < ?").run(isoTime(now - HOLD_MS));
+  const bound = neededFrom(connection, channel, now);
   const purged = purgedUpTo(connection);
   const start = purged.get(channel) ?? 0n;
   if (bound > start) {
@@ -41,12 +43,12 @@ export function purgeSome(connection: Connection, channel: ChannelName, now: num
     .run(bound, channel);
   connection
     .prepare("delete from tombolo_tick where position < (select max(position) from tombolo_tick) and position < ?")
-    .run(lowestPosition(connection));
+    .run(lowestPosition(connection, now));
   return BigInt(deleted.changes) === PURGE_ROWS;
 }
 
 /** Everything up to here may go. */
-function neededFrom(connection: Connection, channel: ChannelName): bigint {
+function neededFrom(connection: Connection, channel: ChannelName, now: number): bigint {
   const rows = connection.prepare(`select sent, judged from tombolo_peer where ${READS}`).raw().all(LEFT_BEHIND) as [string, string][];
   // a neighbour that has acknowledged nothing at all is joining: what it will read is not known yet
   if (rows.some(([sent]) => sent === "{}")) return 0n;
@@ -69,11 +71,13 @@ function neededFrom(connection: Connection, channel: ChannelName): bigint {
     .all({ channel }) as bigint[];
   const copied = heldForCopies(connection);
   const all = [...bounds, ...held, ...(copied === null ? [] : [copied])];
+  const compared = heldForCompares(connection, channel, isoTime(now));
+  const unlessCompared = (bound: bigint): bigint => (compared !== null && compared < bound ? compared : bound);
   // those who did are left behind
-  if (all.length === 0 && rows.length === 0) return leftBehind(connection);
+  if (all.length === 0 && rows.length === 0) return unlessCompared(leftBehind(connection));
   // nobody reads the channel
   if (all.length === 0) all.push(...rows.flatMap(([sent]) => positions(sent)));
-  return lowest(all) ?? 0n;
+  return unlessCompared(lowest(all) ?? 0n);
 }
 
 /** What only readers need for whom the log is not kept any longer: all of it, where there are any. */
@@ -88,13 +92,13 @@ const positions = (stored: string): bigint[] => Object.values(JSON.parse(stored)
 const lowest = (all: readonly bigint[]): bigint | null =>
   all.reduce<bigint | null>((low, position) => (low === null || position < low ? position : low), null);
 
-function lowestPosition(connection: Connection): bigint {
+function lowestPosition(connection: Connection, now: number): bigint {
   const rows = connection
     .prepare(`select j.value from tombolo_peer p, json_each(p.sent) j where ${READS} union all select position from tombolo_hold`)
     .pluck()
     .all(LEFT_BEHIND);
-  const copied = heldForCopies(connection);
-  return lowest([...rows.map((value) => BigInt(value as string | bigint)), ...(copied === null ? [] : [copied])]) ?? 0n;
+  const held = [heldForCopies(connection), heldForCompares(connection, null, isoTime(now))].filter((position) => position !== null);
+  return lowest([...rows.map((value) => BigInt(value as string | bigint)), ...held]) ?? 0n;
 }
 
 function at(stored: string, channel: ChannelName): bigint | null {

@@ -1,5 +1,14 @@
 import { type NodeName, nodeName } from "../../change/names.ts";
-import { NEVER_ENDED, type ReconcileDesk, type ReconcileRun, RUNS_KEPT, readTables, storedTables, totals } from "../reconcile-desk.ts";
+import {
+  NEVER_ENDED,
+  type ReconcileDesk,
+  type ReconcileRun,
+  type ReconcileScope,
+  RUNS_KEPT,
+  readTables,
+  storedTables,
+  totals,
+} from "../reconcile-desk.ts";
 import { type Clock, isoTime } from "./clock.ts";
 import type { DatabaseFile } from "./connection.ts";
 import { requireCurrent } from "./migrations.ts";
@@ -9,6 +18,7 @@ interface StoredRun {
   readonly name: string;
   readonly peer: string;
   readonly repair: string;
+  readonly scope: ReconcileScope;
   readonly state: ReconcileRun["state"];
   readonly started_at: string;
   readonly finished_at: string | null;
@@ -16,7 +26,7 @@ interface StoredRun {
   readonly error: string | null;
 }
 
-const COLUMNS = "id, name, peer, repair, state, started_at, finished_at, tables, error";
+const COLUMNS = "id, name, peer, repair, scope, state, started_at, finished_at, tables, error";
 const UNASKED = "delete from tombolo_reconcile_run where state = 'requested' and name = ? and peer = ?";
 
 const runOf = ({ peer, started_at, finished_at, tables, ...run }: StoredRun): ReconcileRun => ({
@@ -37,7 +47,7 @@ export class SqliteReconcileDesk implements ReconcileDesk {
     this.#clock = options.clock;
   }
 
-  async begin({ name, peer, repair, asked }: Parameters<ReconcileDesk["begin"]>[0]): Promise<bigint> {
+  async begin({ name, peer, repair, scope = "all", asked }: Parameters<ReconcileDesk["begin"]>[0]): Promise<bigint> {
     return this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
       const now = isoTime(this.#clock());
@@ -54,19 +64,23 @@ export class SqliteReconcileDesk implements ReconcileDesk {
         )
         .run({ name, peer });
       const made = connection
-        .prepare("insert into tombolo_reconcile_run (name, peer, repair, state, started_at, tables) values (?, ?, ?, 'running', ?, '[]')")
-        .run(name, peer, repair, now);
+        .prepare(
+          "insert into tombolo_reconcile_run (name, peer, repair, scope, state, started_at, tables) values (?, ?, ?, ?, 'running', ?, '[]')",
+        )
+        .run(name, peer, repair, scope, now);
       return BigInt(made.lastInsertRowid);
     });
   }
 
-  request({ name, peer, repair }: Parameters<ReconcileDesk["request"]>[0]): Promise<bigint> {
+  request({ name, peer, repair, scope = "all" }: Parameters<ReconcileDesk["request"]>[0]): Promise<bigint> {
     return this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
       connection.prepare(UNASKED).run(name, peer);
       const made = connection
-        .prepare("insert into tombolo_reconcile_run (name, peer, repair, state, started_at, tables) values (?, ?, ?, 'requested', ?, '[]')")
-        .run(name, peer, repair, isoTime(this.#clock()));
+        .prepare(
+          "insert into tombolo_reconcile_run (name, peer, repair, scope, state, started_at, tables) values (?, ?, ?, ?, 'requested', ?, '[]')",
+        )
+        .run(name, peer, repair, scope, isoTime(this.#clock()));
       return BigInt(made.lastInsertRowid);
     });
   }

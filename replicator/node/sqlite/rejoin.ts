@@ -59,6 +59,7 @@ export class SqliteRejoin implements Rejoin {
         .run(JSON.stringify(received), JSON.stringify(texts(sent)), JSON.stringify(texts(sent)), peer);
       connection.prepare("delete from tombolo_sent_packet where peer_id = (select id from tombolo_peer where name = ?)").run(peer);
       connection.prepare("delete from tombolo_told where peer_id = (select id from tombolo_peer where name = ?)").run(peer);
+      connection.prepare("delete from tombolo_compare_hold where peer_id = (select id from tombolo_peer where name = ?)").run(peer);
       return sent;
     });
   }

@@ -1,6 +1,7 @@
 import { type NodeName, nodeName } from "../../change/names.ts";
 import { LEFT_BEHIND, type LeftBehind, type Retention } from "../retention.ts";
 import { isoTime } from "./clock.ts";
+import { holdsTooLong, releaseCompareHolds } from "./compare-holds.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { prepared } from "./rows.ts";
 import { logSize } from "./status.ts";
@@ -25,7 +26,13 @@ export async function retain(
     file.read(tooOld).length === 0 ? [] : await file.write((connection) => tooOld(connection).map((reader) => mark(connection, reader)));
   const found: LeftBehind[] = old.map((reader) => ({ reader, limit: "log.keep" }));
   const tooLarge = (): boolean => file.read(logSize).bytes > maxBytes;
-  if (old.length > 0 || tooLarge()) await purge();
+  const release = (before: string | null): Promise<boolean> =>
+    file.write((connection) => releaseCompareHolds(connection, before, isoTime(now)));
+  const released =
+    file.read((connection) => holdsTooLong(connection, isoTime(now - keepMs), isoTime(now))) && (await release(isoTime(now - keepMs)));
+  if (released || old.length > 0 || tooLarge()) await purge();
+  // a comparison can look at everything instead; a child cannot
+  if (tooLarge() && (await release(null))) await purge();
   while (tooLarge()) {
     const furthest = await file.write((connection) => {
       const [first] = readers(connection).sort((a, b) => (a.at < b.at ? -1 : 1));

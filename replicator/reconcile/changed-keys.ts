@@ -1,0 +1,49 @@
+import { TomboloError } from "../change/error.ts";
+import type { NodeName, Position, TableName } from "../change/names.ts";
+import type { RowFilter } from "../change/row-filter.ts";
+import type { RowText } from "../change/value.ts";
+import type { ChangeLog } from "../node/change-log.ts";
+import type { KeyText } from "../node/digest.ts";
+import type { WholeReason } from "../node/reconcile-desk.ts";
+
+/** A table whose changes are asked for. */
+export interface ChangedTable {
+  readonly name: TableName;
+  /** The rows that the reader is given; null for all of them. */
+  readonly filter: RowFilter | null;
+  readonly keyOf: (key: RowText) => KeyText;
+}
+
+/** The rows that a log has news of, or why that does not tell which to look at. */
+export type ChangedKeys = ReadonlySet<KeyText> | Extract<WholeReason, "emptied" | "too_many" | "log_not_kept">;
+
+/** Of one table and one node: beyond so many the memory is better spent on reading all rows in their order. */
+export const MOST_CHANGED = 100_000;
+/** Groups of a log are read in pieces of this size. */
+const GROUP = { maxRows: 5_000, maxBytes: 4 << 20 };
+
+/** Which rows of these tables a node's log has news of after a position, for one reader and until now. What came from the reader is in its own log. */
+export async function changedKeys(
+  log: Pick<ChangeLog, "tick" | "read">,
+  { reader, after, tables }: { readonly reader: NodeName; readonly after: Position; readonly tables: readonly ChangedTable[] },
+): Promise<readonly ChangedKeys[]> {
+  const found: (Set<KeyText> | "emptied" | "too_many")[] = tables.map(() => new Set());
+  const { position: upTo } = await log.tick();
+  if (upTo <= after) return found;
+  const filters = new Map(tables.flatMap(({ name, filter }) => (filter === null ? [] : [[name, filter]])));
+  try {
+    for await (const group of log.read({ reader, tables: tables.map(({ name }) => name), after, upTo, filters, ...GROUP })) {
+      for (const { table, op, key } of group) {
+        const keys = found[table];
+        if (typeof keys !== "object") continue;
+        if (op === "T") found[table] = "emptied";
+        else if (keys.add((tables[table] as ChangedTable).keyOf(key)).size > MOST_CHANGED) found[table] = "too_many";
+      }
+      if (found.every((keys) => typeof keys !== "object")) break;
+    }
+  } catch (error) {
+    if (error instanceof TomboloError && error.code === "POSITION_UNKNOWN") return tables.map(() => "log_not_kept");
+    throw error;
+  }
+  return found;
+}

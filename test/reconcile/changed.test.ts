@@ -1,0 +1,158 @@
+import { describe, expect, test } from "vitest";
+import { channelName, tableName } from "../../replicator/change/names.ts";
+import type { ReconcileOptions } from "../../replicator/reconcile/reconcile-link.ts";
+import { drift } from "../helpers/drift.ts";
+import { syncFully } from "../helpers/full-sync.ts";
+import type { TestNode, TestTable } from "../helpers/nodes.ts";
+import { both, closeAfterEach, type Engine, type Pair, pairOf } from "../helpers/pair.ts";
+import { reconciled, summary } from "../helpers/reconcile.ts";
+
+closeAfterEach();
+
+const PAIRS: readonly [Engine, Engine][] = [
+  ["postgres", "postgres"],
+  ["postgres", "sqlite"],
+  ["sqlite", "postgres"],
+  ["sqlite", "sqlite"],
+];
+const SCHEMA = both("create table item (id bigint primary key, name text); create table tag (name text not null primary key, n integer)");
+const TABLES: readonly TestTable[] = [{ name: "item" }, { name: "tag" }];
+const KEEP = { keepMs: 7 * 86_400_000, maxBytes: 2 ** 40 };
+
+const fresh = async (engines: [Engine, Engine], tables = TABLES): Promise<Pair> => {
+  const pair = await pairOf(engines, SCHEMA, tables);
+  await pair.parent.write(
+    "insert into item values (1, 'a'), (2, 'b'), (3, 'c'), (4, 'd'), (5, 'e'), (6, 'f'); insert into tag values ('x', 1), ('Y', 2), ('z', 3)",
+  );
+  await pair.settle();
+  return pair;
+};
+const changed = async (pair: Pair, options: Partial<ReconcileOptions> = {}): Promise<string[]> =>
+  summary(await reconciled(pair, { scope: "changed", ...options }));
+const FIRST = ["item: 6 compared, 0 differ, 0 repaired, all rows: first", "tag: 3 compared, 0 differ, 0 repaired, all rows: first"];
+const purge = async ({ parent, child }: Pair): Promise<void> => {
+  for (const { node } of [parent, child]) await node.log.purge();
+};
+
+describe.each(PAIRS)("what has changed, of a %s above a %s", (above, below) => {
+  test("only rows that either log has news of are looked at, and those that were left different", async () => {
+    const pair = await fresh([above, below]);
+    expect(await changed(pair)).toEqual(["clean", ...FIRST]);
+    expect(await changed(pair)).toEqual([
+      "clean",
+      "item: 0 changed compared, 0 differ, 0 repaired",
+      "tag: 0 changed compared, 0 differ, 0 repaired",
+    ]);
+
+    await pair.parent.write(
+      "update item set name = 'A' where id = 1; insert into item values (7, 'g'); update tag set n = 9 where name = 'x'",
+    );
+    await pair.child.write("update item set name = 'B' where id = 2; delete from item where id = 3");
+    await pair.settle();
+    await purge(pair);
+    // of 6 there is no news; the others have changed as well
+    await drift(pair.child, "update item set name = 'drifted' where id in (1, 6); delete from item where id = 7");
+    await drift(pair.parent, "update item set name = 'drifted' where id = 2; update tag set n = 8 where name = 'x'");
+    const found = ["item: 4 changed compared, 3 differ, 0 repaired", "tag: 1 changed compared, 1 differ, 0 repaired"];
+    expect(await changed(pair)).toEqual(["drift", ...found]);
+
+    expect(await changed(pair)).toEqual([
+      "drift",
+      "item: 3 changed compared, 3 differ, 0 repaired",
+      "tag: 1 changed compared, 1 differ, 0 repaired",
+    ]);
+    expect(await changed(pair, { repair: "parent" })).toEqual([
+      "repaired",
+      "item: 3 changed compared, 3 differ, 3 repaired",
+      "tag: 1 changed compared, 1 differ, 1 repaired",
+    ]);
+    expect((await changed(pair))[0]).toBe("clean");
+    expect(summary(await reconciled(pair))).toEqual([
+      "drift",
+      "item: 6 compared, 1 differ, 0 repaired",
+      "tag: 3 compared, 0 differ, 0 repaired",
+    ]);
+  });
+
+  test("what had not arrived when the last comparison began is looked at again", async () => {
+    const pair = await fresh([above, below]);
+    await pair.parent.write("update item set name = 'A' where id = 1");
+    await pair.child.write("update item set name = 'B' where id = 2");
+    expect((await changed(pair))[1]).toBe("item: 6 compared, 0 differ, 0 repaired, 2 under way, all rows: first");
+    await pair.settle();
+    await drift(pair.child, "update item set name = 'drifted' where id in (1, 2)");
+    expect((await changed(pair))[1]).toBe("item: 2 changed compared, 2 differ, 0 repaired");
+  });
+
+  test("the logs are kept for the next comparison, though not beyond what they may be; then all rows are compared", async () => {
+    const pair = await fresh([above, below]);
+    await changed(pair);
+    for (const limits of [
+      { ...KEEP, keepMs: -60_000 },
+      { ...KEEP, maxBytes: 1 },
+    ]) {
+      await pair.parent.write("update item set name = name || '+' where id = 1");
+      await pair.settle();
+      await purge(pair);
+      for (const { node } of [pair.parent, pair.child]) expect(await node.log.retain(KEEP)).toEqual([]);
+      expect((await changed(pair))[1]).toBe("item: 1 changed compared, 0 differ, 0 repaired");
+      await pair.parent.write("update item set name = name || '+' where id = 2");
+      await pair.settle();
+      for (const { node } of [pair.parent, pair.child]) expect(await node.log.retain(limits)).toEqual([]);
+      expect((await changed(pair))[1]).toBe("item: 6 compared, 0 differ, 0 repaired, all rows: log_not_kept");
+    }
+  });
+
+  test("a table that was truncated, filled anew, or of which changes may have been missed, is compared as a whole", async () => {
+    const pair = await fresh([above, below]);
+    await changed(pair);
+    const own = above === "postgres" ? "tombolo.captured_table" : "tombolo_captured_table";
+    await pair.parent.write(`update ${own} set state = 'must_compare', reason = 'TRIGGER_DISABLED' where table_name = 'item'`);
+    expect((await changed(pair))[1]).toBe("item: 6 compared, 0 differ, 0 repaired, all rows: must_compare");
+    await pair.parent.write(`update ${own} set state = 'live', reason = null where table_name = 'item'`);
+    await syncFully(pair.parent.node, pair.child.node, TABLES);
+    await pair.settle();
+    expect((await changed(pair))[1]).toBe("item: 6 compared, 0 differ, 0 repaired, all rows: filled_anew");
+    if (above === "postgres") {
+      await pair.parent.write("truncate item");
+      await pair.settle();
+      expect((await changed(pair))[1]).toBe("item: 0 compared, 0 differ, 0 repaired, all rows: emptied");
+    }
+  });
+});
+
+describe.each(["postgres", "sqlite"] as const)("a %s node", (engine) => {
+  const place = async (node: TestNode): Promise<unknown> => {
+    const table = engine === "postgres" ? "tombolo.compare_hold" : "tombolo_compare_hold";
+    return node.rows(`select position, run from ${table} where table_name = 'item' and not running`);
+  };
+
+  test("where two compare at once, only the one that began last is gone on from", async () => {
+    const { parent, child, settle } = await fresh([engine, "sqlite"]);
+    const { compareHolds } = parent.node;
+    const tables = [{ table: tableName("item"), channel: channelName("all") }];
+    await compareHolds.begin(child.node.name, "first", tables);
+    await parent.write("insert into item values (8, 'h')");
+    await settle();
+    await compareHolds.begin(child.node.name, "second", tables);
+    const done = [{ table: tableName("item"), left: [], as: "" }];
+    await compareHolds.compared(child.node.name, "first", done, 60_000);
+    expect(await place(parent)).toEqual([]);
+    await compareHolds.compared(child.node.name, "second", done, 60_000);
+    expect(await place(parent)).toEqual([[expect.any(String), "second"]]);
+  });
+
+  test("nothing is held of what nobody asked to go on from, nor once the time is over", async () => {
+    const pair = await fresh([engine, "sqlite"]);
+    const { compareHolds } = pair.parent.node;
+    await reconciled(pair);
+    const tables = [{ table: tableName("item"), channel: channelName("all") }];
+    const { name } = pair.child.node;
+    const begin = async (run: string) => (await compareHolds.begin(name, run, tables)).get(tableName("item"));
+    expect(await begin("one")).toBe("first");
+    await compareHolds.compared(name, "one", [{ table: tableName("item"), left: ['["3"]'], as: "so" }], -1);
+    expect(await begin("two")).toBe("log_not_kept");
+    await compareHolds.compared(name, "two", [{ table: tableName("item"), left: ['["3"]'], as: "so" }], 60_000);
+    expect(await begin("three")).toEqual({ position: expect.anything(), left: ['["3"]'], as: "so" });
+  });
+});
