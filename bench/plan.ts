@@ -60,6 +60,7 @@ export const PLACES: { readonly [workload: string]: { readonly [route in Route["
   // 40 changes of each row: Bucardo keeps only which rows changed, and would be given a gift
   backlog: { "pg-pg": ["tombolo", "tombolo-slot", "native", "pglogical"], "pg-sqlite": OWN, "sqlite-pg": OWN },
   steady: { "pg-pg": ["tombolo", "tombolo-slot", "native"], "pg-sqlite": OWN },
+  beside: { "pg-pg": OWN, "pg-sqlite": OWN },
   "two-way": { "pg-pg": COMPARED, "pg-sqlite": OWN },
 };
 /** What the way over HTTP costs. */
@@ -98,6 +99,11 @@ export interface Sizes {
   readonly upkeepRows: number;
   readonly steadyRate: number;
   readonly steadySeconds: number;
+  /** Rows that reconciles and full syncs go through beside the writers; the writers' transactions per second, also where only false reports count; each stretch. */
+  readonly besideRows: number;
+  readonly besideRate: number;
+  readonly besideFastRate: number;
+  readonly besideSeconds: number;
   /** Until a workload must be through. */
   readonly patienceSeconds: number;
 }
@@ -121,6 +127,10 @@ export const FULL: Sizes = {
   upkeepRows: 1_000_000,
   steadyRate: 2000,
   steadySeconds: Number(process.env.BENCH_STEADY_SECONDS ?? 180),
+  besideRows: 300_000,
+  besideRate: 500,
+  besideFastRate: 2000,
+  besideSeconds: 20,
   patienceSeconds: 300,
 };
 
@@ -143,5 +153,9 @@ export const SMOKE: Sizes = {
   upkeepRows: 2000,
   steadyRate: 200,
   steadySeconds: 1,
+  besideRows: 2000,
+  besideRate: 100,
+  besideFastRate: 200,
+  besideSeconds: 1,
   patienceSeconds: 30,
 };

@@ -68,6 +68,16 @@ export const GOALS: readonly Goal[] = [
   { route: "pg-sqlite", workload: "full-sync", figure: "rows_per_second", system: "tombolo", atLeast: 200_000 },
   { route: "pg-pg", workload: "reconcile", figure: "compared_per_second", system: "tombolo", atLeast: 500_000 },
   { route: "pg-sqlite", workload: "reconcile", figure: "compared_per_second", system: "tombolo", atLeast: 250_000 },
+  ...each(
+    {
+      route: ["pg-pg", "pg-sqlite"],
+      workload: ["beside"],
+      figure: ["reconcile_p99_to_alone", "full_sync_p99_to_alone"],
+      system: ["tombolo"],
+    },
+    { atMost: 1.1 },
+  ),
+  ...each({ route: ["pg-pg", "pg-sqlite"], workload: ["beside"], figure: ["false_reports"], system: ["tombolo"] }, { atMost: 0 }),
   // once, and now and then a look at how many there are
   { route: "fan-out", workload: "fan-out", figure: "log_reads_per_change", system: "tombolo", atMost: 1.1 },
   { route: "fan-out", workload: "fan-out", figure: "extra_node_to_first", system: "tombolo", atMost: 1 },

@@ -1,4 +1,5 @@
 import { backlog } from "./backlog.ts";
+import { beside } from "./beside.ts";
 import { deletes, inserts, updates } from "./bulk.ts";
 import { idle } from "./idle.ts";
 import { lag200, lag500 } from "./lag.ts";
@@ -23,6 +24,7 @@ export const WORKLOADS: readonly Workload[] = [
   lag500,
   idle,
   steady,
+  beside,
   backlog,
   twoWay,
 ];

@@ -26,8 +26,15 @@ export type Order =
   | { readonly do: "singles"; readonly rows: number; readonly seconds: number; readonly clients: number }
   /** Whether commits wait for the disk, from here on (synchronous_commit); Postgres only. */
   | { readonly do: "durable"; readonly on: boolean }
-  /** Inserts of one row per transaction at a fixed rate. */
-  | { readonly do: "paced"; readonly from: number; readonly rate: number; readonly seconds: number; readonly clients: number }
+  /** Inserts of one row per transaction at a fixed rate; with `updates`, every other one updates one of the rows `1..updates` instead. */
+  | {
+      readonly do: "paced";
+      readonly from: number;
+      readonly rate: number;
+      readonly seconds: number;
+      readonly clients: number;
+      readonly updates?: number;
+    }
   | { readonly do: "mark"; readonly id: number; readonly token: string };
 
 /** What it did. Times are of `measure/clock.ts`. */
@@ -37,10 +44,10 @@ export interface Done {
   readonly transactions: number;
   /** Rows inserted, updated and deleted. */
   readonly changes: number;
-  /** Of `paced`: when each row's commit was confirmed. */
-  readonly commits: readonly (readonly [id: number, at: number])[];
   /** Of `paced`: how long each transaction took its writer, milliseconds. */
   readonly took: readonly number[];
+  /** Of `paced` without updates: when each row's commit was confirmed. */
+  readonly commits: readonly (readonly [id: number, at: number])[];
 }
 
 /** One writer over one engine. */

@@ -35,13 +35,16 @@ async function obey(writer: Writer, order: Order): Promise<Done> {
     case "paced": {
       const total = Math.round(order.rate * order.seconds);
       let next = 0;
+      pass += 1;
       await together(Math.min(order.clients, writer.connections), async (client) => {
         for (let i = next++; i < total; i = next++) {
           const wait = started + (i * 1000) / order.rate - now();
           if (wait > 0) await sleep(wait);
           const sent = now();
-          await writer.insertOne(order.from + i, client);
-          commits.push([order.from + i, now()]);
+          if (order.updates !== undefined && i % 2 === 1)
+            await writer.updateOne(1 + Math.floor(Math.random() * order.updates), pass, client);
+          else await writer.insertOne(order.from + i, client);
+          if (order.updates === undefined) commits.push([order.from + i, now()]);
           took.push(now() - sent);
           // the SQLite writer never waits, and messages must get in
           await breathe();
