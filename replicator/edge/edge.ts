@@ -65,6 +65,8 @@ export class Edge {
   #node: Promise<Node> | undefined;
   #link: ReadyLink | undefined;
   #begun = false;
+  /** Of a token that never lives for longer than `RENEW_BEFORE_MS`, half its life is used. */
+  #renewNotBefore = 0;
   /** By which of the hub's topologies the database was last brought in line. */
   #installed: string | undefined;
 
@@ -169,10 +171,12 @@ export class Edge {
   /** Gets a new token where the one that it has ends soon: an edge that is in touch stays enrolled. */
   async renewToken(): Promise<void> {
     const { expiresAt = null, node } = this.#credential;
-    if (expiresAt === null || Date.parse(expiresAt) - this.#options.now() > RENEW_BEFORE_MS) return;
+    const now = this.#options.now();
+    if (expiresAt === null || Date.parse(expiresAt) - now > RENEW_BEFORE_MS || now < this.#renewNotBefore) return;
     const { token, expires_at: next } = await renew(this.client, node);
     await this.#keep({ ...this.#credential, token, expiresAt: next });
     this.client.useToken(token);
+    this.#renewNotBefore = next === null ? 0 : now + (Date.parse(next) - now) / 2;
   }
 
   /** What the database itself knows of its exchange with the hub; null before the first. Works offline. */

@@ -7,6 +7,7 @@ import type { Caller } from "./caller.ts";
 import type { HubContext } from "./context.ts";
 import { EdgeObserver } from "./edge-observer.ts";
 import { groupLink } from "./group-link.ts";
+import { WishBoard } from "./wish-board.ts";
 
 /** The hub's end of the link to one edge, as its credential says. */
 export interface EdgePlace {
@@ -18,6 +19,7 @@ export interface EdgePlace {
   readonly observer: EdgeObserver;
   /** What the edge waits for. */
   readonly news: NewsOf;
+  readonly wishes: WishBoard;
 }
 
 /** Beyond so many edges, the one that has been silent for longest is looked up anew when it comes. */
@@ -30,6 +32,8 @@ const MOST_PLACES = 5_000;
 export class EdgeDesk {
   readonly #hub: HubContext;
   readonly #places = new Map<string, { readonly topology: Topology; readonly node: Node; readonly place: EdgePlace }>();
+
+  readonly #boards = new WeakMap<Node, WishBoard>();
 
   constructor(hub: HubContext) {
     this.#hub = hub;
@@ -70,7 +74,9 @@ export class EdgeDesk {
       received: (event) => observer.up(event),
       now,
     });
-    return { node, end, link, manifest, manifestId: manifestId(manifest), observer, news: newsOf(topology, link) };
+    const wishes = this.#boards.get(node) ?? new WishBoard(node);
+    this.#boards.set(node, wishes);
+    return { node, end, link, manifest, manifestId: manifestId(manifest), observer, news: newsOf(topology, link), wishes };
   }
 }
 

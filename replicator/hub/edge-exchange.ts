@@ -9,7 +9,7 @@ import type { Carrier } from "../link/relay.ts";
 import { reportJson } from "../link/report.ts";
 import { eachWhole } from "../link/spool.ts";
 import type { PassOptions } from "../link/transfer.ts";
-import type { ReconcileRun } from "../node/reconcile-desk.ts";
+import type { NewsOf } from "../node/change-log.ts";
 import type { EdgePlace } from "./edge-desk.ts";
 
 /**
@@ -17,7 +17,7 @@ import type { EdgePlace } from "./edge-desk.ts";
  * say, which is at once unless the edge wants to wait for it. Throws before it begins; what goes wrong later cuts it off.
  */
 export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Pipe<Uint8Array>> {
-  const { end, manifestId, observer } = place;
+  const { end, link, manifestId, observer, wishes } = place;
   const reader = new ExchangeReader(body);
   const head = await reader.json(requestHead);
   const heard = await end.hear(head.report, { delayMs: head.round_trip_ms / 2 });
@@ -27,14 +27,15 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   await reader.close();
   if (receipts.every(({ wanted }) => wanted.length === 0)) observer.broughtAll();
   const brought = receipts.length + head.starts.length > 0;
-  // an edge that only listens, as a thousand do, finds the hub where it is now
+  // an edge that only listens, as a thousand do, is content with what was looked up for others a moment ago, and finds the hub where it is now
+  const oldMs = !brought && head.wait_seconds > 0 ? LOOKED_MS : 0;
   const still = brought ? null : await end.report();
   const retried = still?.state.hasParked === false ? 0 : await end.retryParked(heard, { all: head.final });
   const up = sumOf(receipts);
   const begin = async (): Promise<Buffer> => {
     const report = still?.state.hasParked === false ? await end.report(still.state) : await end.report();
     const told = { report: reportJson(report), receipts: receipts.map(receiptJson), retried, manifest: manifestId };
-    return jsonSection({ ...told, ...(await wishes(place)) });
+    return jsonSection({ ...told, ...(await wishes.of(link.child, { oldMs })) });
   };
   const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
   const answer = new Answer(begin);
@@ -48,8 +49,9 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
     sender,
     signal,
     heard,
-    first: { final: head.final, ...(!brought && head.wait_seconds > 0 && { oldMs: LOOKED_MS }) },
+    first: { final: head.final, oldMs },
     waitMs: news ? 0 : head.wait_seconds * 1000,
+    wished: (stop, wished) => wishes.wait(link.child, stop, wished),
     sent: () => answer.packets > 0,
   });
   void sending.then(
@@ -58,21 +60,6 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   );
   return answer.begun(sending);
 }
-
-/** What somebody at the hub wants the edge to do. */
-async function wishes({ node, link }: EdgePlace): Promise<object> {
-  const [fill, compare] = await Promise.all([node.copies.runs.requested(link.child), node.reconciles.requested(link.child)]);
-  return {
-    ...(fill !== null && { full_sync: { run: fill.id.toString(), tables: fill.tables } }),
-    ...(compare !== null && { reconcile: wish(compare) }),
-  };
-}
-
-/** Edges of an older version know of no scope: it is told only where it says something. */
-const wish = ({ id, name, repair, scope }: ReconcileRun): object => ({
-  ...{ run: id.toString(), name, repair },
-  ...(scope !== "all" && { scope }),
-});
 
 /** Packets for an edge that only listens; null when there were none in time. */
 export async function pull(
@@ -117,21 +104,33 @@ async function follow(options: {
   readonly first: PassOptions;
   readonly waitMs: number;
   readonly sent: () => boolean;
+  /** Has `wished` called when the edge is to be told of something else. */
+  readonly wished?: (stop: AbortSignal, wished: () => void) => void;
 }): Promise<number> {
-  const { place, sender, heard, signal, first, waitMs, sent } = options;
-  const over = AbortSignal.timeout(waitMs);
-  const stop = AbortSignal.any([signal, over]);
+  const { place, sender, heard, signal, first, waitMs, sent, wished } = options;
   let { changes } = await sender.pass(first);
-  while (!sent() && !stop.aborted && waitMs > 0) {
-    const emptyTo = await place.node.log.news(sender.position, stop, place.news);
-    if (signal.aborted || (over.aborted && isAt(heard, emptyTo))) break;
-    changes += (await sender.pass({ final: false, advance: over.aborted, emptyTo })).changes;
+  if (sent() || signal.aborted || waitMs === 0) return changes;
+  const over = AbortSignal.timeout(waitMs);
+  const other = new AbortController();
+  const ended = new AbortController();
+  const stop = AbortSignal.any([signal, over, other.signal, ended.signal]);
+  wished?.(stop, () => other.abort());
+  const filters = heard.scopes?.current();
+  const news: NewsOf = filters === undefined ? place.news : { ...place.news, filters };
+  try {
+    while (!sent() && !stop.aborted) {
+      const emptyTo = await place.node.log.news(sender.position, stop, news);
+      if (signal.aborted || other.signal.aborted || (over.aborted && isAt(heard, emptyTo))) break;
+      changes += (await sender.pass({ final: false, advance: over.aborted, emptyTo })).changes;
+    }
+  } finally {
+    ended.abort();
   }
   return changes;
 }
 
-/** Somebody else's look at the log is good enough for so long, where who asks waits for news from there on. */
-const LOOKED_MS = 1_000;
+/** Somebody else's look is good enough for so long, where who asks waits for news from there on: waiting looks again within a second. */
+const LOOKED_MS = 2_000;
 
 /** There is nothing that the edge does not know: not even how far it is. */
 const isAt = ({ state: { channels } }: Heard, at: Position): boolean =>

@@ -64,7 +64,7 @@ export interface Sender {
 }
 
 const IDENTITY_MS = 30_000;
-/** An end that says the very same again is not looked up again for so long, though another process may have heard something else of it meanwhile. */
+/** The rows of an end that says the very same again are not looked up again for so long. */
 const SAME_MS = 300_000;
 /** Of a child's refused changes, so many are told in full; of the others, that they are there. */
 const MOST_TOLD = 1_000;
@@ -81,8 +81,8 @@ export class LinkEnd {
   readonly #out: Omit<Flow, "source" | "target">;
   #met = false;
   readonly #acknowledged = new Acknowledged();
-  #confirmedAt = 0;
-  #unlimited: { readonly scopes: LinkScopes; readonly at: number } | undefined;
+  /** The rows of a child that has those that it is to have. */
+  #settled: { readonly scopes: LinkScopes; readonly at: number } | undefined;
   /** What of the other's word is noted in the database. */
   #noted = "";
 
@@ -115,21 +115,17 @@ export class LinkEnd {
     await this.#meet();
     const { clockOffsetMs } = await this.#identify();
     const isSame = isWhole && (await this.#note(report));
-    if (!isSame || heardAt - this.#confirmedAt > SAME_MS) {
-      // what was refused once is asked again
-      this.#confirmedAt = 0;
-      await node.sent.confirm(other.name, report.state);
-      this.#confirmedAt = heardAt;
-    }
+    // also of one that says the same again: another that acts as it may have been heard at another process meanwhile
+    await node.sent.confirm(other.name, report.state);
     const aheadMs = report.clockMs + delayMs - (heardAt + clockOffsetMs);
     if (role === "child") {
       await node.parked.noteRefused(other.name, report.refused);
       return { ...report, aheadMs, scopes: undefined };
     }
-    const known = isSame && heardAt - (this.#unlimited?.at ?? 0) < SAME_MS ? this.#unlimited : undefined;
+    const known = isSame && heardAt - (this.#settled?.at ?? 0) < SAME_MS ? this.#settled : undefined;
     const scopes = known?.scopes ?? this.#scopesOf();
     await scopes.prepare(report.state);
-    if (known === undefined) this.#unlimited = scopes.isUnlimited ? { scopes, at: heardAt } : undefined;
+    if (known === undefined) this.#settled = scopes.isSettled ? { scopes, at: heardAt } : undefined;
     return { ...report, aheadMs, scopes };
   }
 

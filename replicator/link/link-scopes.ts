@@ -41,6 +41,8 @@ export class LinkScopes {
   /** Tables of the child that were filled, by where they are. */
   #places = new Map<TableName, Place>();
   #prepared: Said | undefined;
+  /** The parent's scopes were changed from here since they were looked at. */
+  #written = false;
 
   constructor(options: { readonly parent: Node; readonly child: NodeName; readonly tables: readonly ScopedTable[] }) {
     this.#parent = options.parent;
@@ -48,9 +50,10 @@ export class LinkScopes {
     this.#tables = options.tables;
   }
 
-  /** No table is limited, and none was: a child that says the same again need not be looked up again. */
-  get isUnlimited(): boolean {
-    return this.#prepared !== undefined && this.#kept.length === 0 && this.#tables.every(({ wanted }) => wanted === null);
+  /** The child has the rows that the topology wants it to have: one that says the same again need not be looked up again. */
+  get isSettled(): boolean {
+    const down = this.#tables.filter((table) => table.down).map(({ name }) => name);
+    return this.#prepared !== undefined && down.every((name) => this.#places.has(name)) && this.due(down).length === 0;
   }
 
   /** Forgets what it remembers: after an error, and when another process may have moved the link. */
@@ -71,8 +74,7 @@ export class LinkScopes {
       if (limited && !filled.includes(table)) await this.#choose(table, null);
     }
     for (const { name } of filled) await this.#arrive(name, confirmed.scopes.get(name) ?? null);
-    // of tables whose rows all travel, nothing is kept
-    if (this.#kept.length > 0 || this.#tables.some(({ wanted }) => wanted !== null)) await this.#look();
+    if (this.#written) await this.#look();
     this.#places = new Map(filled.map((table) => [table.name, this.#placeOf(table, state.scopes.get(table.name) ?? null)]));
     this.#prepared = state;
   }
@@ -121,19 +123,23 @@ export class LinkScopes {
   }
 
   async #look(): Promise<void> {
+    this.#written = false;
     this.#kept = await this.#parent.scopes.of(this.#child);
   }
 
   async #choose({ name: table, wanted: filter }: ScopedTable, at: ScopeNumber | null): Promise<ScopeNumber> {
     const newest = this.#kept.filter((scope) => scope.table === table).at(-1);
     if (newest !== undefined && sameFilter(newest.filter, filter)) return newest.number;
+    this.#written = true;
     return this.#parent.scopes.choose(this.#child, { table, filter, at });
   }
 
   /** A crash may have come between the packet that took the child there and the parent's own note of it. */
   async #arrive(table: TableName, number: ScopeNumber | null): Promise<void> {
     const scope = this.#kept.find((kept) => kept.table === table && kept.number === number);
-    if (scope !== undefined && !scope.reached) await this.#parent.scopes.reached(this.#child, table, scope.number);
+    if (scope === undefined || scope.reached) return;
+    this.#written = true;
+    await this.#parent.scopes.reached(this.#child, table, scope.number);
   }
 
   #placeOf({ name, wanted }: ScopedTable, number: ScopeNumber | null): Place {

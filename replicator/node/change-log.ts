@@ -34,6 +34,8 @@ export interface TickOptions {
 export interface NewsOf {
   readonly reader: NodeName;
   readonly tables: ReadonlySet<TableName>;
+  /** The rows that it is given of a table, where that is not all: as in `ReadRequest`. */
+  readonly filters?: ReadonlyMap<TableName, RowFilter>;
 }
 
 export interface ReadRequest {

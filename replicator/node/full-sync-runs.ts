@@ -67,8 +67,8 @@ export interface FullSyncRuns {
   find(id: bigint): Promise<FullSyncRun | null>;
   /** Enters what a node out of reach is to do, in place of an earlier wish: `begin` of the same side, direction and tables takes it up. Answers its id. */
   request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint>;
-  /** What the peer has been asked for and has not begun; null for nothing. */
-  requested(peer: NodeName): Promise<FullSyncRun | null>;
+  /** What peers have been asked for and have not begun, one for each. */
+  requested(): Promise<ReadonlyMap<NodeName, FullSyncRun>>;
   /** Gives up a run, whoever holds it: its process ends when it notices. Does nothing to one that has ended. */
   cancel(id: bigint): Promise<void>;
 }

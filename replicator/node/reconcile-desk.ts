@@ -66,8 +66,8 @@ export interface ReconcileDesk {
     readonly repair: string;
     readonly scope?: ReconcileScope;
   }): Promise<bigint>;
-  /** What the peer was asked for first and has not begun; null for nothing. */
-  requested(peer: NodeName): Promise<ReconcileRun | null>;
+  /** What peers have been asked for and have not begun: of each, what it was asked for first. */
+  requested(): Promise<ReadonlyMap<NodeName, ReconcileRun>>;
   /** `peer`: only where it is a run with this peer that goes on. */
   finish(
     id: bigint,

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { nodeName } from "../../replicator/change/names.ts";
 import { SyncService, type SyncServiceEvents } from "../../replicator/edge/sync-service.ts";
 import { issue } from "../../replicator/hub/issue.ts";
 import { until } from "../helpers/command.ts";
@@ -38,14 +39,14 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
     rmSync(folder, { recursive: true, force: true });
   });
 
-  const code = async (): Promise<string> => {
+  const code = async (lifetimeMs: number | null = null): Promise<string> => {
     const wanted = {
       role: "node" as const,
       name: null,
       node: "shop",
       group: "edges",
       params: {},
-      lifetimeMs: null,
+      lifetimeMs,
       codeLifetimeMs: 60_000,
     };
     return (await issue(world.database.node.tokens, world.topology, wanted, "test")).secret;
@@ -120,6 +121,19 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
     expect(statSync(file).mode & 0o777).toBe(0o600);
     application.exec("insert into item values (1, 'renewed')");
     await until("the hub has it", async () => (await world.database.rows("select note from item")).flat().includes("renewed"));
+  });
+
+  test("a token that never lives for long is renewed once in a while, and not with each exchange", async () => {
+    const service = await opened({ enrol: { hub: hub.url, code: await code(20 * 86_400_000) } });
+    const tokens = async () =>
+      (await world.database.node.tokens.list({ limit: 100, node: nodeName("shop") })).filter(({ kind }) => kind === "token");
+    service.start();
+    await until("it is renewed", async () => (await tokens()).length > 1);
+    for (let count = 1; count <= 3; count++) {
+      application.exec(`insert into item values (${count}, 'exchange')`);
+      await until("an exchange", async () => (await world.database.rows("select id from item")).length === count);
+    }
+    expect(await tokens()).toHaveLength(2);
   });
 
   test("offline it fails, says so, and loses nothing", async () => {

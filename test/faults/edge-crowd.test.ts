@@ -18,7 +18,7 @@ const FULL = process.env.TOMBOLO_FAULTS !== "smoke";
 const EDGES = Number(process.env.TOMBOLO_EDGES ?? (FULL ? 1_000 : 60));
 const SECONDS = FULL ? 30 : 8;
 /** As an agent asks. */
-const WAIT_SECONDS = 50;
+const WAIT_SECONDS = Number(process.env.TOMBOLO_WAIT_SECONDS ?? 50);
 /** Beginning, and in a batch: so many at once. */
 const BATCH = 50;
 const TICKS_PER_SECOND = 100;

@@ -7,6 +7,7 @@ import { nodeName } from "../../replicator/change/names.ts";
 import { Edge } from "../../replicator/edge/edge.ts";
 import { openSqliteNode } from "../../replicator/node/sqlite/open.ts";
 import { type EdgeWorld, edgeWorld } from "../helpers/edge-world.ts";
+import { openHub } from "../helpers/hub.ts";
 import { silent } from "../helpers/nodes.ts";
 import { both } from "../helpers/pair.ts";
 
@@ -31,14 +32,14 @@ interface Shop {
 }
 
 /** An edge's file and the agent beside it; another one of the same name has the same credential. */
-function shop(world: EdgeWorld, file: string, enrolled?: { readonly name: string }): Shop {
+function shop(world: EdgeWorld, file: string, enrolled?: { readonly name: string }, url = world.hub.url): Shop {
   const name = enrolled?.name ?? "shop";
   const path = join(folder, file);
   const application = new Database(path, { timeout: 5_000 });
   application.pragma("journal_mode = wal");
   application.exec(DDL.replace("create table", "create table if not exists").replace("bigint", "integer"));
   const edge = new Edge({
-    credential: { hub: world.hub.url, node: name, token: `node~${name}~edges`, ca: null, fresh: enrolled !== undefined },
+    credential: { hub: url, node: name, token: `node~${name}~edges`, ca: null, fresh: enrolled !== undefined },
     database: path,
     openNode: () => openSqliteNode({ name: nodeName(name), path }),
     observer: silent,
@@ -101,6 +102,20 @@ describe.each(["postgres", "sqlite"] as const)("a %s hub", (engine) => {
     await first.edge.sync(SIGNAL);
     const copy = shop(world, "copy.db");
     await expect(copy.edge.sync(SIGNAL)).rejects.toMatchObject({ code: "PACKET_FORK" });
+    expect(copy.rows()).toBe("1a 10mine");
+  });
+
+  test("a copy that says the same again and again is told, though the other goes on at another process", async () => {
+    const { world, first } = await begin(engine);
+    const other = await openHub({ topology: world.topology, nodes: [world.database.node] });
+    open.push(other);
+    first.copyTo("copy.db");
+    const copy = shop(world, "copy.db", undefined, other.url);
+    for (let time = 0; time < 2; time++) await copy.edge.exchange({ final: true, signal: SIGNAL });
+    await world.database.write("insert into item values (2, 'b')");
+    await first.edge.sync(SIGNAL);
+    await first.edge.sync(SIGNAL);
+    await expect(copy.edge.exchange({ final: true, signal: SIGNAL })).rejects.toMatchObject({ code: "PACKET_FORK" });
     expect(copy.rows()).toBe("1a 10mine");
   });
 

@@ -106,9 +106,9 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
     async (request, reply) => {
       const { node, link } = await placeOf(callerOf(request));
       const { repair, scope: wanted, asked } = request.body;
-      const wish = asked === null ? null : await node.reconciles.requested(link.child);
+      const wish = asked === null ? undefined : (await node.reconciles.requested()).get(link.child);
       // names are the hub's: of a schedule, or of a person who asks there
-      const taken = wish !== null && wish.id.toString() === asked ? { name: wish.name, asked: wish.id } : { name: "manual" };
+      const taken = wish !== undefined && wish.id.toString() === asked ? { name: wish.name, asked: wish.id } : { name: "manual" };
       const id = await node.reconciles.begin({ ...taken, repair, scope: wanted, peer: link.child });
       const forMs = holdMs(hub.topology(), link, { scope: wanted, name: taken.name, nowMs: hub.timers.now() });
       return reply.code(201).send({ run: id.toString(), hold_ms: forMs });

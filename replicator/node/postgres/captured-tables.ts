@@ -86,6 +86,7 @@ export class CapturedTables {
   readonly #pool: pg.Pool;
   #byName = new Map<TableName, { readonly text: string; readonly table: CapturedTable }>();
   #readAt = Number.NEGATIVE_INFINITY;
+  #reading: Promise<void> | undefined;
   /** The database is of a version that knows strides of ids. */
   #strides = false;
 
@@ -96,16 +97,21 @@ export class CapturedTables {
   /** What was read is not believed any longer. */
   forget(): void {
     this.#readAt = Number.NEGATIVE_INFINITY;
+    this.#reading = undefined;
   }
 
   async all(): Promise<ReadonlyMap<TableName, CapturedTable>> {
-    if (Date.now() - this.#readAt > BELIEVED_MS) await this.#read();
+    await this.#believed();
     return new Map([...this.#byName].map(([name, { table }]) => [name, table]));
   }
 
   /** Throws `TABLE_NOT_CAPTURED` for the first that is missing. */
   async named(names: readonly TableName[]): Promise<CapturedTable[]> {
-    if (Date.now() - this.#readAt > BELIEVED_MS || names.some((name) => !this.#byName.has(name))) await this.#read();
+    await this.#believed();
+    if (names.some((name) => !this.#byName.has(name))) {
+      this.forget();
+      await this.#believed();
+    }
     return names.map((name) => {
       const known = this.#byName.get(name);
       if (known === undefined) {
@@ -119,6 +125,19 @@ export class CapturedTables {
     });
   }
 
+  /** Of a thousand edges that come back at once, one reads. */
+  async #believed(): Promise<void> {
+    if (Date.now() - this.#readAt <= BELIEVED_MS) return;
+    const reading = this.#reading ?? this.#read();
+    this.#reading = reading;
+    try {
+      await reading;
+      if (this.#reading === reading) this.#readAt = Date.now();
+    } finally {
+      if (this.#reading === reading) this.#reading = undefined;
+    }
+  }
+
   async #read(): Promise<void> {
     this.#strides ||= await hasStrides(this.#pool);
     const { rows } = await this.#pool.query<CapturedRecord>(select(this.#strides ? GOALS : NO_GOALS));
@@ -130,7 +149,6 @@ export class CapturedTables {
         return [name, known?.text === text ? known : { text, table: fromRecord(row) }];
       }),
     );
-    this.#readAt = Date.now();
   }
 }
 

@@ -24,6 +24,8 @@ const COLUMNS = `json_build_object('id', id::text, 'peer', peer, 'side', side, '
   'rows', rows, 'bytes', bytes, 'estimatedRows', estimated_rows, 'holder', holder, 'startedAt', to_char(started_at, ${UTC}),
   'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'silent', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
 
+const REQUESTED = `select ${COLUMNS} from tombolo.full_sync_run where state = 'requested' order by id`;
+
 type StoredRun = Omit<FullSyncRun, "id"> & { readonly id: string; readonly silent: number };
 
 /** The full syncs that a Postgres node is part of. */
@@ -101,8 +103,9 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
     });
   }
 
-  async requested(peer: NodeName): Promise<FullSyncRun | null> {
-    return (await runs(this.#pool, "where state = 'requested' and peer = $1 order by id desc limit 1", [peer]))[0] ?? null;
+  async requested(): Promise<ReadonlyMap<NodeName, FullSyncRun>> {
+    const { rows } = await this.#pool.query<{ run: string }>({ name: "tombolo_full_syncs_requested", text: REQUESTED });
+    return new Map(rows.map(({ run }) => runOf(run)).map((run) => [run.peer, run]));
   }
 
   async cancel(id: bigint): Promise<void> {
@@ -148,10 +151,12 @@ async function runs(
     `select ${COLUMNS} from tombolo.full_sync_run ${which}`,
     values as unknown[],
   );
-  return rows.map(({ run }) => {
-    const stored = JSON.parse(run) as StoredRun;
-    return { ...stored, id: BigInt(stored.id) };
-  });
+  return rows.map(({ run }) => runOf(run));
+}
+
+function runOf(json: string): FullSyncRun & { readonly silent: number } {
+  const stored = JSON.parse(json) as StoredRun;
+  return { ...stored, id: BigInt(stored.id) };
 }
 
 export const newestRuns = (client: pg.Pool, limit: number): Promise<readonly FullSyncRun[]> =>

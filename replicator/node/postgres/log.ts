@@ -23,7 +23,7 @@ import type { SlotConsumer } from "./slot/consumer.ts";
 import { ALWAYS_COMPLETE, type LogGate } from "./slot/log-gate.ts";
 import { CLASS_DATA } from "./sqlstate.ts";
 import type { Ticker } from "./ticker.ts";
-import { touchedBetween } from "./touched.ts";
+import { TouchedRows } from "./touched.ts";
 
 const PURGE_EVERY_MS = 10_000;
 /** A neighbour keeps its number, unless it is forgotten and met anew; and it may be left behind. */
@@ -69,11 +69,12 @@ export class PostgresLog implements ChangeLog {
     this.#hstore = options.hstore;
     this.#ticker = options.ticker;
     this.#captured = options.captured;
+    const touched = new TouchedRows({ ...options, recent: options.ticker.recent });
     this.#news = new NewsWatcher({
       pool: options.pool,
       look: () => this.#look(),
       seal: async () => (await options.ticker.tick({ lagging: true })).position,
-      touched: (after, upTo) => touchedBetween(options.pool, options.ticker.recent, { after, upTo }),
+      touched: (after, upTo) => touched.between(after, upTo),
     });
     this.#next = new NextWindow({ recent: options.ticker.recent, hstore: options.hstore });
     this.#reads = new SharedReads({ read: (window) => this.#window(window) });
@@ -227,8 +228,11 @@ export class PostgresLog implements ChangeLog {
   }
 
   async #look(): Promise<LogState> {
+    const askedAt = performance.now();
     const { rows } = await this.#pool.query<{ position: string; unsealed: string }>({ name: "tombolo_look", text: LOOK });
-    return { position: position(rows[0]?.position ?? 0n), unsealed: rows[0]?.unsealed === "t" };
+    const state = { position: position(rows[0]?.position ?? 0n), unsealed: rows[0]?.unsealed === "t" };
+    if (!state.unsealed) this.#ticker.nothingBeyond(state.position, askedAt);
+    return state;
   }
 
   async #peerId(name: NodeName): Promise<number> {

@@ -1,7 +1,9 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type pg from "pg";
-import type { NodeName, Position, TableName } from "../../change/names.ts";
+import type { Position } from "../../change/names.ts";
 import type { NewsOf } from "../change-log.ts";
+import type { Touched } from "./touched.ts";
+import { concerned, type Waiting } from "./who-is-concerned.ts";
 
 /** Poll interval shortly after a change, and for how long. */
 const BUSY_MS = 4;
@@ -20,18 +22,12 @@ export interface LogState {
   readonly unsealed: boolean;
 }
 
-/** What was logged between two ticks; null for too much to tell. */
-export type Touched = { readonly tables: ReadonlySet<TableName>; readonly readers: ReadonlySet<NodeName> } | null;
-
 interface Waiter {
   /** Nothing is for it up to there. */
   after: Position;
   readonly of: NewsOf | undefined;
   readonly tell: () => void;
 }
-
-/** Readers who can be left waiting stand at so many positions, at most; the others are told. */
-const MOST_PLACES = 8;
 
 /**
  * Tells when there may be something new in the change log. Awake it polls; after a quiet while it sets
@@ -42,7 +38,7 @@ export class NewsWatcher {
   readonly #pool: pg.Pool;
   readonly #look: () => Promise<LogState>;
   readonly #seal: () => Promise<Position>;
-  readonly #touched: (after: Position, upTo: Position) => Promise<Touched>;
+  readonly #touched: (after: Position, upTo: Position) => Promise<Touched | null>;
   #waiters = new Set<Waiter>();
   #running = false;
   #lastNews = Date.now();
@@ -57,7 +53,7 @@ export class NewsWatcher {
     readonly look: () => Promise<LogState>;
     /** Makes a tick of what is there. */
     readonly seal: () => Promise<Position>;
-    readonly touched: (after: Position, upTo: Position) => Promise<Touched>;
+    readonly touched: (after: Position, upTo: Position) => Promise<Touched | null>;
   }) {
     this.#pool = options.pool;
     this.#look = options.look;
@@ -137,15 +133,12 @@ export class NewsWatcher {
     return lowest ?? (0n as Position);
   }
 
-  /** Of those who wait for some tables only. A thousand of them are not to be woken by what one of them, or none, has to do with. */
+  /** Of those who wait for some tables, or rows, only. */
   async #tellConcerned(upTo: Position): Promise<void> {
-    const places = new Map<Position, Touched>();
-    for (const waiter of [...this.#waiters]) {
-      const { after, of } = waiter;
-      if (of === undefined || after >= upTo) continue;
-      if (!places.has(after) && places.size < MOST_PLACES) places.set(after, await this.#touched(after, upTo));
-      const touched = places.get(after) ?? null;
-      if (touched === null || touched.readers.has(of.reader) || [...touched.tables].some((table) => of.tables.has(table))) waiter.tell();
+    const behind = [...this.#waiters].filter((waiter): waiter is Waiter & Waiting => waiter.of !== undefined && waiter.after < upTo);
+    const told = await concerned(behind, upTo, this.#touched);
+    for (const waiter of behind) {
+      if (told.has(waiter)) waiter.tell();
       else waiter.after = upTo;
     }
   }

@@ -20,8 +20,9 @@ export async function meet(pool: pg.Pool, peers: readonly { readonly name: NodeN
 }
 
 export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerState> {
-  const { rows } = await pool.query<{ [column: string]: string | null }>(
-    `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state, ${HANDED_OVER} as handed_over, p.received_receipt ->> 'wanted' as wanted,
+  const { rows } = await pool.query<{ [column: string]: string | null }>({
+    name: "tombolo_peer_state",
+    text: `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state, ${HANDED_OVER} as handed_over, p.received_receipt ->> 'wanted' as wanted,
             p.received_receipt ->> 'seen' as seen,
             exists (select from tombolo.parked_change c where c.peer_id = p.id) as has_parked,
             coalesce((select json_agg(t.table_name) from tombolo.peer_table t where t.peer_id = p.id and t.received), '[]')::text as tables,
@@ -30,8 +31,8 @@ export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerStat
             coalesce((select json_object_agg(t.table_name, t.scope::text) from tombolo.peer_table t
                        where t.peer_id = p.id and t.scope is not null), '{}')::text as scopes
        from tombolo.peer p where p.name = $1`,
-    [name],
-  );
+    values: [name],
+  });
   const [row] = rows;
   const progress = JSON.parse(row?.received ?? "{}") as StoredProgress;
   return {

@@ -31,8 +31,8 @@ export class RecentTicks {
     }
   }
 
-  get(position: Position): TickRow | undefined {
+  get(position: Position, keptMs: number = KEPT_MS): TickRow | undefined {
     const known = this.#rows.get(position);
-    return known === undefined || performance.now() - known.at > KEPT_MS ? undefined : known.row;
+    return known === undefined || performance.now() - known.at > keptMs ? undefined : known.row;
   }
 }

@@ -29,6 +29,9 @@ const iso = (column: string): string => `to_char(${column} at time zone 'UTC', '
 
 const COLUMNS = `id, name, peer, repair, scope, state, ${iso("started_at")} as started_at, ${iso("finished_at")} as finished_at, tables::text, error`;
 
+/** Newest first: of each peer, the first one is what remains in a map. */
+const REQUESTED = `select ${COLUMNS} from tombolo.reconcile_run where state = 'requested' order by id desc`;
+
 const runOf = ({ id, peer, started_at, finished_at, tables, ...run }: StoredRun): ReconcileRun => ({
   ...run,
   id: BigInt(id),
@@ -72,12 +75,9 @@ export class PostgresReconcileDesk implements ReconcileDesk {
     return BigInt(rows[0]?.id ?? 0);
   }
 
-  async requested(peer: NodeName): Promise<ReconcileRun | null> {
-    const rows = await this.#query<StoredRun>(
-      `select ${COLUMNS} from tombolo.reconcile_run where state = 'requested' and peer = $1 order by id limit 1`,
-      [peer],
-    );
-    return rows[0] === undefined ? null : runOf(rows[0]);
+  async requested(): Promise<ReadonlyMap<NodeName, ReconcileRun>> {
+    const rows = await this.#query<StoredRun>({ name: "tombolo_reconciles_requested", text: REQUESTED });
+    return new Map(rows.map(runOf).map((run) => [run.peer, run]));
   }
 
   async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
@@ -108,9 +108,9 @@ export class PostgresReconcileDesk implements ReconcileDesk {
     }
   }
 
-  async #query<R extends pg.QueryResultRow>(text: string, values: unknown[]): Promise<R[]> {
+  async #query<R extends pg.QueryResultRow>(statement: string | pg.QueryConfig, values?: unknown[]): Promise<R[]> {
     try {
-      return (await this.#pool.query<R>(text, values)).rows;
+      return (await this.#pool.query<R>(statement, values)).rows;
     } catch (error) {
       throw postgresError(error);
     }

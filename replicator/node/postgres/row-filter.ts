@@ -37,19 +37,27 @@ export function condition(filter: RowFilter, values: Values): string {
   return sql;
 }
 
-/**
- * Whether the row that `text` gives column by column is one of the filter's, as a scalar expression. The row is a subquery of the columns alone, so that
- * the filter finds neither system columns nor anything else of the statement, and only the columns that it uses are read. Types and
- * collations are the table's.
- */
+/** Whether the row that `text` gives column by column is one of the filter's, as a scalar expression. */
 export function rowIsIn(
   table: FilteredTable,
   filter: RowFilter,
-  options: { readonly text: (column: Column) => string; readonly values: Values },
+  { text, values }: { readonly text: (column: Column) => string; readonly values: Values },
 ): string {
-  const used = columnsOf(filter.text, "postgres", table.columns);
+  return overRow(table, filter.text, { condition: () => condition(filter, values), text });
+}
+
+/**
+ * A filter's condition over the row that `text` gives column by column. The row is a subquery of the columns alone, so that the filter finds neither system columns
+ * nor anything else of the statement, and only the columns that it uses are read. Types and collations are the table's.
+ */
+export function overRow(
+  table: FilteredTable,
+  filter: string,
+  options: { readonly condition: () => string; readonly text: (column: Column) => string },
+): string {
+  const used = columnsOf(filter, "postgres", table.columns);
   const columns = used.map((column) => `${typedText(table, column, options.text(column))} as ${ident(column.name)}`);
-  return `(select ${condition(filter, options.values)} from (select ${columns.join(", ")}) as ${ident(table.local)})`;
+  return `(select ${options.condition()} from (select ${columns.join(", ")}) as ${ident(table.local)})`;
 }
 
 /** A value that the column printed, as the column holds it. */

@@ -7,6 +7,16 @@ import { transaction } from "./connection.ts";
 import { requireFilter } from "./filter-check.ts";
 import { postgresError } from "./postgres-error.ts";
 
+const SCOPES = "select id, table_name, filter, params::text as params, reached from tombolo.scope";
+
+interface StoredScope {
+  readonly id: string;
+  readonly table_name: string;
+  readonly filter: string;
+  readonly params: string;
+  readonly reached: string;
+}
+
 /** What this node has chosen for its children: tombolo.scope. */
 export class PostgresScopes implements Scopes {
   readonly #pool: pg.Pool;
@@ -19,8 +29,12 @@ export class PostgresScopes implements Scopes {
 
   async of(child: NodeName): Promise<readonly Scope[]> {
     try {
-      const { rows } = await this.#pool.query<{ id: string }>("select id from tombolo.peer where name = $1", [child]);
-      return rows[0] === undefined ? [] : await scopesOf(this.#pool, Number(rows[0].id));
+      const { rows } = await this.#pool.query<StoredScope>({
+        name: "tombolo_scopes_of",
+        text: `${SCOPES} where peer_id = (select id from tombolo.peer where name = $1) order by id`,
+        values: [child],
+      });
+      return rows.map(scopeOf);
     } catch (error) {
       throw postgresError(error);
     }
@@ -66,18 +80,20 @@ export class PostgresScopes implements Scopes {
 
 /** In order of their numbers. */
 export async function scopesOf(client: Pick<pg.ClientBase, "query"> | pg.Pool, peerId: number): Promise<Scope[]> {
-  const { rows } = await client.query<{ id: string; table_name: string; filter: string; params: string; reached: string }>({
+  const { rows } = await client.query<StoredScope>({
     name: "tombolo_scopes",
-    text: "select id, table_name, filter, params::text as params, reached from tombolo.scope where peer_id = $1 order by id",
+    text: `${SCOPES} where peer_id = $1 order by id`,
     values: [peerId],
   });
-  return rows.map((row) => ({
-    number: scopeNumber(row.id),
-    table: tableName(row.table_name),
-    filter: filterOf(row),
-    reached: row.reached === "t",
-  }));
+  return rows.map(scopeOf);
 }
+
+const scopeOf = (row: StoredScope): Scope => ({
+  number: scopeNumber(row.id),
+  table: tableName(row.table_name),
+  filter: filterOf(row),
+  reached: row.reached === "t",
+});
 
 const notInstalled = (table: string): TomboloError =>
   new TomboloError(`table ${table} has a filter, but its updates are not logged as whole rows`, {

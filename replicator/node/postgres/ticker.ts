@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
+import type { Position } from "../../change/names.ts";
 import type { Tick, TickOptions } from "../change-log.ts";
 import type { Question } from "./next-window.ts";
 import { RecentTicks, tickRow } from "./recent-ticks.ts";
@@ -56,6 +57,8 @@ export class Ticker {
   #nextLagging = true;
   #begun = false;
   #last: { readonly tick: Tick; readonly askedAt: number } | undefined;
+  /** When it was last known that there was nothing beyond the last one. */
+  #newestAt = 0;
 
   constructor(options: { readonly pool: pg.Pool; readonly gate: PlacedGate }) {
     this.#pool = options.pool;
@@ -68,7 +71,7 @@ export class Ticker {
     const last = this.#last;
     // one that is behind the caller would look like a log that was put back
     const serves = last !== undefined && after !== undefined && last.tick.position >= after;
-    if (lagging && serves && performance.now() - last.askedAt < oldMs) return Promise.resolve(last.tick);
+    if (lagging && serves && performance.now() - this.#newestAt < oldMs) return Promise.resolve(last.tick);
     if (
       lagging &&
       after !== undefined &&
@@ -81,12 +84,18 @@ export class Ticker {
     return this.#shared(lagging, next);
   }
 
+  /** Somebody who looked at `askedAt` found nothing beyond this tick. */
+  nothingBeyond(position: Position, askedAt: number): void {
+    if (this.#last?.tick.position === position) this.#newestAt = Math.max(this.#newestAt, askedAt);
+  }
+
   #shared(lagging: boolean, next: Question | null = null): Promise<Tick> {
     if (this.#running === undefined) {
       const askedAt = performance.now();
       const running = this.#seal(lagging, next)
         .then((tick) => {
           this.#last = { tick, askedAt };
+          this.#newestAt = askedAt;
           return tick;
         })
         .finally(() => {

@@ -41,7 +41,8 @@ export class PostgresTokenDesk implements TokenDesk {
   }
 
   async find(kind: TokenKind, handle: string): Promise<TokenRecord | null> {
-    const rows = await this.#select(`where kind = $1 and handle = $2 and ${IN_FORCE}`, [kind, handle]);
+    const text = `select ${COLUMNS} from tombolo.token where kind = $1 and handle = $2 and ${IN_FORCE}`;
+    const rows = await this.#read({ name: "tombolo_token", text, values: [kind, handle] });
     return rows[0] ?? null;
   }
 
@@ -116,11 +117,12 @@ export class PostgresTokenDesk implements TokenDesk {
     });
   }
 
-  async #select(where: string, parameters: readonly unknown[]): Promise<readonly TokenRecord[]> {
-    return this.#installed(async () => {
-      const { rows } = await this.#pool.query<StoredToken>(`select ${COLUMNS} from tombolo.token ${where}`, [...parameters]);
-      return rows.map(recordOf);
-    });
+  #select(where: string, parameters: readonly unknown[]): Promise<readonly TokenRecord[]> {
+    return this.#read({ text: `select ${COLUMNS} from tombolo.token ${where}`, values: [...parameters] });
+  }
+
+  #read(statement: pg.QueryConfig): Promise<readonly TokenRecord[]> {
+    return this.#installed(async () => (await this.#pool.query<StoredToken>(statement)).rows.map(recordOf));
   }
 
   #changing<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {

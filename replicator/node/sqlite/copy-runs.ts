@@ -126,10 +126,9 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
     });
   }
 
-  async requested(peer: NodeName): Promise<FullSyncRun | null> {
-    return this.#file.read(
-      (connection) => runs(connection, "where state = 'requested' and peer = ? order by id desc limit 1", peer)[0] ?? null,
-    );
+  async requested(): Promise<ReadonlyMap<NodeName, FullSyncRun>> {
+    const requested = this.#file.read((connection) => runs(connection, "where state = 'requested' order by id"));
+    return new Map(requested.map((run) => [run.peer, run]));
   }
 
   async cancel(id: bigint): Promise<void> {

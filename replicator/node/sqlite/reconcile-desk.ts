@@ -85,10 +85,11 @@ export class SqliteReconcileDesk implements ReconcileDesk {
     });
   }
 
-  async requested(peer: NodeName): Promise<ReconcileRun | null> {
-    const sql = `select ${COLUMNS} from tombolo_reconcile_run where state = 'requested' and peer = ? order by id limit 1`;
-    const row = this.#file.read((connection) => connection.prepare(sql).get(peer) as StoredRun | undefined);
-    return row === undefined ? null : runOf(row);
+  async requested(): Promise<ReadonlyMap<NodeName, ReconcileRun>> {
+    // newest first: of each peer, the first one is what remains in a map
+    const sql = `select ${COLUMNS} from tombolo_reconcile_run where state = 'requested' order by id desc`;
+    const rows = this.#file.read((connection) => connection.prepare(sql).all() as StoredRun[]);
+    return new Map(rows.map(runOf).map((run) => [run.peer, run]));
   }
 
   async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
