@@ -19,6 +19,7 @@ const LONG = [
   "test/e2e/slot.test.ts",
   "test/e2e/values.test.ts",
   "test/edge/full-sync.test.ts",
+  "test/edge/push.test.ts",
   "test/edge/reconcile.test.ts",
   "test/full-sync/copying.test.ts",
   "test/full-sync/fill.test.ts",

@@ -47,8 +47,20 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
     "Nothing was changed; begin it again where that was not meant.",
   ],
   ["FULL_SYNC_CUT", "retry", "A hub has ended a stream of rows; the rest comes at a later tick.", "Nothing; it goes on at once."],
+  [
+    "FULL_SYNC_DELETES",
+    "operator",
+    "A hub was to take over what an edge has, and more of its own rows would go than anybody agreed to.",
+    "Make sure that the edge holds the truth; then give `--max-deletes` at the hub with a number that lets them go.",
+  ],
   ["FULL_SYNC_LOST", "operator", "Another process has taken a full sync over.", "See `tombolo status` for who runs it."],
   ["FULL_SYNC_MOVED", "retry", "The link moved on while a full sync was handed over.", "Nothing; it is tried again."],
+  [
+    "FULL_SYNC_NOT_ASKED",
+    "operator",
+    "An edge wants its hub to take over tables in which the hub wins.",
+    "The hub's operator may ask for it: `tombolo full-sync EDGE --direction push`.",
+  ],
   ["FULL_SYNC_RUNS", "operator", "The node is the target of another full sync.", "Let that one end, or stop its process."],
   ["FULL_SYNC_TABLES", "usage", "A full sync was asked for tables that do not travel that way.", "Choose others, or the other direction."],
   [

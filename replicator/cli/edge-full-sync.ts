@@ -1,7 +1,7 @@
 import { fullSyncReport } from "../full-sync/full-sync-report.ts";
 import { systemTimers } from "../lifecycle/timers.ts";
 import { hubOf, linkName } from "../lifecycle/tree.ts";
-import type { FullSyncRun } from "../node/full-sync-runs.ts";
+import type { FullSyncRun, SyncDirection } from "../node/full-sync-runs.ts";
 import { askFullSync, followFullSync } from "../operations/ask-full-sync.ts";
 import { groupOfEdge } from "../operations/edge-group.ts";
 import type { Topology } from "../topology/topology.ts";
@@ -11,22 +11,27 @@ import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher, progressText } from "./full-sync-watcher.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
-import { optionInvalid } from "./option-values.ts";
+import { count, oneOf, optionInvalid } from "./option-values.ts";
 import { bytes, plural } from "./output.ts";
 import { type CommandContext, flag, type RunVerb, text, type VerbInput } from "./verb.ts";
 import { whoOf } from "./who.ts";
 
-/** `full-sync --database`: the edge becomes a copy of what its hub has for it. */
+/** `full-sync --database`: the edge becomes a copy of what its hub has for it, or the hub takes over what the edge has. */
 export const fullSyncEdge: RunVerb = async (context, input) => {
-  if ((text(input, "direction") ?? "pull") !== "pull") throw onlyPull();
+  const direction = directionOf(input);
+  if (text(input, "maxDeletes") !== undefined) throw agreedAtHub();
   const given = await edgeInput(context, input);
   const interrupt = listenForInterrupt();
   const watcher = fullSyncWatcher(context.out, { ask: !flag(input, "yes") });
   try {
     return await withEdge(context, given, async (edge, { node }) => {
-      const asked = `${node} becomes a copy of what the hub has for it: rows that only ${node} has go, others are replaced, and the conflict history keeps both; changes that ${node} has not sent yet stay. Go on?`;
+      const asked =
+        direction === "pull"
+          ? `${node} becomes a copy of what the hub has for it: rows that only ${node} has go, others are replaced, and the conflict history keeps both; changes that ${node} has not sent yet stay. Go on?`
+          : `The hub takes over what ${node} has: of the rows that are ${node}'s to change, those that only the hub has go, others are replaced, and its conflict history keeps both. Go on?`;
       if (!(await agreed(context, input, asked))) return EXIT.failed;
       const result = await edge.fullSync({
+        direction,
         tables: tablesOf(input),
         resume: flag(input, "resume"),
         backUp: input.options.backup !== false,
@@ -50,7 +55,7 @@ export const fullSyncEdge: RunVerb = async (context, input) => {
   }
 };
 
-/** Asks an edge to become a copy of its hub, and tells what comes of it. Null where there is no such edge. */
+/** Asks an edge to become a copy of its hub, or its hub's source, and tells what comes of it. Null where there is no such edge. */
 export async function fullSyncOfEdge(context: CommandContext, input: VerbInput, topology: Topology): Promise<ExitCode | null> {
   const name = input.args[0] ?? "";
   const parents = topology.nodes.filter((node) => topology.groups.some((group) => group.parent === node.name) || node === hubOf(topology));
@@ -58,12 +63,17 @@ export async function fullSyncOfEdge(context: CommandContext, input: VerbInput, 
     const reach = async (wanted: (typeof parents)[number]["name"]) => reachedNode(nodes, wanted);
     const group = await groupOfEdge({ topology, tokens: async () => (await reach(hubOf(topology).name)).tokens }, name);
     if (group === undefined) return null;
-    if ((text(input, "direction") ?? "pull") !== "pull") throw onlyPull();
+    const direction = directionOf(input);
     if (flag(input, "verify")) throw verifiedThere();
-    const asked = `${name} becomes a copy of what ${group.parent} has for it: rows that only ${name} has go, others are replaced, and its conflict history keeps both; changes that it has not sent yet stay. Go on?`;
+    const asked =
+      direction === "pull"
+        ? `${name} becomes a copy of what ${group.parent} has for it: rows that only ${name} has go, others are replaced, and its conflict history keeps both; changes that it has not sent yet stay. Go on?`
+        : `${group.parent} takes over what ${name} has: of the rows that are ${name}'s to change, those that only ${group.parent} has go, others are replaced, and the conflict history keeps both. Nothing is changed where more rows would go than --max-deletes says. Go on?`;
     if (!(await agreed(context, input, asked))) return EXIT.failed;
     const parent = await reach(group.parent);
-    const id = await askFullSync(parent, { topology, group, edge: name, tables: tablesOf(input), who: whoOf(input) });
+    const given = text(input, "maxDeletes");
+    const terms = given === undefined ? {} : { mayRemove: count("max-deletes", given, Number.MAX_SAFE_INTEGER) };
+    const id = await askFullSync(parent, { topology, group, edge: name, tables: tablesOf(input), who: whoOf(input), direction, terms });
     context.out.note(`${name} begins with its next exchange`);
     const run = input.options.wait === false ? await parent.copies.runs.find(id) : await follow(context, parent, id);
     if (context.json) context.out.json(runJson(linkName({ parent: group.parent, child: name }), run));
@@ -105,8 +115,13 @@ function runLine(edge: string, { state, rows, bytes: size, error }: FullSyncRun)
   return error === null ? `${edge}: ${state}` : `${edge}: ${state}: ${error}`;
 }
 
-const onlyPull = () =>
-  optionInvalid("an edge can only be made a copy of its hub", "Leave --direction out; what the edge has written goes up by itself.");
+const directionOf = (input: VerbInput): SyncDirection => oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
+
+const agreedAtHub = () =>
+  optionInvalid(
+    "how many rows of the hub may go is not the edge's to say",
+    "Ask for it at the hub: `tombolo full-sync EDGE --direction push --max-deletes N`.",
+  );
 
 const verifiedThere = () =>
   optionInvalid(

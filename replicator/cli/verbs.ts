@@ -220,6 +220,10 @@ export const verbs: readonly Verb[] = [
       { flags: "--resume", description: "go on with a full sync that was interrupted" },
       { flags: "--no-backup", description: "do not copy a SQLite database before it is changed" },
       { flags: "--no-wait", description: "where the child is an edge: do not wait for it" },
+      {
+        flags: "--max-deletes <count>",
+        description: "where an edge fills the hub: so many rows of a table of the hub's may go (default: 1000, and 10 %)",
+      },
       { flags: "--yes", description: "do not ask" },
       { flags: "--by <name>", description: "who does it (default: the user of the operating system)" },
       ...EDGE_OPTIONS,

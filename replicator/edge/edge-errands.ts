@@ -2,6 +2,7 @@ import { TomboloError } from "../change/error.ts";
 import type { TableName } from "../change/names.ts";
 import type { SyncProgress } from "../full-sync/progress.ts";
 import { sleep } from "../link/sleep.ts";
+import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { Edge } from "./edge.ts";
 import type { Exchanged } from "./edge-link.ts";
@@ -9,6 +10,7 @@ import { ALL_TABLES } from "./edge-reconcile.ts";
 
 interface Fill {
   readonly tables: readonly TableName[];
+  readonly direction: SyncDirection;
   readonly resume: boolean;
 }
 
@@ -19,6 +21,8 @@ interface ErrandsWatcher {
 }
 
 const PAUSE_MS = 2_000;
+/** A hub is the target of one full sync at a time. */
+const BUSY_PAUSE_MS = 10_000;
 /** Where the hub is away meanwhile, what was to be carried is told as under way. */
 const LONGEST_CARRY_MS = 30_000;
 
@@ -36,6 +40,7 @@ export class EdgeErrands {
   /** The last wishes that were taken up. An answer that was on its way meanwhile tells of them again. */
   #taken = { fullSync: 0n, reconcile: 0n };
   #notBefore = 0;
+  #pauseMs = PAUSE_MS;
   readonly #nudge: () => void;
   /** Who waits for the end of an exchange. */
   #waiting: (() => void)[] = [];
@@ -52,7 +57,7 @@ export class EdgeErrands {
     for (const told of this.#waiting.splice(0)) told();
     if (this.#running !== undefined) return;
     if (fullSync !== null && fullSync.run > this.#taken.fullSync) {
-      this.#fill = { tables: fullSync.tables, resume: false };
+      this.#fill = { tables: fullSync.tables, direction: fullSync.direction, resume: false };
       this.#taken.fullSync = fullSync.run;
     }
     if (reconcile !== null && reconcile.run > this.#taken.reconcile) {
@@ -65,16 +70,17 @@ export class EdgeErrands {
   async goOn(signal: AbortSignal): Promise<void> {
     if (this.#running !== undefined) return;
     if (!this.#looked) {
-      const tables = await this.#edge.interrupted(signal);
-      if (tables !== null) this.#fill ??= { tables, resume: true };
+      const left = await this.#edge.interrupted(signal);
+      if (left !== null) this.#fill ??= { tables: left.tables, direction: left.direction, resume: true };
       this.#looked = true;
     }
     if ((this.#fill === undefined && this.#reconcile === null) || performance.now() < this.#notBefore) return;
     this.#running = this.#run(signal)
       .catch((error: unknown) => {
         if (signal.aborted) return;
-        this.#notBefore = performance.now() + PAUSE_MS;
-        this.#watcher.failed(error, PAUSE_MS);
+        this.#notBefore = performance.now() + this.#pauseMs;
+        this.#watcher.failed(error, this.#pauseMs);
+        this.#pauseMs = PAUSE_MS;
       })
       .finally(() => {
         this.#running = undefined;
@@ -107,17 +113,22 @@ export class EdgeErrands {
     }
   }
 
-  async #fillAnew({ tables, resume }: Fill, signal: AbortSignal): Promise<void> {
+  async #fillAnew({ tables, direction, resume }: Fill, signal: AbortSignal): Promise<void> {
     const watcher = {
       progress: (progress: SyncProgress): void => this.#watcher.fullSync?.(progress),
       note: (): void => {},
       goAhead: async (): Promise<boolean> => true,
     };
     try {
-      await this.#edge.fullSync({ tables, resume, backUp: true, watcher, signal, onAbort: "interrupted" });
+      await this.#edge.fullSync({ tables, direction, resume, backUp: true, watcher, signal, onAbort: "interrupted" });
     } catch (error) {
+      if (error instanceof TomboloError && error.code === "FULL_SYNC_RUNS") {
+        // another edge's: the hub goes on wishing for this one
+        this.#taken.fullSync = 0n;
+        this.#pauseMs = BUSY_PAUSE_MS;
+      }
       const passes = error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry");
-      if (passes) this.#fill = { tables, resume: true };
+      if (passes) this.#fill = { tables, direction, resume: true };
       throw error;
     }
   }

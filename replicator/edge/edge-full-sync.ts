@@ -4,7 +4,7 @@ import type { Judge } from "../change/verdict.ts";
 import { type FullSyncResult, runSync } from "../full-sync/full-sync.ts";
 import type { FullSyncWatcher } from "../full-sync/options.ts";
 import { flowTables } from "../link/flow.ts";
-import { isGone } from "../node/full-sync-runs.ts";
+import { type FullSyncRun, isGone, type SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
 import type { EdgeLinkPlace } from "./edge-link-place.ts";
 import { ALL_TABLES, reconcileWithHub } from "./edge-reconcile.ts";
@@ -16,6 +16,8 @@ const CHUNK_ROWS = 10_000;
 const RESUMED_FOR_MS = 24 * 3_600_000;
 
 export interface EdgeFullSyncOptions {
+  /** `push`: the hub takes over what the edge has. */
+  readonly direction?: SyncDirection;
   /** Null: all that the hub sends. */
   readonly tables: readonly TableName[] | null;
   /** Go on with what was interrupted. */
@@ -40,7 +42,7 @@ export async function fillFromHub(
     chunkRows = CHUNK_ROWS,
     verify = false,
     ...options
-  }: EdgeFullSyncOptions & { readonly judge: Judge; readonly now: () => number },
+  }: Omit<EdgeFullSyncOptions, "direction"> & { readonly judge: Judge; readonly now: () => number },
 ): Promise<FullSyncResult> {
   const { node, end, link, topology, client } = place;
   const { signal, now } = options;
@@ -59,12 +61,13 @@ export async function fillFromHub(
     channels: [...new Set(shapes.map(({ channel }) => channel))],
     copied: shapes.map((shape) => ({ shape, rows: null })),
     within: new Map(),
+    collected: new Set<TableName>(),
   } as const;
   return runSync(plan, { ...options, chunkRows, verify, compare: (names) => differingFromHub(place, names, { signal, now }) });
 }
 
 /** How many rows of the tables differ from the hub's; what is under way between the two is no difference. */
-async function differingFromHub(
+export async function differingFromHub(
   place: EdgeLinkPlace,
   tables: readonly TableName[],
   given: { readonly signal: AbortSignal; readonly now: () => number },
@@ -74,13 +77,17 @@ async function differingFromHub(
   return report.tables.reduce((sum, { differing }) => sum + differing, 0);
 }
 
-/** The tables of a full sync of this edge that something interrupted; null where there is none to go on with. */
-export async function interruptedFullSync(node: Node, hub: NodeName, nowMs: number): Promise<readonly TableName[] | null> {
+/** A full sync of this edge that something interrupted; null where there is none to go on with. */
+export async function interruptedFullSync(
+  node: Node,
+  hub: NodeName,
+  nowMs: number,
+): Promise<Pick<FullSyncRun, "tables" | "direction"> | null> {
   try {
-    const [last] = (await node.copies.runs.list(20)).filter(({ side, peer }) => side === "target" && peer === hub);
+    const [last] = (await node.copies.runs.list(20)).filter(({ peer }) => peer === hub);
     if (last === undefined || nowMs - Date.parse(last.startedAt) > RESUMED_FOR_MS) return null;
     const open = last.state === "interrupted" || (last.state === "running" && isGone(last.holder, 0));
-    return open ? last.tables : null;
+    return open ? last : null;
   } catch (error) {
     // nothing of ours is in the database yet
     if (error instanceof TomboloError && error.code !== "INTERNAL" && error.kind !== "connect") return null;

@@ -8,6 +8,7 @@ import { receiptOf, sumOf } from "../link/receipts.ts";
 import type { Carrier, TableStart } from "../link/relay.ts";
 import { reportJson } from "../link/report.ts";
 import { eachWhole } from "../link/spool.ts";
+import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { ReconcileOptions } from "../reconcile/reconcile-link.ts";
 import { hubStatus } from "./hub-answers.ts";
 import type { HubClient } from "./hub-client.ts";
@@ -26,8 +27,8 @@ export interface Exchanged {
   readonly started: number;
   /** Of what the edge is to know of the topology, as it is at the hub now. */
   readonly manifest: string;
-  /** The hub wants these tables filled anew; null for none. */
-  readonly fullSync: { readonly run: bigint; readonly tables: readonly TableName[] } | null;
+  /** The hub wants these tables filled anew, or filled from here; null for none. */
+  readonly fullSync: { readonly run: bigint; readonly tables: readonly TableName[]; readonly direction: SyncDirection } | null;
   /** The hub wants the two compared; null for no. */
   readonly reconcile: (Pick<ReconcileOptions, "name" | "repair" | "scope"> & { readonly run: bigint }) | null;
 }
@@ -155,7 +156,7 @@ export class EdgeLink {
         started,
         manifest: head.manifest,
         reconcile: head.reconcile === null ? null : { ...head.reconcile, run: BigInt(head.reconcile.run) },
-        fullSync: head.full_sync === null ? null : { run: BigInt(head.full_sync.run), tables: head.full_sync.tables.map(tableName) },
+        fullSync: wishOf("push", head.full_sync_push) ?? wishOf("pull", head.full_sync),
       };
     } finally {
       await reader.close();
@@ -170,6 +171,13 @@ export class EdgeLink {
     this.#roundTripMs = performance.now() - started;
     return end.hear(report, { delayMs: this.#roundTripMs / 2 });
   }
+}
+
+function wishOf(
+  direction: SyncDirection,
+  told: { readonly run: string; readonly tables: readonly string[] } | null,
+): Exchanged["fullSync"] {
+  return told === null ? null : { run: BigInt(told.run), tables: told.tables.map(tableName), direction };
 }
 
 /** The body of a request: its head is known when the first packet is, for until then tables may be started. */

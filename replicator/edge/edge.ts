@@ -1,5 +1,5 @@
 import { TomboloError } from "../change/error.ts";
-import type { NodeName, TableName } from "../change/names.ts";
+import type { NodeName } from "../change/names.ts";
 import { PACKET_PROTOCOLS } from "../change/packet-limits.ts";
 import type { Judge } from "../change/verdict.ts";
 import type { FullSyncResult } from "../full-sync/full-sync.ts";
@@ -9,6 +9,7 @@ import type { LinkObserver } from "../link/link.ts";
 import { LinkEnd } from "../link/link-end.ts";
 import { edgeConfig, edgeTopology, type Manifest, manifestId } from "../link/manifest.ts";
 import type { TravelOptions } from "../medium/traveller.ts";
+import type { FullSyncRun } from "../node/full-sync-runs.ts";
 import type { PeerStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
@@ -17,6 +18,7 @@ import type { Credential } from "./credential.ts";
 import { type EdgeFullSyncOptions, fillFromHub, interruptedFullSync } from "./edge-full-sync.ts";
 import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED } from "./edge-link.ts";
 import type { EdgeLinkPlace } from "./edge-link-place.ts";
+import { pushToHub } from "./edge-push.ts";
 import { ALL_TABLES, type EdgeReconcileOptions, reconcileWithHub } from "./edge-reconcile.ts";
 import { hubManifest, hubStatus, renew } from "./hub-answers.ts";
 import { HubClient } from "./hub-client.ts";
@@ -118,7 +120,7 @@ export class Edge {
     if (filled !== null) await this.#fill(filled, { resume: true, signal });
     const { counts, last } = await this.#rounds(signal, progress);
     if (last.fullSync === null && last.reconcile === null) return counts;
-    if (last.fullSync !== null) await this.#fill(last.fullSync.tables, { resume: false, signal });
+    if (last.fullSync !== null) await this.#fill(last.fullSync, { resume: false, signal });
     const carry = async (): Promise<void> => void (await this.#rounds(signal));
     if (last.reconcile !== null) await this.reconcile({ ...last.reconcile, ...ALL_TABLES, carry, signal });
     const { counts: more } = await this.#rounds(signal);
@@ -146,14 +148,19 @@ export class Edge {
     return { counts, last };
   }
 
-  async #fill(tables: readonly TableName[], { resume, signal }: { readonly resume: boolean; readonly signal: AbortSignal }): Promise<void> {
-    await this.fullSync({ tables, resume, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" });
+  async #fill(
+    { tables, direction }: Pick<FullSyncRun, "tables" | "direction">,
+    { resume, signal }: { readonly resume: boolean; readonly signal: AbortSignal },
+  ): Promise<void> {
+    await this.fullSync({ tables, direction, resume, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" });
   }
 
-  /** Makes the tables what the hub has for this edge; exchanges may go on meanwhile. Throws what `fullSync` throws, and what the hub answers. */
+  /** Makes the tables what the hub has for this edge, or the hub take over what they hold; exchanges may go on meanwhile. Throws what `fullSync` throws, and what the hub answers. */
   async fullSync(options: EdgeFullSyncOptions): Promise<FullSyncResult> {
     const { place } = await this.#ready(options.signal);
-    return fillFromHub(place, { ...options, judge: NO_JUDGE, now: this.#options.now });
+    const { direction = "pull", ...rest } = options;
+    const given = { ...rest, judge: NO_JUDGE, now: this.#options.now };
+    return direction === "push" ? pushToHub(place, given) : fillFromHub(place, given);
   }
 
   /** Compares the tables with the hub's. Throws what the hub answers. */
@@ -162,8 +169,8 @@ export class Edge {
     return reconcileWithHub(place, { ...options, now: this.#options.now });
   }
 
-  /** Tables of a full sync that something interrupted; null where there is none to go on with. */
-  async interrupted(signal: AbortSignal): Promise<readonly TableName[] | null> {
+  /** A full sync that something interrupted; null where there is none to go on with. */
+  async interrupted(signal: AbortSignal): ReturnType<typeof interruptedFullSync> {
     const { place } = await this.#ready(signal);
     return interruptedFullSync(place.node, place.link.parent, this.#options.now());
   }

@@ -153,7 +153,7 @@ export class FarSource implements SyncSource {
 }
 
 /** The hub need not hear of every beat: what moves the rows notices by itself that it is away. */
-function unlessAway(error: unknown): void {
+export function unlessAway(error: unknown): void {
   if (error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry")) return;
   throw error;
 }

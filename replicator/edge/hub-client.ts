@@ -73,7 +73,11 @@ export class HubClient {
 
   async json<T extends z.ZodType>(schema: T, request: HubRequest): Promise<z.output<T>> {
     const answer = await this.send(request);
-    const parsed = schema.safeParse(await answer.body.json().catch((error: unknown) => Promise.reject(unreachable(this.#base, error))));
+    const value = await answer.body.json().catch((error: unknown) => Promise.reject(unreachable(this.#base, error)));
+    // of what took long: the status had gone out
+    const late = z.object({ problem: problem.extend({ status: z.number() }) }).safeParse(value);
+    if (late.success) throw refusal(late.data.problem, late.data.problem.status, null);
+    const parsed = schema.safeParse(value);
     if (parsed.success) return parsed.data;
     throw new TomboloError("the hub's answer is not one that this version knows", {
       code: "EXCHANGE_INVALID",
@@ -113,10 +117,13 @@ export class HubClient {
         retryAfterMs: Number.isFinite(after) ? after * 1000 : null,
       });
     }
-    const { code, detail, hint } = told.data;
-    const details = { code, kind: kindOf(status, code), retryAfterMs: Number.isFinite(after) ? after * 1000 : null };
-    return new HubError(detail, hint == null ? details : { ...details, hint });
+    return refusal(told.data, status, Number.isFinite(after) ? after * 1000 : null);
   }
+}
+
+function refusal({ code, detail, hint }: z.output<typeof problem>, status: number, retryAfterMs: number | null): HubError {
+  const details = { code, kind: kindOf(status, code), retryAfterMs };
+  return new HubError(detail, hint == null ? details : { ...details, hint });
 }
 
 /** What a hub answered instead of what was asked for. */

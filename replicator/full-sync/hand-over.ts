@@ -40,7 +40,7 @@ export async function handOverTerms(options: TermsOptions): Promise<HandOverTerm
   const scopes = await source.scopes();
   const first = await pendingBefore(plan);
   return {
-    build: async (tick) => ({ header: await header(plan, tick, first), context: await context(options), within: plan.within, scopes }),
+    build: (tick) => handOverAt(options, { tick, first, scopes }),
     handedOver: ({ position }, receipt) =>
       source.handedOver({ position, receipt, wholeChannels: wholeChannels(plan), scopes, starts: otherWay(plan, first) }),
   };
@@ -74,6 +74,16 @@ export async function handOver(options: HandOverOptions): Promise<Receipt | null
       await life.at({ phase: "hand_over" });
     }
   }
+}
+
+/** What a hand-over at this tick is, to a target that is in a database. */
+export async function handOverAt(
+  options: TermsOptions,
+  at: { readonly tick: Tick; readonly first: ReadonlyMap<ChannelName, Position>; readonly scopes: HandOver["scopes"] },
+): Promise<HandOver> {
+  const { within, collected } = options.plan;
+  const [head, around] = [await header(options.plan, at.tick, at.first), await context(options)];
+  return { header: head, context: around, within, collected, scopes: at.scopes };
 }
 
 /**

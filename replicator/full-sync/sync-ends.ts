@@ -1,7 +1,8 @@
 import type { ChannelName, NodeName, PacketNumber, Position, ScopeNumber, TableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import type { LinkScopes } from "../link/link-scopes.ts";
-import type { CopiedTable, CopySnapshot, CopyStage, NearSnapshot } from "../node/full-copy.ts";
+import type { Tick } from "../node/change-log.ts";
+import type { CopiedTable, CopySnapshot, CopyStage, FullCopy, NearSnapshot } from "../node/full-copy.ts";
 import type { FullSyncRuns } from "../node/full-sync-runs.ts";
 import type { NodeIdentity } from "../node/identity.ts";
 import type { Node } from "../node/node.ts";
@@ -37,8 +38,17 @@ export interface SyncSource {
   handedOver(done: HandedOver): Promise<void>;
 }
 
-/** The node that becomes a copy. */
-export type SyncTarget = Pick<Node, "name" | "copies" | "installation" | "log" | "rejoin" | "target">;
+/** The node that becomes a copy: a database, or a hub behind HTTP. */
+export interface SyncTarget {
+  readonly name: NodeName;
+  readonly copies: Pick<FullCopy, "stage" | "backUp" | "areEmpty" | "fill"> & {
+    readonly runs: Pick<FullSyncRuns, "begin" | "beat" | "end">;
+  };
+  readonly installation: { identity(): Promise<Pick<NodeIdentity, "clockOffsetMs">> };
+  readonly log: { tick(): Promise<Pick<Tick, "position">> };
+  readonly rejoin: Pick<Node["rejoin"], "resume">;
+  readonly target: Pick<Node["target"], "peer">;
+}
 
 /** A source in a database that this process has opened. `scopes` is of a pull. */
 export function localSource(

@@ -21,6 +21,8 @@ export interface SyncPlan {
   readonly copied: readonly CopiedTable[];
   /** Of the target's tables: the rows that it is about, where that is not all. */
   readonly within: ReadonlyMap<TableName, RowFilter>;
+  /** As in `HandOver`. */
+  readonly collected: ReadonlySet<TableName>;
 }
 
 /** Throws `FULL_SYNC_TABLES` (usage) where nothing travels in this direction, or not what was asked for. */
@@ -51,11 +53,30 @@ export async function planSync(options: {
     channels: [...new Set(shapes.map(({ channel }) => channel))],
     copied: shapes.map((shape) => ({ shape, rows: rows.get(shape.table) ?? null })),
     within: direction === "pull" ? new Map() : new Map([...scopes.current()].filter(([table]) => tables.includes(table))),
+    collected: direction === "pull" ? new Set() : collectedTables(options.topology, options.link, scopes.current()),
   };
 }
 
 function wantedRows(scopes: LinkScopes, tables: readonly TableName[]): ReadonlyMap<TableName, RowFilter> {
   return new Map([...scopes.first(tables)].flatMap(([table, { rows }]) => (rows === null ? [] : [[table, rows] as const])));
+}
+
+/** Tables that only travel up, whole, and not from this child alone: nobody can tell whose a row is that this one does not have. */
+export function collectedTables(
+  { channels, links, groups }: Topology,
+  link: TopologyLink,
+  filtered: ReadonlyMap<TableName, RowFilter>,
+): ReadonlySet<TableName> {
+  const brings = (used: TopologyLink["channels"], name: ChannelName): boolean =>
+    used.some((channel) => channel.name === name && channel.direction !== "down");
+  const collected = link.channels.filter(
+    ({ name, direction }) =>
+      direction === "up" &&
+      (links.some((other) => other.parent === link.parent && other.child !== link.child && brings(other.channels, name)) ||
+        groups.some((group) => group.parent === link.parent && brings(group.channels, name))),
+  );
+  const tables = collected.flatMap(({ name }) => channels.find((channel) => channel.name === name)?.tables ?? []);
+  return new Set(tables.flatMap((table) => (filtered.has(table.name) ? [] : [table.name])));
 }
 
 /** Throws `FULL_SYNC_TABLES` (usage). */

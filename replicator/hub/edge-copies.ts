@@ -7,10 +7,11 @@ import { type FlowChannel, flowTables, scopedTables } from "../link/flow.ts";
 import { LinkScopes } from "../link/link-scopes.ts";
 import type { TableStart } from "../link/relay.ts";
 import type { Report } from "../link/report.ts";
-import { edgeHolder, type FullSyncRun, type RunEnd, type RunProgress, runLost } from "../node/full-sync-runs.ts";
+import { edgeHolder, type FullSyncRun, type RunEnd, type RunProgress } from "../node/full-sync-runs.ts";
 import { ANY_DIGEST } from "../node/sent-packets.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { EdgePlace } from "./edge-desk.ts";
+import { edgeRun } from "./edge-run.ts";
 
 /** How long one stream of rows may take, and so hold a snapshot. */
 const STREAM_MS = 60_000;
@@ -90,10 +91,11 @@ export class EdgeCopies {
     return closing(stream, () => snapshot.close());
   }
 
-  /** Says that the run lives, or how it ended. */
+  /** Says that the run lives, or how it ended; whichever way the rows go. */
   async note(id: bigint, progress: RunProgress, end: { readonly state: RunEnd; readonly error: string | null } | null): Promise<void> {
-    const { runs } = this.#place.node.copies;
-    await this.#run(id);
+    const { node } = this.#place;
+    const { runs } = node.copies;
+    await edgeRun(node, this.#edge, id);
     await runs.beat(id, progress, this.#holder);
     if (end !== null) await runs.end(id, end.state, end.error ?? undefined, this.#holder);
   }
@@ -130,13 +132,8 @@ export class EdgeCopies {
     await node.log.refresh(this.#edge, report.state.wanted);
   }
 
-  async #run(id: bigint): Promise<FullSyncRun> {
-    const run = await this.#place.node.copies.runs.find(id);
-    if (run?.peer === this.#edge && run.state === "cancelled") throw cancelled(this.#edge);
-    // one of another edge is one that there is not
-    if (run === null || run.peer !== this.#edge || run.side !== "source" || run.state !== "running" || run.holder !== this.#holder)
-      throw runLost();
-    return run;
+  #run(id: bigint): Promise<FullSyncRun> {
+    return edgeRun(this.#place.node, this.#edge, id, "source");
   }
 
   #channels(): readonly FlowChannel[] {
@@ -172,13 +169,6 @@ async function closing(stream: AsyncGenerator<Buffer>, close: () => Promise<void
     }
   })();
 }
-
-const cancelled = (edge: NodeName): TomboloError =>
-  new TomboloError(`the full sync of ${edge} was cancelled at the hub, or another was begun in its place`, {
-    code: "FULL_SYNC_CANCELLED",
-    kind: "operator",
-    hint: "Nothing was changed; begin it again where that was not meant.",
-  });
 
 const wrongNumber = (edge: NodeName, number: bigint): TomboloError =>
   new TomboloError(`${edge} is not where a hand-over of number ${number} comes next`, {

@@ -17,6 +17,7 @@ const BY_CODE: { readonly [code: string]: number } = {
   TOKEN_IDENTITY: 422,
   CONFLICT_UNKNOWN: 404,
   PARKED_UNKNOWN: 404,
+  FULL_SYNC_NOT_ASKED: 403,
   POSITION_UNKNOWN: 410,
   BODY_TOO_LARGE: 413,
   // what If-Match speaks of is no longer so

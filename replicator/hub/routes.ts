@@ -6,6 +6,7 @@ import { edgeCompareRoutes } from "./routes/edge-compare.ts";
 import { edgeConflictRoutes } from "./routes/edge-conflicts.ts";
 import { edgeCopyRoutes } from "./routes/edge-copies.ts";
 import { edgeDataRoutes } from "./routes/edge-data.ts";
+import { edgePushRoutes } from "./routes/edge-pushes.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
@@ -23,6 +24,7 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   edgeConflictRoutes,
   edgeCompareRoutes,
   edgeCopyRoutes,
+  edgePushRoutes,
   nodeRoutes,
   changesRoutes,
   eventRoutes,

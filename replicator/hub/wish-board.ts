@@ -4,6 +4,7 @@ import type { Node } from "../node/node.ts";
 /** What somebody at the hub wants an edge to do, as an exchange tells it (see `answerHead`). */
 export interface Wishes {
   readonly full_sync?: { readonly run: string; readonly tables: readonly string[] };
+  readonly full_sync_push?: Wishes["full_sync"];
   readonly reconcile?: { readonly run: string; readonly name: string; readonly repair: string; readonly scope?: string };
 }
 
@@ -99,7 +100,10 @@ export class WishBoard {
     const beganAt = performance.now();
     const [fills, compares] = await Promise.all([this.#node.copies.runs.requested(), this.#node.reconciles.requested()]);
     const wishes = new Map<NodeName, Wishes>();
-    for (const [edge, { id, tables }] of fills) wishes.set(edge, { full_sync: { run: id.toString(), tables } });
+    for (const [edge, { id, tables, direction }] of fills) {
+      const fill = { run: id.toString(), tables };
+      wishes.set(edge, direction === "push" ? { full_sync_push: fill } : { full_sync: fill });
+    }
     for (const [edge, { id, name, repair, scope }] of compares) {
       // edges of an older version know of no scope: it is told only where it says something
       const reconcile = { run: id.toString(), name, repair, ...(scope !== "all" && { scope }) };
@@ -110,4 +114,5 @@ export class WishBoard {
   }
 }
 
-const idOf = ({ full_sync: fill, reconcile }: Wishes): string => `${fill?.run ?? ""} ${reconcile?.run ?? ""}`;
+const idOf = ({ full_sync: fill, full_sync_push: push, reconcile }: Wishes): string =>
+  `${fill?.run ?? push?.run ?? ""} ${reconcile?.run ?? ""}`;

@@ -56,6 +56,11 @@ export const answerHead = z.strictObject({
     .strictObject({ run: digits, tables: z.array(name) })
     .nullable()
     .default(null),
+  /** A full sync in which the hub is to take over what the edge has. An edge that does not know of it must not take it for the other. */
+  full_sync_push: z
+    .strictObject({ run: digits, tables: z.array(name) })
+    .nullable()
+    .default(null),
   /** A comparison with the hub that the edge is to begin. */
   reconcile: z
     .strictObject({ run: digits, name, repair: z.enum(["report", "parent", "newest"]), scope: z.enum(["all", "changed"]).default("all") })

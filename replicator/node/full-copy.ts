@@ -82,6 +82,8 @@ export interface HandOver {
   readonly within: ReadonlyMap<TableName, RowFilter>;
   /** The scopes whose rows the target has then; see `PacketHeader.scopes`. */
   readonly scopes: ReadonlyMap<TableName, ScopeNumber>;
+  /** Tables of which rows that only the target has may be another's: they stay. */
+  readonly collected?: ReadonlySet<TableName>;
 }
 
 /**
@@ -92,7 +94,7 @@ export interface CopyStage {
   readonly position: Position | null;
   readonly progress: ReadonlyMap<TableName, Staged>;
 
-  /** Adds a chunk: one transaction, with how far the table is. Throws `FULL_SYNC_LOST` (operator) when the run is another process's now. */
+  /** Adds a chunk: one transaction, with how far the table is. Throws `FULL_SYNC_LOST` (operator) when the run is another process's now, or has got further by another. */
   add(table: TableName, chunk: CopyChunk): Promise<Staged>;
 
   /** Takes everything staged over to a later tick: one transaction. Tables that are started anew lose what they have. */
@@ -140,8 +142,8 @@ export interface FullCopy {
    * wait for its length, and what breaks it off has done nothing. Throws what `CopyStage.handOver` throws.
    */
   fill(fill: Fill): Promise<Filled>;
-  /** What an earlier attempt of the run has staged is there again. */
-  stage(run: bigint, tables: readonly CopiedTable[]): Promise<CopyStage>;
+  /** What an earlier attempt of the run has staged is there again. `holder` as in `RunStart`. */
+  stage(run: bigint, tables: readonly CopiedTable[], holder?: string): Promise<CopyStage>;
   /** A copy of the database as it is now, for going back; null where that is not a file. Answers its path. */
   backUp(): Promise<string | null>;
 }

@@ -10,6 +10,14 @@ export type RunState = "requested" | "running" | "done" | "failed" | "cancelled"
 /** How it can end. */
 export type RunEnd = Exclude<RunState, "requested" | "running">;
 
+/** What a person agreed to who asked a node out of reach for a full sync. */
+export interface RunTerms {
+  /** So many rows of a table may go at the target; where it is missing, a guard decides. */
+  readonly mayRemove?: number;
+  /** The two begin anew first, as in `nodes resync`. */
+  readonly anew?: boolean;
+}
+
 export interface RunStart {
   /** The other node. */
   readonly peer: NodeName;
@@ -25,6 +33,7 @@ export interface RunStart {
 
 export interface FullSyncRun extends Omit<RunStart, "resume" | "holder"> {
   readonly id: bigint;
+  readonly terms: RunTerms;
   readonly state: RunState;
   readonly phase: SyncPhase;
   readonly rows: number;
@@ -60,16 +69,17 @@ export interface FullSyncRuns {
   begin(start: RunStart): Promise<{ readonly id: bigint; readonly resumed: boolean }>;
   /** Says that it lives, and where it is. Throws `FULL_SYNC_LOST` (operator) when it is not this process's any more. */
   beat(id: bigint, progress: RunProgress, holder?: string): Promise<void>;
+  /** What the run has staged is kept for as long as it can be resumed, and dropped otherwise. */
   end(id: bigint, state: RunEnd, error?: string, holder?: string): Promise<void>;
   /** Newest first. */
   list(limit: number): Promise<readonly FullSyncRun[]>;
   /** Null where there is none of that number. */
   find(id: bigint): Promise<FullSyncRun | null>;
   /** Enters what a node out of reach is to do, in place of an earlier wish: `begin` of the same side, direction and tables takes it up. Answers its id. */
-  request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint>;
+  request(wish: Omit<RunStart, "resume" | "holder"> & { readonly terms?: RunTerms }, by: string): Promise<bigint>;
   /** What peers have been asked for and have not begun, one for each. */
   requested(): Promise<ReadonlyMap<NodeName, FullSyncRun>>;
-  /** Gives up a run, whoever holds it: its process ends when it notices. Does nothing to one that has ended. */
+  /** Gives up a run, whoever holds it, and drops what it has staged: its process ends when it notices. Does nothing to one that has ended. */
   cancel(id: bigint): Promise<void>;
 }
 

@@ -1,13 +1,13 @@
 import { nodeName, type TableName } from "../change/names.ts";
 import { chosenTables } from "../full-sync/sync-plan.ts";
-import type { FullSyncRun } from "../node/full-sync-runs.ts";
+import type { FullSyncRun, RunTerms, SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyGroup } from "../topology/topology.ts";
 
 const LOOK_EVERY_MS = 500;
 const ENDED = new Set(["done", "failed", "cancelled"]);
 
-/** Notes that an edge is to be filled anew: it learns that with its next exchange. Throws `FULL_SYNC_TABLES` (usage). Answers the run. */
+/** Notes that an edge is to be filled anew, or to fill its hub: it learns that with its next exchange. Throws `FULL_SYNC_TABLES` (usage). Answers the run. */
 export async function askFullSync(
   parent: Node,
   wish: {
@@ -17,22 +17,28 @@ export async function askFullSync(
     /** Null for all. */
     readonly tables: readonly TableName[] | null;
     readonly who: string;
+    /** `pull` where it is not said. */
+    readonly direction?: SyncDirection;
+    readonly terms?: RunTerms;
   },
 ): Promise<bigint> {
-  const { topology, group, edge, who } = wish;
+  const { topology, group, edge, who, terms = {} } = wish;
+  const wanted = wish.direction ?? "pull";
   const channels = group.channels
-    .filter(({ direction }) => direction !== "up")
+    .filter(({ direction }) => direction !== (wanted === "pull" ? "up" : "down"))
     .map(({ name, direction }) => {
       const tables = topology.channels.find((channel) => channel.name === name)?.tables ?? [];
       return { name, tables: tables.map((table) => table.name), bothWays: direction === "both" };
     });
-  const tables = chosenTables({ groups: [channels], source: parent.name, target: nodeName(edge) }, wish.tables);
-  const id = await parent.copies.runs.request({ peer: nodeName(edge), side: "source", direction: "pull", tables }, who);
-  await parent.audit.record({ who, what: "full sync asked for", details: { node: edge, run: id.toString() } });
+  const [source, target] = wanted === "pull" ? [parent.name, nodeName(edge)] : [nodeName(edge), parent.name];
+  const tables = chosenTables({ groups: [channels], source, target }, wish.tables);
+  const side = wanted === "pull" ? "source" : "target";
+  const id = await parent.copies.runs.request({ peer: nodeName(edge), side, direction: wanted, tables, terms }, who);
+  await parent.audit.record({ who, what: "full sync asked for", details: { node: edge, run: id.toString(), direction: wanted, ...terms } });
   return id;
 }
 
-/** Waits until the edge is through with it. Aborted, it is given up: what the edge has copied goes, its tables stay as they are. */
+/** Waits until the edge is through with it. Aborted, it is given up: what was copied goes, the tables stay as they are. */
 export async function followFullSync(
   parent: Node,
   id: bigint,

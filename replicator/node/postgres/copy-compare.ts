@@ -24,6 +24,8 @@ export interface Pieces {
   readonly differs: string;
   /** Nothing of the table's can be in the way. */
   readonly empty: boolean;
+  /** Rows that only the table has stay. */
+  readonly collected: boolean;
 }
 
 const keyColumns = (table: CapturedTable): readonly Column[] => table.key.map((name) => columnNamed(table, name));
@@ -69,6 +71,7 @@ export async function piecesFor(
     isOwn: (row) => `exists (select from own as p where ${keys.map(({ name }, at) => `p.k${at} = ${row}.${ident(name)}`).join(" and ")})`,
     differs: `record_image_ne(row(${list("s")}), row(${list("t")}))`,
     empty: any[0]?.any !== "t",
+    collected: options.handOver.collected?.has(table.name) ?? false,
   };
 }
 
@@ -107,5 +110,5 @@ async function compareTable(
       cross join lateral (select case when t.${key} is null then ${pieces.isOwn("s")} else ${pieces.isOwn("t")} end as own) as o`,
   );
   const count = (name: string): number => Number(rows[0]?.[name] ?? 0);
-  return { table, added: count("added"), changed: count("changed"), removed: count("removed"), kept: count("kept") };
+  return { table, added: count("added"), changed: count("changed"), removed: pieces.collected ? 0 : count("removed"), kept: count("kept") };
 }

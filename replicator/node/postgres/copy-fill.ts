@@ -63,7 +63,7 @@ export async function fillTables(access: StageAccess, fill: Fill): Promise<Fille
         for (const log of logs) await session.client.query(log);
         if (!(await fill.agreed(differences))) throw undo("declined");
         // only now: from here on whoever says that the run lives waits for the commit
-        await mustBeOurs(session, fill.run);
+        await mustBeOurs(session, fill.run, access.holder);
       },
     });
   } catch (error) {
@@ -99,7 +99,7 @@ async function copyTable(session: ApplySession, { table, copied }: FilledTable, 
 async function* none(): AsyncGenerator<Part> {}
 
 /** As far as can be told without a lock. */
-export async function areEmpty({ pool, tables }: StageAccess, names: readonly TableName[]): Promise<boolean> {
+export async function areEmpty({ pool, tables }: Pick<StageAccess, "pool" | "tables">, names: readonly TableName[]): Promise<boolean> {
   const any = (await tables.named(names)).map(({ sql }) => `exists (select from ${sql})`);
   const { rows } = await pool.query<{ any: string }>(`select ${any.join(" or ")} as any`);
   return rows[0]?.any === "f";

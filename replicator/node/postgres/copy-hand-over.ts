@@ -5,7 +5,7 @@ import type { Position } from "../../change/names.ts";
 import type { Part, Receipt } from "../../change/packet.ts";
 import { packet } from "../../change/packet-seal.ts";
 import { type HandOver, handOverHeader } from "../full-copy.ts";
-import { holderName, movedOn, runLost } from "../full-sync-runs.ts";
+import { movedOn, runLost } from "../full-sync-runs.ts";
 import { Grouping } from "../grouping.ts";
 import type { StoredProgress } from "../progress.ts";
 import type { ApplySession } from "./apply-session.ts";
@@ -45,7 +45,7 @@ export async function handOverStaged(access: StageAccess, staged: StagedHandOver
   return access.target.apply(packet({ header, parts }), context, {
     settings: SETTINGS,
     work: async (session, received) => {
-      await mustBeOurs(session, staged.run);
+      await mustBeOurs(session, staged.run, access.holder);
       await mustFollow(session, staged.handOver, received);
       await session.client.query(`lock table ${ordered.map(({ table }) => table.sql).join(", ")} in share row exclusive mode`);
       // what a slot has yet to log is among what was committed until now
@@ -60,10 +60,10 @@ export async function handOverStaged(access: StageAccess, staged: StagedHandOver
 }
 
 /** Says that the run lives, too. Throws `FULL_SYNC_LOST`. */
-export async function mustBeOurs({ client }: ApplySession, run: bigint): Promise<void> {
+export async function mustBeOurs({ client }: ApplySession, run: bigint, holder: string): Promise<void> {
   const { rowCount } = await client.query(
     "update tombolo.full_sync_run set heartbeat_at = clock_timestamp() where id = $1 and holder = $2 and state = 'running'",
-    [String(run), holderName()],
+    [String(run), holder],
   );
   if (rowCount === 0) throw runLost();
 }
@@ -134,7 +134,7 @@ async function* changes(access: StageAccess, { tables, handOver }: StagedHandOve
       ]);
     }
     for (const index of [...tables.keys()].reverse())
-      yield* read(index, (staged, pieces) => (pieces.empty ? [] : [sql.gone(staged, pieces)]));
+      yield* read(index, (staged, pieces) => (pieces.empty || pieces.collected ? [] : [sql.gone(staged, pieces)]));
     await client.query("rollback");
     done = true;
   } finally {

@@ -11,6 +11,7 @@ import {
   type RunProgress,
   type RunStart,
   type RunState,
+  type RunTerms,
   runLost,
   runsAlready,
 } from "../full-sync-runs.ts";
@@ -22,7 +23,7 @@ import { postgresError } from "./postgres-error.ts";
 const UTC = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 const COLUMNS = `json_build_object('id', id::text, 'peer', peer, 'side', side, 'direction', direction, 'tables', tables, 'state', state, 'phase', phase,
   'rows', rows, 'bytes', bytes, 'estimatedRows', estimated_rows, 'holder', holder, 'startedAt', to_char(started_at, ${UTC}),
-  'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'silent', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
+  'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'terms', coalesce((to_jsonb(full_sync_run) ->> 'terms')::json, '{}'), 'silent', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
 
 const REQUESTED = `select ${COLUMNS} from tombolo.full_sync_run where state = 'requested' order by id`;
 
@@ -79,11 +80,13 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
 
   async end(id: bigint, state: RunEnd, error?: string, holder = holderName()): Promise<void> {
     await transaction(this.#pool, async (client) => {
-      await client.query(
+      const { rowCount } = await client.query(
         `update tombolo.full_sync_run set state = $3, error = $4, finished_at = clock_timestamp() where id = $1 and holder = $2 and state = 'running'`,
         [String(id), holder, state, error ?? null],
       );
-      if (state !== "interrupted") await client.query(FORWARDS);
+      if (rowCount === 0 || state === "interrupted") return;
+      await dropStaged(client, id);
+      await client.query(FORWARDS);
     });
   }
 
@@ -95,7 +98,7 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
     return (await runs(this.#pool, "where id = $1", [String(id)]))[0] ?? null;
   }
 
-  async request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint> {
+  async request(wish: Omit<RunStart, "resume" | "holder"> & { readonly terms?: RunTerms }, by: string): Promise<bigint> {
     await requireCurrent(this.#pool);
     return transaction(this.#pool, async (client) => {
       await client.query("update tombolo.full_sync_run set state = 'cancelled' where state = 'requested' and peer = $1", [wish.peer]);
@@ -110,10 +113,12 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
 
   async cancel(id: bigint): Promise<void> {
     await transaction(this.#pool, async (client) => {
-      await client.query(
+      const { rowCount } = await client.query(
         "update tombolo.full_sync_run set state = 'cancelled', finished_at = clock_timestamp() where id = $1 and state in ('requested', 'running', 'interrupted')",
         [String(id)],
       );
+      if (rowCount === 0) return;
+      await dropStaged(client, id);
       await client.query(FORWARDS);
     });
   }
@@ -185,12 +190,15 @@ export async function dropStaged(client: pg.ClientBase | pg.Pool, id: bigint): P
 
 async function insert(
   client: pg.ClientBase,
-  start: Omit<RunStart, "resume">,
+  start: Omit<RunStart, "resume"> & { readonly terms?: RunTerms },
   { state, holder }: { readonly state: RunState; readonly holder: string },
 ): Promise<bigint> {
   const { rows } = await client.query<{ id: string }>(
-    `insert into tombolo.full_sync_run (peer, side, direction, state, tables, holder) values ($1, $2, $3, $6, $4, $5) returning id`,
-    [start.peer, start.side, start.direction, JSON.stringify(start.tables satisfies readonly TableName[]), holder, state],
+    `insert into tombolo.full_sync_run (peer, side, direction, state, tables, holder, terms) values ($1, $2, $3, $6, $4, $5, $7) returning id`,
+    [
+      ...[start.peer, start.side, start.direction, JSON.stringify(start.tables satisfies readonly TableName[]), holder, state],
+      JSON.stringify(start.terms ?? {}),
+    ],
   );
   return BigInt(rows[0]?.id ?? 0);
 }

@@ -3,7 +3,7 @@ import { type Position, position, type TableName, tableName } from "../../change
 import type { Receipt } from "../../change/packet.ts";
 import type { Column } from "../../change/shape.ts";
 import type { CopiedTable, CopyChanges, CopyChunk, CopyStage, HandOver, Staged, TableDifference } from "../full-copy.ts";
-import { holderName, runLost } from "../full-sync-runs.ts";
+import { runLost } from "../full-sync-runs.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import { compareStaged } from "./copy-compare.ts";
@@ -21,6 +21,8 @@ export async function openStage(access: StageAccess, run: bigint, copied: readon
     return { copied: one, table, relation: qualified("tombolo", `full_sync_${run}_${at}`), columns: columnsHere(one, table) };
   });
   return transaction(access.pool, async (client) => {
+    // one that was given up gets no stage any more
+    await mustBeHeld(client, run, access.holder);
     const { rows } = await client.query<{
       table_name: string;
       columns: string;
@@ -103,7 +105,7 @@ class PostgresStage implements CopyStage {
         rows: before.rows + counted.rows,
         bytes: before.bytes + counted.bytes,
       };
-      await store(client, this.#run, name, now);
+      await store(client, this.#run, name, now, before);
       return now;
     });
     this.#progress.set(name, after);
@@ -149,12 +151,8 @@ class PostgresStage implements CopyStage {
     if (what === "drop") await transaction(this.#access.pool, (client) => dropStaged(client, this.#run));
   }
 
-  async #mustBeOurs(client: pg.ClientBase): Promise<void> {
-    const { rowCount } = await client.query(
-      "update tombolo.full_sync_run set heartbeat_at = clock_timestamp() where id = $1 and holder = $2 and state = 'running'",
-      [String(this.#run), holderName()],
-    );
-    if (rowCount === 0) throw runLost();
+  #mustBeOurs(client: pg.ClientBase): Promise<void> {
+    return mustBeHeld(client, this.#run, this.#access.holder);
   }
 
   #table(name: TableName): StagedTable {
@@ -162,10 +160,26 @@ class PostgresStage implements CopyStage {
   }
 }
 
+/** Whoever gives the run up waits for the end of the transaction. */
+async function mustBeHeld(client: pg.ClientBase, run: bigint, holder: string): Promise<void> {
+  const { rowCount } = await client.query(
+    "update tombolo.full_sync_run set heartbeat_at = clock_timestamp() where id = $1 and holder = $2 and state = 'running'",
+    [String(run), holder],
+  );
+  if (rowCount === 0) throw runLost();
+}
+
 const NOTHING: Staged = { upTo: null, done: false, rows: 0, bytes: 0 };
 
-const store = (client: pg.ClientBase, run: bigint, table: TableName, staged: Staged): Promise<unknown> =>
-  client.query(
-    "update tombolo.full_sync_table set copied_to = $3, done = $4, rows = $5, bytes = $6 where run_id = $1 and table_name = $2",
-    [String(run), table, staged.upTo, staged.done, staged.rows, staged.bytes],
+/** `before`: what it must have been, for another may have brought the same chunk meanwhile. */
+async function store(client: pg.ClientBase, run: bigint, table: TableName, staged: Staged, before: Staged | null = null): Promise<void> {
+  const { rowCount } = await client.query(
+    `update tombolo.full_sync_table set copied_to = $3, done = $4, rows = $5, bytes = $6
+      where run_id = $1 and table_name = $2 and ($7::bigint is null or (rows = $7 and done = $8 and copied_to is not distinct from $9))`,
+    [
+      ...[String(run), table, staged.upTo, staged.done, staged.rows, staged.bytes],
+      ...[before?.rows ?? null, before?.done ?? null, before?.upTo ?? null],
+    ],
   );
+  if (rowCount === 0) throw runLost();
+}

@@ -10,6 +10,8 @@ export interface StageAccess {
   readonly target: PostgresTarget;
   readonly hstore: string;
   readonly gate: { complete(): Promise<void> };
+  /** Who runs the full sync. */
+  readonly holder: string;
 }
 
 /** A table here, and where the rows of a full sync wait for it. */

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import type { NodeName } from "../../change/names.ts";
+import { holderName } from "../full-sync-runs.ts";
 import type { Installation } from "../installation.ts";
 import type { Node } from "../node.ts";
 import { PostgresTarget } from "./apply.ts";
@@ -79,8 +80,8 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
         runs: new PostgresFullSyncRuns({ pool, node: name }),
         open: (copied) => openCopy({ pool, tables, gate: beside, hstore, copied }),
         areEmpty: (names) => areEmpty(access, names),
-        fill: (fill) => fillTables(access, fill),
-        stage: (run, copied) => openStage(access, run, copied),
+        fill: (fill) => fillTables({ ...access, holder: holderName() }, fill),
+        stage: (run, copied, holder = holderName()) => openStage({ ...access, holder }, run, copied),
         backUp: async () => null,
       },
       rejoin: new PostgresRejoin({ pool }),

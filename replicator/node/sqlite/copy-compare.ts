@@ -21,6 +21,8 @@ export interface Pieces {
   readonly values: readonly string[];
   /** Nothing of the table's can be in the way. */
   readonly empty: boolean;
+  /** Rows that only the table has stay. */
+  readonly collected: boolean;
 }
 
 /** Lets `work` have the writing connection with the stage attached, which no transaction can do. */
@@ -55,7 +57,7 @@ export function ownChanges(
 
 /** Inside a transaction. Makes a temporary table of the keys that this node has changed itself and the source has not seen. */
 export function piecesFor(connection: Connection, staged: StagedTable, handOver: HandOver): Pieces {
-  const { within } = handOver;
+  const { within, collected } = handOver;
   const { table, relation, columns } = staged;
   const own = quote(`tombolo_own_${relation}`);
   connection.exec(`create temp table if not exists ${own} (key text primary key) without rowid; delete from temp.${own}`);
@@ -76,6 +78,7 @@ export function piecesFor(connection: Connection, staged: StagedTable, handOver:
     isOwn: (row) => `exists (select 1 from temp.${own} as o where o.key = ${imageOf(keyColumns(table), row)})`,
     differs: `(${differs.join(" or ")})`,
     values: limit?.values ?? [],
+    collected: collected?.has(table.name) ?? false,
     empty:
       connection
         .prepare(`select exists (select 1 from main.${quote(table.local)})`)
@@ -121,11 +124,12 @@ export function compareStaged(
             : count(
                 `select count(*) from ${pieces.staged} cross join ${here} where ${keysMatch} and ${pieces.differs} and not ${isOwn("t")}`,
               ),
-          removed: pieces.empty
-            ? 0
-            : count(
-                `select count(*) from ${here} where not exists (select 1 from ${STAGE}.${staged.relation} as s where ${keysMatch}) and not ${isOwn("t")}`,
-              ),
+          removed:
+            pieces.empty || pieces.collected
+              ? 0
+              : count(
+                  `select count(*) from ${here} where not exists (select 1 from ${STAGE}.${staged.relation} as s where ${keysMatch}) and not ${isOwn("t")}`,
+                ),
           kept: count(`select count(*) from temp.${quote(`tombolo_own_${staged.relation}`)}`),
         };
       }),

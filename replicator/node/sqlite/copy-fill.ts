@@ -23,7 +23,7 @@ interface FilledTable {
  * Writes rows into tables that are empty as they arrive, in the transaction that hands over. Nobody sees one before all are there, and nothing is left of what is
  * broken off. Whoever writes to the file waits meanwhile.
  */
-export async function fillTables({ file, target }: StageAccess, fill: Fill): Promise<Filled> {
+export async function fillTables({ file, target, holder }: StageAccess, fill: Fill): Promise<Filled> {
   const { handOver } = fill;
   if (handOver.within.size > 0) return "unsuited";
   const { ordered, shapes } = file.read((connection) =>
@@ -50,7 +50,7 @@ export async function fillTables({ file, target }: StageAccess, fill: Fill): Pro
   })();
   try {
     return await target.apply(packet({ header: handOverHeader(handOver, shapes), parts }), handOver.context, (session, received) => {
-      mustBeCurrent(session, fill, received);
+      mustBeCurrent(session, { ...fill, holder }, received);
       if (!ordered.every(({ table }) => isUntouched(session.connection, table, fill))) throw undo("unsuited");
       opened = session;
     });

@@ -3,7 +3,7 @@ import { packet } from "../../change/packet-seal.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { type HandOver, handOverHeader } from "../full-copy.ts";
 import { replaced } from "../full-copy-history.ts";
-import { holderName, movedOn, runLost } from "../full-sync-runs.ts";
+import { movedOn, runLost } from "../full-sync-runs.ts";
 import type { StoredProgress } from "../progress.ts";
 import type { ApplySession } from "./apply-session.ts";
 import type { CapturedTable } from "./captured-tables.ts";
@@ -46,7 +46,7 @@ export async function handOverStaged(access: StageAccess, hand: StagedHandOver):
   })();
   return withStage(access, () =>
     access.target.apply(packet({ header: handOverHeader(hand.handOver, shapes), parts }), context, (session, received) => {
-      mustBeCurrent(session, hand, received);
+      mustBeCurrent(session, { ...hand, holder: access.holder }, received);
       const tables = ordered.map((staged) => {
         const pieces = piecesFor(session.connection, staged, hand.handOver);
         if (!pieces.empty) indexStage(session.connection, staged);
@@ -78,14 +78,14 @@ export function inOrder<T extends { readonly table: CapturedTable }>(
 /** Throws `FULL_SYNC_LOST` or `FULL_SYNC_MOVED`. A link that waited for the full sync goes on. */
 export function mustBeCurrent(
   { connection, peer }: ApplySession,
-  { run, handOver }: { readonly run: bigint; readonly handOver: HandOver },
+  { run, handOver, holder }: { readonly run: bigint; readonly handOver: HandOver; readonly holder: string },
   received: StoredProgress,
 ): void {
   const { header } = handOver;
   const ours = connection
     .prepare("select exists (select 1 from tombolo_full_sync_run where id = ? and holder = ? and state = 'running')")
     .pluck()
-    .get(run, holderName());
+    .get(run, holder);
   if (ours !== 1n) throw runLost();
   if (header.channels.some((channel) => BigInt(received[channel]?.position ?? 0) > header.upTo)) throw movedOn();
   connection
@@ -137,7 +137,7 @@ function* changes(session: ApplySession, tables: readonly Prepared[]): Generator
     }
   }
   for (const [index, { staged, pieces }] of [...tables.entries()].reverse()) {
-    if (pieces.empty) continue;
+    if (pieces.empty || pieces.collected) continue;
     const rows = new RowsOf(session, staged);
     const text = changeText(index, rows);
     const gone = `from ${pieces.here} where not exists (select 1 from ${STAGE}.${staged.relation} as s where ${pieces.keysMatch}) and not ${pieces.isOwn("t")}`;

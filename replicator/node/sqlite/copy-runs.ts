@@ -11,6 +11,7 @@ import {
   type RunProgress,
   type RunStart,
   type RunState,
+  type RunTerms,
   runLost,
   runsAlready,
 } from "../full-sync-runs.ts";
@@ -34,6 +35,8 @@ interface StoredRun {
   readonly started_at: string;
   readonly finished_at: string | null;
   readonly error: string | null;
+  /** Null in a database of an older version. */
+  readonly terms?: string;
   readonly heartbeat_at: string;
 }
 
@@ -103,10 +106,12 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
 
   async end(id: bigint, state: RunEnd, error?: string, holder = holderName()): Promise<void> {
     await this.#file.write((connection) => {
-      connection
+      const { changes } = connection
         .prepare("update tombolo_full_sync_run set state = ?, error = ?, finished_at = ? where id = ? and holder = ? and state = 'running'")
         .run(state, error ?? null, isoTime(this.#clock()), id, holder);
-      if (state !== "interrupted") setForwards(connection);
+      if (changes === 0 || state === "interrupted") return;
+      this.#dropStaged(connection, id);
+      setForwards(connection);
     });
   }
 
@@ -118,7 +123,7 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
     return this.#file.read((connection) => runs(connection, "where id = ?", id)[0] ?? null);
   }
 
-  request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint> {
+  request(wish: Omit<RunStart, "resume" | "holder"> & { readonly terms?: RunTerms }, by: string): Promise<bigint> {
     return this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
       connection.prepare("update tombolo_full_sync_run set state = 'cancelled' where state = 'requested' and peer = ?").run(wish.peer);
@@ -133,13 +138,20 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
 
   async cancel(id: bigint): Promise<void> {
     await this.#file.write((connection) => {
-      connection
+      const { changes } = connection
         .prepare(
           "update tombolo_full_sync_run set state = 'cancelled', finished_at = ? where id = ? and state in ('requested', 'running', 'interrupted')",
         )
         .run(isoTime(this.#clock()), id);
+      if (changes === 0) return;
+      this.#dropStaged(connection, id);
       setForwards(connection);
     });
+  }
+
+  /** There is one stage beside a database: that of the run of which it is the target. */
+  #dropStaged(connection: Connection, id: bigint): void {
+    if (runs(connection, "where id = ? and side = 'target'", id).length > 0) removeStage(this.#file.path);
   }
 }
 
@@ -200,6 +212,7 @@ function runs(
     startedAt: row.started_at,
     finishedAt: row.finished_at,
     error: row.error,
+    terms: JSON.parse(row.terms ?? "{}") as RunTerms,
     heartbeatAt: row.heartbeat_at,
   }));
 }
@@ -220,13 +233,19 @@ interface Entry {
   readonly now: number;
 }
 
-function insert(connection: Connection, start: Omit<RunStart, "resume">, { state, holder, now }: Entry): bigint {
+function insert(
+  connection: Connection,
+  start: Omit<RunStart, "resume"> & { readonly terms?: RunTerms },
+  { state, holder, now }: Entry,
+): bigint {
   return connection
     .prepare(
-      `insert into tombolo_full_sync_run (peer, side, direction, state, tables, holder, started_at, heartbeat_at) values (?, ?, ?, ?, ?, ?, ?, ?)`,
+      `insert into tombolo_full_sync_run (peer, side, direction, state, tables, holder, started_at, heartbeat_at, terms) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     )
-    .run(start.peer, start.side, start.direction, state, JSON.stringify(start.tables), holder, isoTime(now), isoTime(now))
-    .lastInsertRowid as bigint;
+    .run(
+      ...[start.peer, start.side, start.direction, state, JSON.stringify(start.tables), holder, isoTime(now), isoTime(now)],
+      JSON.stringify(start.terms ?? {}),
+    ).lastInsertRowid as bigint;
 }
 
 function take(connection: Connection, id: bigint, { holder, now }: Omit<Entry, "state">): bigint {

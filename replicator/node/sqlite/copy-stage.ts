@@ -3,6 +3,7 @@ import type { CopyRows } from "../../change/copy-text.ts";
 import { type Position, position, type TableName, tableName } from "../../change/names.ts";
 import type { Receipt } from "../../change/packet.ts";
 import type { CopiedTable, CopyChanges, CopyChunk, CopyStage, HandOver, Staged, TableDifference } from "../full-copy.ts";
+import { runLost } from "../full-sync-runs.ts";
 import { type CapturedTable, capturedTable } from "./captured-tables.ts";
 import { type Connection, type DatabaseFile, sqliteError } from "./connection.ts";
 import { compareStaged } from "./copy-compare.ts";
@@ -65,7 +66,8 @@ const stagedOf = (upTo: string | null, done: boolean, rows: bigint, bytes: bigin
 /** One that was torn by a power cut is made anew. */
 function openFile(path: string): Connection {
   for (const attempt of [1, 2]) {
-    const stage = new Database(stageFile(path));
+    // nobody else writes to it; whoever does all the same, must not make this process wait
+    const stage = new Database(stageFile(path), { timeout: 0 });
     try {
       stage.defaultSafeIntegers();
       stage.pragma("synchronous = normal");
@@ -141,7 +143,7 @@ class SqliteStage implements CopyStage {
     const after = await this.#transaction(async () => {
       const { rows, bytes } = await this.#insert(table, chunk.rows);
       const now = { upTo: chunk.upTo ?? before.upTo, done: chunk.upTo === null, rows: before.rows + rows, bytes: before.bytes + bytes };
-      this.#store(name, now);
+      this.#store(name, now, before);
       return now;
     });
     this.#progress.set(name, after);
@@ -202,10 +204,18 @@ class SqliteStage implements CopyStage {
     return insertRows(this.#stage, copied, { into: `insert into ${relation}`, row, columns, rows });
   }
 
-  #store(table: TableName, staged: Staged): void {
-    this.#stage
-      .prepare("update progress set copied_to = ?, done = ?, rows = ?, bytes = ? where table_name = ?")
-      .run(staged.upTo, staged.done ? 1n : 0n, staged.rows, staged.bytes, table);
+  /** `before`: what it must have been, for another may have brought the same chunk meanwhile. */
+  #store(table: TableName, staged: Staged, before: Staged | null = null): void {
+    const { changes } = this.#stage
+      .prepare(
+        `update progress set copied_to = ?, done = ?, rows = ?, bytes = ?
+          where table_name = ? and (? is null or (rows = ? and done = ? and copied_to is ?))`,
+      )
+      .run(
+        ...[staged.upTo, staged.done ? 1n : 0n, staged.rows, staged.bytes, table],
+        ...[before?.rows ?? null, before?.rows ?? null, before?.done ? 1n : 0n, before?.upTo ?? null],
+      );
+    if (changes === 0) throw runLost();
   }
 
   #table(name: TableName): StagedTable {

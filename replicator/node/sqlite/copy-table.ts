@@ -7,6 +7,8 @@ import type { ColumnTarget } from "./incoming.ts";
 export interface StageAccess {
   readonly file: DatabaseFile;
   readonly target: SqliteTarget;
+  /** Who runs the full sync. */
+  readonly holder: string;
 }
 
 /** A table here, and where the rows of a full sync wait for it. */

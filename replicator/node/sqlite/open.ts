@@ -1,5 +1,6 @@
 import { channelName, type NodeName, tableName } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
+import { holderName } from "../full-sync-runs.ts";
 import type { Installation } from "../installation.ts";
 import type { Node } from "../node.ts";
 import { SqliteTarget } from "./apply.ts";
@@ -72,8 +73,8 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
       runs: new SqliteFullSyncRuns({ file, clock }),
       open: (copied) => openCopy({ file, clock, copied }),
       areEmpty: async (names) => areEmpty(file, names),
-      fill: (fill) => fillTables({ file, target }, fill),
-      stage: (run, copied) => openStage({ file, target }, run, copied),
+      fill: (fill) => fillTables({ file, target, holder: holderName() }, fill),
+      stage: (run, copied, holder = holderName()) => openStage({ file, target, holder }, run, copied),
       backUp: () => backUp(file, clock),
     },
     rejoin: new SqliteRejoin({ file }),
