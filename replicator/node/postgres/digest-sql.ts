@@ -78,13 +78,21 @@ export function digestSql({
   };
   const source = rowsOf(table);
   return {
+    // a step of the index at a time: numbering every row on the way takes three times as long, a seventh of what their digests take
     bounds: (range, { rows, count }) =>
       made((values) => {
-        const inside = where([...compared(values), ...within(range, values)]);
         const places = wanted.key.map((_, at) => `k${at}`);
         const named = wanted.key.map((name, at) => `${own(name)} as k${at}`).join(", ");
-        const numbered = `select ${named}, row_number() over (order by ${key}) - 1 as place from ${source}${inside} order by ${key} limit ${rows * count + 1}`;
-        return `select ${texts(places)} from (${numbered}) as n where place > 0 and place % ${rows} = 0 order by place`;
+        const next = (inside: readonly string[]): string =>
+          `select ${named} from ${source}${where(inside)} order by ${key} offset ${rows} limit 1`;
+        const first = next([...compared(values), ...within(range, values)]);
+        const behind = `(${key}) >= (${places.map((place) => `b.${place}`).join(", ")})`;
+        const rest = next([...compared(values), behind, ...within({ from: null, to: range.to }, values)]);
+        return `with recursive b(${places.join(", ")}, place) as (
+          select f.*, 1 from (${first}) as f
+          union all
+          select n.*, b.place + 1 from b cross join lateral (${rest}) as n where b.place < ${count})
+          select ${texts(places)} from b order by place`;
       }),
     digest: (range) =>
       made((values) => {
