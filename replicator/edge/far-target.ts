@@ -50,9 +50,6 @@ export class FarTarget implements SyncTarget {
         end: async (_, state, error) => this.#note(this.#progress, { state, error: error ?? null }).catch(unlessAway),
       },
       stage: async (run, copied) => FarStage.open((path) => `/${run}${path}`, copied, this.#asks()),
-      // nothing of the hub is near
-      areEmpty: async () => false,
-      fill: async () => "unsuited",
       // the hub copies itself before it begins
       backUp: async () => null,
     };

@@ -41,7 +41,7 @@ export interface SyncSource {
 /** The node that becomes a copy: a database, or a hub behind HTTP. */
 export interface SyncTarget {
   readonly name: NodeName;
-  readonly copies: Pick<FullCopy, "stage" | "backUp" | "areEmpty" | "fill"> & {
+  readonly copies: Pick<FullCopy, "stage" | "backUp" | "filler"> & {
     readonly runs: Pick<FullSyncRuns, "begin" | "beat" | "end">;
   };
   readonly installation: { identity(): Promise<Pick<NodeIdentity, "clockOffsetMs">> };

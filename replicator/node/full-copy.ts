@@ -130,18 +130,23 @@ export interface Fill {
 /** `declined`: by whoever was asked. `unsuited`: a table has rows, or changes that the source has not seen, or the database refused a row. Either way nothing was done. */
 export type Filled = Receipt | "declined" | "unsuited";
 
+/** Fills tables that are empty straight from a source that is near: one transaction for the copy and the hand-over, and nothing is written twice. */
+export interface Filler {
+  /** What the writers of the tables can be expected to wait for. */
+  readonly most: { readonly bytes: number; readonly ms: number };
+  /** Whether the tables have no row, as far as can be told without a lock. */
+  areEmpty(tables: readonly TableName[]): Promise<boolean>;
+  /** What breaks it off has done nothing. Throws what `CopyStage.handOver` throws. */
+  fill(fill: Fill): Promise<Filled>;
+}
+
 /** A node as the source and as the target of full syncs. */
 export interface FullCopy {
   readonly runs: FullSyncRuns;
+  /** Not there where the node is far. */
+  readonly filler?: Filler;
   /** Takes a tick. */
   open(tables: readonly CopiedTable[]): Promise<NearSnapshot>;
-  /** Whether the tables have no row, as far as can be told without a lock. */
-  areEmpty(tables: readonly TableName[]): Promise<boolean>;
-  /**
-   * Fills tables that are empty, straight from a source that is near: one transaction for the copy and the hand-over, and nothing written twice. The tables' writers
-   * wait for its length, and what breaks it off has done nothing. Throws what `CopyStage.handOver` throws.
-   */
-  fill(fill: Fill): Promise<Filled>;
   /** What an earlier attempt of the run has staged is there again. `holder` as in `RunStart`. */
   stage(run: bigint, tables: readonly CopiedTable[], holder?: string): Promise<CopyStage>;
   /** A copy of the database as it is now, for going back; null where that is not a file. Answers its path. */

@@ -120,6 +120,18 @@ describe.each(PAIRS)("empty tables, from %s to %s:", (above, below) => {
     expect(await parent.rows(ALL)).toEqual([["2", "b"]]);
   });
 
+  test("take the other way where they are too large to wait for", async () => {
+    const { parent, child } = await open();
+    await many(parent, 20);
+    const { filler } = child.node.copies;
+    if (filler === undefined) throw new Error("a database has a filler");
+    const most = { ...filler.most, bytes: 1 };
+    const { watcher, staged } = watching();
+    await syncFully(parent.node, { ...child.node, copies: { ...child.node.copies, filler: { ...filler, most } } }, TABLES, { watcher });
+    expect(staged()).toBe(true);
+    expect(await child.rows(ALL)).toEqual(await parent.rows(ALL));
+  });
+
   test("are logged for the nodes below", async () => {
     const { parent, child } = await open();
     const leaf = await nodeOf(below, "leaf", SCHEMA, TABLES);

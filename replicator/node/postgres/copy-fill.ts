@@ -1,7 +1,7 @@
 import type { TableName } from "../../change/names.ts";
 import type { Part } from "../../change/packet.ts";
 import { packet } from "../../change/packet-seal.ts";
-import { type CopiedTable, type Fill, type Filled, handOverHeader, type TableDifference } from "../full-copy.ts";
+import { type CopiedTable, type Fill, type Filled, type Filler, handOverHeader, type TableDifference } from "../full-copy.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { type CapturedTable, inReferenceOrder } from "./captured-tables.ts";
 import { ownKeys } from "./copy-compare.ts";
@@ -10,6 +10,9 @@ import { columnsHere, copyInto, formFor } from "./copy-into.ts";
 import type { StageAccess } from "./copy-table.ts";
 import { isRowError } from "./row-error.ts";
 
+/** The tables are empty: nobody does much with them yet. Half a minute is also what an interruption costs at most. */
+const MOST = { bytes: 1 << 30, ms: 30_000 };
+
 const SETTINGS = ["idle_in_transaction_session_timeout = 0"];
 
 interface FilledTable {
@@ -17,11 +20,17 @@ interface FilledTable {
   readonly table: CapturedTable;
 }
 
+export const filler = (access: StageAccess): Filler => ({
+  most: MOST,
+  areEmpty: (tables) => areEmpty(access, tables),
+  fill: (fill) => fillTables(access, fill),
+});
+
 /**
  * Copies into tables that are empty, in the transaction that hands over. Nobody sees a row before all are there, and nothing is left of what is broken off. Rows that the
  * source sends go in as they come: it costs what COPY costs.
  */
-export async function fillTables(access: StageAccess, fill: Fill): Promise<Filled> {
+async function fillTables(access: StageAccess, fill: Fill): Promise<Filled> {
   if (fill.handOver.within.size > 0) return "unsuited";
   const named = await access.tables.named(fill.tables.map(({ shape }) => shape.table));
   const filled = fill.tables.map((copied, at): FilledTable => ({ copied, table: named[at] as CapturedTable }));
@@ -98,8 +107,7 @@ async function copyTable(session: ApplySession, { table, copied }: FilledTable, 
 
 async function* none(): AsyncGenerator<Part> {}
 
-/** As far as can be told without a lock. */
-export async function areEmpty({ pool, tables }: Pick<StageAccess, "pool" | "tables">, names: readonly TableName[]): Promise<boolean> {
+async function areEmpty({ pool, tables }: Pick<StageAccess, "pool" | "tables">, names: readonly TableName[]): Promise<boolean> {
   const any = (await tables.named(names)).map(({ sql }) => `exists (select from ${sql})`);
   const { rows } = await pool.query<{ any: string }>(`select ${any.join(" or ")} as any`);
   return rows[0]?.any === "f";

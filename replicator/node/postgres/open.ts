@@ -10,7 +10,7 @@ import { CapturedTables } from "./captured-tables.ts";
 import { PostgresCompareHolds } from "./compare-holds.ts";
 import { PostgresConflictDesk } from "./conflict-desk.ts";
 import { createPool } from "./connection.ts";
-import { areEmpty, fillTables } from "./copy-fill.ts";
+import { filler } from "./copy-fill.ts";
 import { PostgresFullSyncRuns } from "./copy-runs.ts";
 import { openCopy } from "./copy-source.ts";
 import { openStage } from "./copy-stage.ts";
@@ -79,8 +79,7 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
       copies: {
         runs: new PostgresFullSyncRuns({ pool, node: name }),
         open: (copied) => openCopy({ pool, tables, gate: beside, hstore, copied }),
-        areEmpty: (names) => areEmpty(access, names),
-        fill: (fill) => fillTables({ ...access, holder: holderName() }, fill),
+        filler: filler({ ...access, holder: holderName() }),
         stage: (run, copied, holder = holderName()) => openStage({ ...access, holder }, run, copied),
         backUp: async () => null,
       },

@@ -1,7 +1,7 @@
 import type { TableName } from "../../change/names.ts";
 import type { Part } from "../../change/packet.ts";
 import { packet } from "../../change/packet-seal.ts";
-import { type CopiedTable, type Fill, type Filled, handOverHeader, type TableDifference } from "../full-copy.ts";
+import { type CopiedTable, type Fill, type Filled, type Filler, handOverHeader, type TableDifference } from "../full-copy.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { type CapturedTable, capturedTable } from "./captured-tables.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
@@ -19,11 +19,20 @@ interface FilledTable {
   readonly table: CapturedTable;
 }
 
+/** Whoever writes to any table of the file waits. */
+const MOST = { bytes: 256 << 20, ms: 10_000 };
+
+export const filler = (access: StageAccess): Filler => ({
+  most: MOST,
+  areEmpty: async (tables) => areEmpty(access.file, tables),
+  fill: (fill) => fillTables(access, fill),
+});
+
 /**
  * Writes rows into tables that are empty as they arrive, in the transaction that hands over. Nobody sees one before all are there, and nothing is left of what is
- * broken off. Whoever writes to the file waits meanwhile.
+ * broken off.
  */
-export async function fillTables({ file, target, holder }: StageAccess, fill: Fill): Promise<Filled> {
+async function fillTables({ file, target, holder }: StageAccess, fill: Fill): Promise<Filled> {
   const { handOver } = fill;
   if (handOver.within.size > 0) return "unsuited";
   const { ordered, shapes } = file.read((connection) =>
@@ -93,7 +102,7 @@ async function copyTable(session: ApplySession, { table, copied }: FilledTable, 
   return rows;
 }
 
-export function areEmpty(file: DatabaseFile, names: readonly TableName[]): boolean {
+function areEmpty(file: DatabaseFile, names: readonly TableName[]): boolean {
   return file.read((connection) =>
     names.every((name) => {
       const { local } = capturedTable(connection, name, file.node);

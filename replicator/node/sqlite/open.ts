@@ -11,7 +11,7 @@ import type { Clock } from "./clock.ts";
 import { SqliteCompareHolds } from "./compare-holds.ts";
 import { SqliteConflictDesk } from "./conflict-desk.ts";
 import { DatabaseFile } from "./connection.ts";
-import { areEmpty, fillTables } from "./copy-fill.ts";
+import { filler } from "./copy-fill.ts";
 import { SqliteFullSyncRuns } from "./copy-runs.ts";
 import { openCopy } from "./copy-source.ts";
 import { openStage } from "./copy-stage.ts";
@@ -72,8 +72,7 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
     copies: {
       runs: new SqliteFullSyncRuns({ file, clock }),
       open: (copied) => openCopy({ file, clock, copied }),
-      areEmpty: async (names) => areEmpty(file, names),
-      fill: (fill) => fillTables({ file, target, holder: holderName() }, fill),
+      filler: filler({ file, target, holder: holderName() }),
       stage: (run, copied, holder = holderName()) => openStage({ file, target, holder }, run, copied),
       backUp: () => backUp(file, clock),
     },
