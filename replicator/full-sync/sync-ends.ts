@@ -67,7 +67,7 @@ export function localSource(
     // the two see each other's packets
     announce: async () => undefined,
     async handedOver({ position, receipt, wholeChannels, scopes: numbers, starts }) {
-      await source.log.acknowledge(target, wholeChannels, position, receipt.number);
+      await source.log.acknowledge(target, wholeChannels, position, receipt.number, { purge: false });
       await source.rejoin.resume(target);
       await source.log.refresh(target, receipt.wanted);
       await scopes?.arrived(numbers, true);

@@ -95,8 +95,17 @@ export interface ChangeLog {
   /** Shapes of `tables` as they were last installed: what the log's images are of. Throws `TABLE_NOT_CAPTURED` (operator) for one that is not captured. */
   shapes(tables: readonly TableName[]): Promise<readonly TableShape[]>;
 
-  /** The peer has durably applied everything up to `position` of these channels: the log below may go, once all peers are past it. */
-  acknowledge(peer: NodeName, channels: readonly ChannelName[], position: Position, packet: PacketNumber): Promise<void>;
+  /**
+   * The peer has durably applied everything up to `position` of these channels: the log below may go, once all peers are past it. `purge`: false where somebody waits
+   * for the end of the process, and so for the purge; whoever acknowledges next does it.
+   */
+  acknowledge(
+    peer: NodeName,
+    channels: readonly ChannelName[],
+    position: Position,
+    packet: PacketNumber,
+    options?: { readonly purge: boolean },
+  ): Promise<void>;
 
   /** Removes at once what no reader needs any more; else that happens by itself, little by little. */
   purge(): Promise<void>;

@@ -138,7 +138,13 @@ export class PostgresLog implements ChangeLog {
     return this.#guarded(async () => (await this.#tables.named(tables)).map((table) => table.shape));
   }
 
-  async acknowledge(peer: NodeName, channels: readonly ChannelName[], at: Position, packet: PacketNumber): Promise<void> {
+  async acknowledge(
+    peer: NodeName,
+    channels: readonly ChannelName[],
+    at: Position,
+    packet: PacketNumber,
+    { purge: purges } = { purge: true },
+  ): Promise<void> {
     await this.#guarded(async () => {
       const sent = Object.fromEntries(channels.map((channel) => [channel, at.toString()]));
       // what a crash takes back here is only acknowledged again
@@ -150,7 +156,7 @@ export class PostgresLog implements ChangeLog {
         values: [peer, JSON.stringify(sent), packet.toString()],
       });
     });
-    this.#purgeBeside();
+    if (purges) this.#purgeBeside();
   }
 
   /** Now and then, and beside the links, which would wait for it. What fails in it is thrown to the one who acknowledges next. */
