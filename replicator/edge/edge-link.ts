@@ -1,7 +1,7 @@
 import type { Dispatcher } from "undici";
 import { type Position, START, type TableName, tableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
-import { answerHead, answerTail, EXCHANGE_TYPE, ExchangeReader, jsonSection } from "../link/exchange.ts";
+import { answerHead, answerTail, EXCHANGE_FEATURES, EXCHANGE_TYPE, ExchangeReader, jsonSection } from "../link/exchange.ts";
 import type { Heard, LinkEnd } from "../link/link-end.ts";
 import { Pipe, PipeClosed } from "../link/pipe.ts";
 import { receiptOf, sumOf } from "../link/receipts.ts";
@@ -52,6 +52,8 @@ export interface EdgeLinkOptions {
   readonly end: LinkEnd;
   readonly client: HubClient;
   readonly node: string;
+  /** What the hub may tell: see `EXCHANGE_FEATURES`. */
+  readonly hubFeatures: readonly string[];
 }
 
 /**
@@ -88,13 +90,15 @@ export class EdgeLink {
   }
 
   async #exchange({ final, waitMs = 0, signal, interrupt, progress }: ExchangeOptions): Promise<Exchanged> {
-    const { end, client, node } = this.#options;
+    const { end, client, node, hubFeatures } = this.#options;
     const heard = this.#heard ?? (await this.#ask(signal));
     const request = new RequestBody({
       report: reportJson(await end.report()),
       round_trip_ms: Math.min(this.#roundTripMs, 60_000),
       final,
       wait_seconds: waitMs / 1000,
+      // a hub that lists none may be one that refuses what it does not know
+      ...(hubFeatures.length > 0 && { features: EXCHANGE_FEATURES }),
     });
     const sender = await end.sender(heard, request);
     const started = performance.now();

@@ -250,7 +250,7 @@ export class Edge {
   async #ready(signal: AbortSignal): Promise<ReadyLink> {
     if (this.#link !== undefined) return this.#link;
     const { credential } = this.#options;
-    const { id, madeAt, manifest } = await hubManifest(this.client, credential.node, signal);
+    const { id, madeAt, features, manifest } = await hubManifest(this.client, credential.node, signal);
     const prepared = await this.#prepare(manifest);
     const { node, link } = prepared;
     const { parent } = manifest;
@@ -259,7 +259,7 @@ export class Edge {
     await this.#know(manifest, madeAt);
     const end = new LinkEnd({ ...prepared, role: "child", other: { name: link.parent, engine: parent.engine } });
     this.#link = {
-      link: new EdgeLink({ end, client: this.client, node: credential.node }),
+      link: new EdgeLink({ end, client: this.client, node: credential.node, hubFeatures: features }),
       manifest: id,
       parent: link.parent,
       place: { node, end, link, topology: prepared.topology, client: this.client },

@@ -20,18 +20,25 @@ export async function hubManifest(
   client: HubClient,
   node: string,
   signal?: AbortSignal,
-): Promise<{ readonly id: string; readonly madeAt: string; readonly manifest: Manifest }> {
-  const answer = z.object({ id: z.string(), made_at: z.iso.datetime(), topology: manifestSchema });
+): Promise<{ readonly id: string; readonly madeAt: string; readonly features: readonly string[]; readonly manifest: Manifest }> {
+  const answer = z.object({
+    id: z.string(),
+    made_at: z.iso.datetime(),
+    // an older hub lists none
+    features: z.array(z.string()).default([]),
+    topology: manifestSchema,
+  });
   const {
     id,
     made_at: madeAt,
+    features,
     topology,
   } = await client.json(answer, {
     method: "GET",
     path: `/v1/nodes/${encodeURIComponent(node)}/topology`,
     ...(signal && { signal }),
   });
-  return { id, madeAt, manifest: topology };
+  return { id, madeAt, features, manifest: topology };
 }
 
 const enrolled = z.looseObject({ node: z.string(), token: z.string(), expires_at: z.string().nullable() });

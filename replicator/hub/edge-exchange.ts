@@ -11,6 +11,7 @@ import { eachWhole } from "../link/spool.ts";
 import type { PassOptions } from "../link/transfer.ts";
 import type { NewsOf } from "../node/change-log.ts";
 import type { EdgePlace } from "./edge-desk.ts";
+import type { Wishes } from "./wish-board.ts";
 
 /**
  * Both ways in one request: what the edge brings is applied, then what the hub has for it is sent. The answer begins when there is something to
@@ -35,7 +36,7 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   const begin = async (): Promise<Buffer> => {
     const report = still?.state.hasParked === false ? await end.report(still.state) : await end.report();
     const told = { report: reportJson(report), receipts: receipts.map(receiptJson), retried, manifest: manifestId };
-    return jsonSection({ ...told, ...(await wishes.of(link.child, { oldMs })) });
+    return jsonSection({ ...told, ...understood(await wishes.of(link.child, { oldMs }), head.features) });
   };
   const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
   const answer = new Answer(begin);
@@ -60,6 +61,9 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   );
   return answer.begun(sending);
 }
+
+const understood = (wishes: Wishes, features: readonly string[]): Wishes =>
+  Object.fromEntries(Object.entries(wishes).filter(([name]) => features.includes(name)));
 
 /** Packets for an edge that only listens; null when there were none in time. */
 export async function pull(

@@ -28,12 +28,19 @@ const count = z.int().min(0);
 const digits = z.string().regex(/^\d{1,18}$/);
 
 export const startSchema = z
-  .strictObject({ channel: name, tables: z.array(name), at: z.string().regex(/^(0|[1-9]\d{0,18})$/) })
+  .object({ channel: name, tables: z.array(name), at: z.string().regex(/^(0|[1-9]\d{0,18})$/) })
   .transform(({ channel, tables, at }): TableStart => ({ channel: channelName(channel), tables: tables.map(tableName), at: position(at) }));
 
+/**
+ * What may be said to each other beyond what every version knows: an edge lists those that it understands, to a hub that has listed any itself, and is told nothing of the
+ * others. So either side may be the newer one. Whatever is not known besides is passed over.
+ */
+export const EXCHANGE_FEATURES: readonly string[] = ["full_sync", "full_sync_push", "reconcile"];
+
 /** What an edge begins an exchange with. */
-export const requestHead = z.strictObject({
+export const requestHead = z.object({
   report: reportSchema,
+  features: z.array(z.string().max(100)).max(100).default([]),
   /** How long the way to the hub and back last took, milliseconds. */
   round_trip_ms: z.number().min(0).max(60_000).default(0),
   starts: z.array(startSchema).default([]),
@@ -44,7 +51,7 @@ export const requestHead = z.strictObject({
 });
 
 /** What the hub answers with, before its own packets. */
-export const answerHead = z.strictObject({
+export const answerHead = z.object({
   report: reportSchema,
   receipts: z.array(receiptSchema),
   /** Parked changes of the edge that went through now. */
@@ -53,23 +60,23 @@ export const answerHead = z.strictObject({
   manifest: z.string(),
   /** A full sync that the edge is to begin. */
   full_sync: z
-    .strictObject({ run: digits, tables: z.array(name) })
+    .object({ run: digits, tables: z.array(name) })
     .nullable()
     .default(null),
   /** A full sync in which the hub is to take over what the edge has. An edge that does not know of it must not take it for the other. */
   full_sync_push: z
-    .strictObject({ run: digits, tables: z.array(name) })
+    .object({ run: digits, tables: z.array(name) })
     .nullable()
     .default(null),
   /** A comparison with the hub that the edge is to begin. */
   reconcile: z
-    .strictObject({ run: digits, name, repair: z.enum(["report", "parent", "newest"]), scope: z.enum(["all", "changed"]).default("all") })
+    .object({ run: digits, name, repair: z.enum(["report", "parent", "newest"]), scope: z.enum(["all", "changed"]).default("all") })
     .nullable()
     .default(null),
 });
 
 /** What it ends with. `sent` and `received` as the edge sees them. */
-export const answerTail = z.strictObject({ sent: count, received: count, conflicts: count, parked: count });
+export const answerTail = z.object({ sent: count, received: count, conflicts: count, parked: count });
 
 export function jsonSection(value: unknown): Buffer {
   const text = Buffer.from(JSON.stringify(value));

@@ -6,16 +6,14 @@ const count = z.int().min(0);
 
 /** A receipt as JSON. */
 export const receiptSchema = z
-  .strictObject({
+  .object({
     number: z.string().regex(/^\d{1,19}$/),
     digest: z.string(),
     duplicate: z.boolean().meta({ description: "This very packet had been applied before: it is the answer of then." }),
-    applied: z.strictObject({ insert: count, update: count, delete: count, truncate: count, refresh: count }),
-    conflicts: z.array(z.strictObject({ table: z.string(), kind: z.string(), resolution: z.string(), count })),
+    applied: z.object({ insert: count, update: count, delete: count, truncate: count, refresh: count }),
+    conflicts: z.array(z.object({ table: z.string(), kind: z.string(), resolution: z.string(), count })),
     parked: count.meta({ description: "Changes that were set aside." }),
-    wanted: z
-      .array(z.strictObject({ table: z.string(), key: z.string() }))
-      .meta({ description: "Rows that are to be sent as they are now." }),
+    wanted: z.array(z.object({ table: z.string(), key: z.string() })).meta({ description: "Rows that are to be sent as they are now." }),
   })
   .meta({ description: "What became of a packet." });
 

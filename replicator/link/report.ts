@@ -22,11 +22,11 @@ const place = digits.transform((text) => position(text));
 const byName = <K, V>(key: (text: string) => K, value: z.ZodType<V>) =>
   z.array(z.tuple([name.transform(key), value])).transform((pairs): ReadonlyMap<K, V> => new Map(pairs));
 
-const stateSchema = z.strictObject({
+const stateSchema = z.object({
   epoch: name.transform(epoch).nullable(),
   number: digits.transform((text) => packetNumber(text)),
   digest: z.string().regex(/^([0-9a-f]{64})?$/),
-  channels: byName(channelName, z.strictObject({ position: place, ahead: byName(tableName, place) })),
+  channels: byName(channelName, z.object({ position: place, ahead: byName(tableName, place) })),
   seen: byName((text) => text, place),
   tables: z.array(name.transform(tableName)).transform((names) => new Set(names)),
   started_at: byName(tableName, place),
@@ -36,13 +36,13 @@ const stateSchema = z.strictObject({
   ),
   paused: z.boolean(),
   has_parked: z.boolean(),
-  wanted: z.array(z.strictObject({ table: name.transform(tableName), key: z.string() })),
+  wanted: z.array(z.object({ table: name.transform(tableName), key: z.string() })),
 });
 
-const refusedSchema = z.strictObject({
+const refusedSchema = z.object({
   total: z.int().min(0),
   changes: z.array(
-    z.strictObject({
+    z.object({
       table: name.transform(tableName),
       op: z.string(),
       key: z.string(),
@@ -55,7 +55,7 @@ const refusedSchema = z.strictObject({
 
 /** A report as JSON: big numbers are text, maps are lists of pairs. */
 export const reportSchema = z
-  .strictObject({ state: stateSchema, clock_ms: z.number(), refused: refusedSchema })
+  .object({ state: stateSchema, clock_ms: z.number(), refused: refusedSchema })
   .transform(({ state, clock_ms: clockMs, refused }): Report => {
     const { started_at: startedAt, has_parked: hasParked, seen, ...same } = state;
     return {

@@ -4,7 +4,7 @@ import { z } from "zod";
 import { TomboloError } from "../../change/error.ts";
 import type { PacketHeader } from "../../change/packet.ts";
 import { NODE_LIMITS } from "../../change/packet-limits.ts";
-import { EXCHANGE_TYPE, PACKET_TYPE } from "../../link/exchange.ts";
+import { EXCHANGE_FEATURES, EXCHANGE_TYPE, PACKET_TYPE } from "../../link/exchange.ts";
 import { manifestSchema } from "../../link/manifest.ts";
 import { receiptJson, receiptSchema } from "../../link/receipts.ts";
 import { callerOf } from "../caller.ts";
@@ -49,12 +49,24 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
         tags: ["edges"],
         summary: "What an edge has to know: channels, tables, directions, limits",
         params: nodeParam,
-        response: { 200: z.object({ id: z.string(), made_at: moment, topology: manifestSchema }) },
+        response: {
+          200: z.object({
+            id: z.string(),
+            made_at: moment,
+            features: z.array(z.string()).meta({ description: "What the hub may tell in an exchange to an edge that lists it." }),
+            topology: manifestSchema,
+          }),
+        },
       },
     },
     async (request) => {
       const { manifest, manifestId } = await desk.place(callerOf(request));
-      return { id: manifestId, made_at: new Date(hub.timers.now()).toISOString(), topology: manifest };
+      return {
+        id: manifestId,
+        made_at: new Date(hub.timers.now()).toISOString(),
+        features: [...EXCHANGE_FEATURES],
+        topology: manifest,
+      };
     },
   );
   server.put(
