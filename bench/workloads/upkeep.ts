@@ -43,7 +43,7 @@ export async function upkeep(options: UpkeepOptions): Promise<Upkeep> {
     const filled = await command(session, 0, "full-sync", CHILD, "--yes");
     await session.assertEqual();
     const compared = await command(session, 0, "reconcile", "--link", LINK);
-    await drift(target, Math.ceil(rows / 2));
+    await unseen(target, `update bench set note = 'changed unseen' where id = ${Math.ceil(rows / 2)}`);
     const found = await command(session, REPAIRS_NEEDED, "reconcile", "--link", LINK);
     const repaired = await command(session, 0, "reconcile", "--link", LINK, "--repair", "parent", "--yes");
     await session.assertEqual();
@@ -68,6 +68,8 @@ export async function upkeep(options: UpkeepOptions): Promise<Upkeep> {
 function withRows<T>({ clusters, sizes, signal, target }: UpkeepOptions, work: (session: Session) => Promise<T>): Promise<T> {
   return withSession({ clusters, sizes, signal, system: tombolo, source: "postgres", target }, async (session) => {
     await session.installed.pause();
+    // the marker, by which it was seen that rows arrive: a child with a row is not filled the same way
+    await unseen(session.target, "delete from bench");
     await session.load(sizes.upkeepRows);
     return work(session);
   });
@@ -106,8 +108,7 @@ async function copied(source: PostgresStore, target: PostgresStore): Promise<num
 }
 
 /** A write that capture does not see. */
-async function drift(store: Store, id: number): Promise<void> {
-  const change = `update bench set note = 'changed unseen' where id = ${id}`;
+async function unseen(store: Store, change: string): Promise<void> {
   if (store instanceof PostgresStore) return store.run(UNSEEN.postgres(change));
   const database = new Database(store.location);
   database.exec(`begin; ${UNSEEN.sqlite(change)}; commit`);

@@ -1,19 +1,18 @@
 import type pg from "pg";
 import { type NodeName, nodeName, type TableName } from "../../change/names.ts";
+import { beginning, type StoredRun } from "../full-sync-begin.ts";
 import {
   ALIVE_SECONDS,
   type FullSyncRun,
   type FullSyncRuns,
   HOLD_HOURS,
   holderName,
-  isGone,
   type RunEnd,
   type RunProgress,
   type RunStart,
   type RunState,
   type RunTerms,
   runLost,
-  runsAlready,
 } from "../full-sync-runs.ts";
 import { transaction } from "./connection.ts";
 import { ident } from "./identifier.ts";
@@ -23,11 +22,11 @@ import { postgresError } from "./postgres-error.ts";
 const UTC = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 const COLUMNS = `json_build_object('id', id::text, 'peer', peer, 'side', side, 'direction', direction, 'tables', tables, 'state', state, 'phase', phase,
   'rows', rows, 'bytes', bytes, 'estimatedRows', estimated_rows, 'holder', holder, 'startedAt', to_char(started_at, ${UTC}),
-  'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'terms', coalesce((to_jsonb(full_sync_run) ->> 'terms')::json, '{}'), 'silent', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
+  'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'terms', coalesce((to_jsonb(full_sync_run) ->> 'terms')::json, '{}'), 'silentSeconds', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
 
 const REQUESTED = `select ${COLUMNS} from tombolo.full_sync_run where state = 'requested' order by id`;
 
-type StoredRun = Omit<FullSyncRun, "id"> & { readonly id: string; readonly silent: number };
+type JsonRun = Omit<StoredRun, "id"> & { readonly id: string };
 
 /** The full syncs that a Postgres node is part of. */
 export class PostgresFullSyncRuns implements FullSyncRuns {
@@ -44,27 +43,16 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
     const { holder = holderName() } = start;
     return transaction(this.#pool, async (client) => {
       await client.query("lock table tombolo.full_sync_run in share row exclusive mode");
-      const open = await runs(client, "where state in ('running', 'interrupted') order by id desc");
-      // an edge that begins again is the one that ran it
-      const gone = (run: (typeof open)[number]): boolean => run.holder === start.holder || isGone(run.holder, run.silent);
-      for (const run of open) {
-        if (run.state !== "running") continue;
-        if (gone(run)) await setState(client, run.id, "interrupted");
-        else if (run.side === "target" && start.side === "target") throw runsAlready(nodeName(this.#node), run);
-      }
-      const left = open.filter((run) => run.state === "interrupted" || gone(run));
-      const interrupted = left.filter((run) => run.side === start.side && run.peer === start.peer);
-      const known = start.resume ? interrupted.find((run) => isSame(run, start)) : undefined;
-      for (const run of interrupted) if (run !== known) await drop(client, run.id);
-      const asked = (await runs(client, "where state = 'requested' and peer = $1", [start.peer])).find(
-        (run) => run.side === start.side && isSame(run, start),
-      );
+      const begun = beginning(nodeName(this.#node), start, {
+        open: await runs(client, "where state in ('running', 'interrupted') order by id desc"),
+        requested: await runs(client, "where state = 'requested' and peer = $1", [start.peer]),
+      });
+      for (const id of begun.interrupted) await setState(client, id, "interrupted");
+      for (const id of begun.dropped) await drop(client, id);
+      for (const id of begun.cancelled) await setState(client, id, "cancelled");
       if (start.side === "source") await client.query("update tombolo.peer set forwards = true where name = $1", [start.peer]);
-      if (known === undefined && asked !== undefined) return { id: await take(client, asked.id, holder), resumed: false };
-      if (asked !== undefined) await setState(client, asked.id, "cancelled");
-      return known === undefined
-        ? { id: await insert(client, start, { state: "running", holder }), resumed: false }
-        : { id: await take(client, known.id, holder), resumed: true };
+      const id = begun.taken === null ? await insert(client, start, { state: "running", holder }) : await take(client, begun.taken, holder);
+      return { id, resumed: begun.resumed };
     });
   }
 
@@ -147,11 +135,7 @@ export const FORWARDS = `
 export const HANDED_OVER = `exists (select from tombolo.full_sync_run r where r.peer = p.name and r.state = 'running' and to_jsonb(r) ->> 'phase' = 'hand_over'
   and (to_jsonb(r) ->> 'heartbeat_at')::timestamptz > clock_timestamp() - interval '${ALIVE_SECONDS} seconds')`;
 
-async function runs(
-  client: pg.Pool | pg.ClientBase,
-  which: string,
-  values: readonly unknown[] = [],
-): Promise<(FullSyncRun & { readonly silent: number })[]> {
+async function runs(client: pg.Pool | pg.ClientBase, which: string, values: readonly unknown[] = []): Promise<StoredRun[]> {
   const { rows } = await (client as pg.Pool).query<{ run: string }>(
     `select ${COLUMNS} from tombolo.full_sync_run ${which}`,
     values as unknown[],
@@ -159,16 +143,13 @@ async function runs(
   return rows.map(({ run }) => runOf(run));
 }
 
-function runOf(json: string): FullSyncRun & { readonly silent: number } {
-  const stored = JSON.parse(json) as StoredRun;
+function runOf(json: string): StoredRun {
+  const stored = JSON.parse(json) as JsonRun;
   return { ...stored, id: BigInt(stored.id) };
 }
 
 export const newestRuns = (client: pg.Pool, limit: number): Promise<readonly FullSyncRun[]> =>
   runs(client, "order by id desc limit $1", [limit]);
-
-const isSame = (run: FullSyncRun, start: Pick<RunStart, "direction" | "tables">): boolean =>
-  run.direction === start.direction && [...run.tables].sort().join("\n") === [...start.tables].sort().join("\n");
 
 const setState = (client: pg.ClientBase, id: bigint, state: RunState): Promise<unknown> =>
   client.query("update tombolo.full_sync_run set state = $2 where id = $1", [String(id), state]);

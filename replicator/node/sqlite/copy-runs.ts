@@ -1,19 +1,18 @@
 import { existsSync, rmSync } from "node:fs";
 import { type NodeName, nodeName, tableName } from "../../change/names.ts";
+import { beginning } from "../full-sync-begin.ts";
 import {
   ALIVE_SECONDS,
   type FullSyncRun,
   type FullSyncRuns,
   HOLD_HOURS,
   holderName,
-  isGone,
   type RunEnd,
   type RunProgress,
   type RunStart,
   type RunState,
   type RunTerms,
   runLost,
-  runsAlready,
 } from "../full-sync-runs.ts";
 import { type Clock, isoTime } from "./clock.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
@@ -61,31 +60,21 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
     return this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
       const { holder = holderName() } = start;
-      const open = runs(connection, "where state in ('running', 'interrupted') order by id desc").map((run) => ({
-        ...run,
-        gone: run.holder === start.holder || isGone(run.holder, (this.#clock() - Date.parse(run.heartbeatAt)) / 1000),
-      }));
-      for (const run of open) {
-        if (run.state !== "running") continue;
-        if (run.gone) setState(connection, run.id, "interrupted");
-        else if (run.side === "target" && start.side === "target") throw runsAlready(nodeName(this.#file.node), run);
-      }
-      const interrupted = open.filter(
-        (run) => run.side === start.side && run.peer === start.peer && (run.state === "interrupted" || run.gone),
-      );
-      const known = start.resume ? interrupted.find((run) => isSame(run, start)) : undefined;
-      for (const run of interrupted) if (run !== known) setState(connection, run.id, "cancelled");
-      if (known === undefined && start.side === "target") removeStage(this.#file.path);
-      const asked = runs(connection, "where state = 'requested' and peer = ?", start.peer).find(
-        (run) => run.side === start.side && isSame(run, start),
-      );
+      const now = this.#clock();
+      const open = runs(connection, "where state in ('running', 'interrupted') order by id desc");
+      const begun = beginning(this.#file.node, start, {
+        open: open.map((run) => ({ ...run, silentSeconds: (now - Date.parse(run.heartbeatAt)) / 1000 })),
+        requested: runs(connection, "where state = 'requested' and peer = ?", start.peer),
+      });
+      for (const id of begun.interrupted) setState(connection, id, "interrupted");
+      for (const id of [...begun.dropped, ...begun.cancelled]) setState(connection, id, "cancelled");
+      if (!begun.resumed && start.side === "target") removeStage(this.#file.path);
       if (start.side === "source") connection.prepare("update tombolo_peer set forwards = 1 where name = ?").run(start.peer);
-      if (known !== undefined && asked !== undefined) setState(connection, asked.id, "cancelled");
-      if (known === undefined && asked !== undefined)
-        return { id: take(connection, asked.id, { holder, now: this.#clock() }), resumed: false };
-      return known === undefined
-        ? { id: insert(connection, start, { state: "running", holder, now: this.#clock() }), resumed: false }
-        : { id: take(connection, known.id, { holder, now: this.#clock() }), resumed: true };
+      const id =
+        begun.taken === null
+          ? insert(connection, start, { state: "running", holder, now })
+          : take(connection, begun.taken, { holder, now });
+      return { id, resumed: begun.resumed };
     });
   }
 
@@ -219,9 +208,6 @@ function runs(
 
 export const newestRuns = (connection: Connection, limit: number): readonly FullSyncRun[] =>
   runs(connection, `order by id desc limit ${Math.trunc(limit)}`);
-
-const isSame = (run: FullSyncRun, start: Pick<RunStart, "direction" | "tables">): boolean =>
-  run.direction === start.direction && [...run.tables].sort().join("\n") === [...start.tables].sort().join("\n");
 
 function setState(connection: Connection, id: bigint, state: RunState): void {
   connection.prepare("update tombolo_full_sync_run set state = ? where id = ?").run(state, id);
