@@ -95,8 +95,10 @@ export class EdgeCopies {
   async note(id: bigint, progress: RunProgress, end: { readonly state: RunEnd; readonly error: string | null } | null): Promise<void> {
     const { node } = this.#place;
     const { runs } = node.copies;
-    await edgeRun(node, this.#edge, id);
+    const before = await edgeRun(node, this.#edge, id);
     await runs.beat(id, progress, this.#holder);
+    // what comes here is counted as for every node
+    if (before.side === "source") this.#place.observer.copied(Math.max(0, progress.rows - before.rows));
     if (end !== null) await runs.end(id, end.state, end.error ?? undefined, this.#holder);
   }
 

@@ -7,10 +7,12 @@ import { Pipe } from "../link/pipe.ts";
 import { receiptJson, sumOf } from "../link/receipts.ts";
 import type { Carrier } from "../link/relay.ts";
 import { reportJson } from "../link/report.ts";
+import { sleep } from "../link/sleep.ts";
 import { eachWhole } from "../link/spool.ts";
 import type { PassOptions } from "../link/transfer.ts";
 import type { NewsOf } from "../node/change-log.ts";
 import type { EdgePlace } from "./edge-desk.ts";
+import { LeftBehind } from "./left-behind.ts";
 import type { Wishes } from "./wish-board.ts";
 
 /**
@@ -33,10 +35,12 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   const still = brought ? null : await end.report();
   const retried = still?.state.hasParked === false ? 0 : await end.retryParked(heard, { all: head.final });
   const up = sumOf(receipts);
+  const left = new LeftBehind(place);
   const begin = async (): Promise<Buffer> => {
     const report = still?.state.hasParked === false ? await end.report(still.state) : await end.report();
     const told = { report: reportJson(report), receipts: receipts.map(receiptJson), retried, manifest: manifestId };
-    return jsonSection({ ...told, ...understood(await wishes.of(link.child, { oldMs }), head.features) });
+    const wanted = await wishes.of(link.child, { oldMs: left.hasAsked ? 0 : oldMs });
+    return jsonSection({ ...told, ...understood(wanted, head.features) });
   };
   const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
   const answer = new Answer(begin);
@@ -44,16 +48,17 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
     start: () => Promise.reject(new Error("a parent starts nothing at its child")),
     packet: (_, bytes) => answer.packet(bytes),
   };
-  const sender = await end.sender(heard, carrier);
+  const sender = await end.sender(heard, carrier, head.features.includes("full_sync") ? { leftBehind: () => left.noted() } : {});
   const sending = follow({
     place,
     sender,
     signal,
+    left,
     heard,
     first: { final: head.final, oldMs },
     waitMs: news ? 0 : head.wait_seconds * 1000,
     wished: (stop, wished) => wishes.wait(link.child, stop, wished),
-    sent: () => answer.packets > 0,
+    sent: () => answer.packets > 0 || left.hasAsked || left.isOver,
   });
   void sending.then(
     (received) => answer.end({ sent: up.changes + retried, received, conflicts: up.conflicts, parked: up.parked }),
@@ -108,10 +113,11 @@ async function follow(options: {
   readonly first: PassOptions;
   readonly waitMs: number;
   readonly sent: () => boolean;
+  readonly left?: LeftBehind;
   /** Has `wished` called when the edge is to be told of something else. */
   readonly wished?: (stop: AbortSignal, wished: () => void) => void;
 }): Promise<number> {
-  const { place, sender, heard, signal, first, waitMs, sent, wished } = options;
+  const { place, sender, heard, signal, first, waitMs, sent, wished, left } = options;
   let { changes } = await sender.pass(first);
   if (sent() || signal.aborted || waitMs === 0) return changes;
   const over = AbortSignal.timeout(waitMs);
@@ -123,6 +129,13 @@ async function follow(options: {
   const news: NewsOf = filters === undefined ? place.news : { ...place.news, filters };
   try {
     while (!sent() && !stop.aborted) {
+      if (left?.isLeft) {
+        await sleep(LEFT_PAUSE_MS, stop);
+        if (stop.aborted) break;
+        left.isLeft = false;
+        changes += (await sender.pass(first)).changes;
+        continue;
+      }
       const emptyTo = await place.node.log.news(sender.position, stop, news);
       if (signal.aborted || other.signal.aborted || (over.aborted && isAt(heard, emptyTo))) break;
       changes += (await sender.pass({ final: false, advance: over.aborted, emptyTo })).changes;
@@ -135,6 +148,9 @@ async function follow(options: {
 
 /** Somebody else's look is good enough for so long, where who asks waits for news from there on: waiting looks again within a second. */
 const LOOKED_MS = 2_000;
+
+/** While an edge that was left behind is filled, nothing is sent to it. */
+const LEFT_PAUSE_MS = 1_000;
 
 /** There is nothing that the edge does not know: not even how far it is. */
 const isAt = ({ state: { channels } }: Heard, at: Position): boolean =>

@@ -1,5 +1,6 @@
-import type { NodeName } from "../change/names.ts";
+import type { NodeName, TableName } from "../change/names.ts";
 import type { AppliedEvent, LinkObserver } from "../link/link.ts";
+import type { ReconcileOutcome, ReconcileRun } from "../node/reconcile-desk.ts";
 import type { LagBook } from "../observability/lag.ts";
 import { createLinkObserver } from "../observability/link-observer.ts";
 import type { Logger } from "../observability/log.ts";
@@ -13,6 +14,24 @@ export interface EdgeObserverOptions {
   readonly parent: NodeName;
   readonly edge: NodeName;
   readonly group: string;
+}
+
+/** Rows that the edges of a group were left with, where there are any: the gauge is their sum. */
+const differing = new WeakMap<Metrics, Map<string, number>>();
+
+/** By how much the sum changes. */
+function left(
+  metrics: Metrics,
+  place: { readonly group: string; readonly edge: NodeName; readonly table: TableName },
+  rows: number,
+): number {
+  const known = differing.get(metrics) ?? new Map<string, number>();
+  differing.set(metrics, known);
+  const key = JSON.stringify([place.group, place.edge, place.table]);
+  const before = known.get(key) ?? 0;
+  if (rows === 0) known.delete(key);
+  else known.set(key, rows);
+  return rows - before;
 }
 
 /** What is handed on and not confirmed: an edge has some packets on their way at once, not more. */
@@ -61,6 +80,25 @@ export class EdgeObserver {
   broughtAll(): void {
     const { parent, edge, now } = this.#options;
     this.#told.caughtUp({ source: edge, target: parent, at: now() });
+  }
+
+  /** A full sync has brought so many rows to the edge. */
+  copied(rows: number): void {
+    const { metrics, group } = this.#options;
+    metrics.fullSyncRows.inc({ node: group, direction: "pull" }, rows);
+  }
+
+  /** A comparison that a schedule asked for has ended, as the edge tells. `known`: tables that it may tell of. */
+  compared(run: Pick<ReconcileRun, "name" | "tables"> & { readonly state: ReconcileOutcome }, known: ReadonlySet<TableName>): void {
+    const { metrics, group, edge } = this.#options;
+    metrics.reconcileRuns.inc({ name: run.name, outcome: run.state });
+    for (const { table, compared, differing, repaired, error } of run.tables) {
+      if (!known.has(table)) continue;
+      const labels = { child: group, table };
+      metrics.reconcileCompared.inc(labels, compared);
+      metrics.reconcileRepaired.inc(labels, repaired);
+      if (error === null) metrics.reconcileDiffering.inc(labels, left(metrics, { group, edge, table }, Math.max(0, differing - repaired)));
+    }
   }
 
   /** The edge says that it has all packets up to this one. */

@@ -63,6 +63,15 @@ export interface Sender {
   readonly assumed: PeerState;
 }
 
+export interface SenderOptions {
+  /** Where it is expected to be, if that is not where it said it is. */
+  readonly assumed?: PeerState;
+  /** Called in place of filling a child anew whose position the log no longer reaches back to: it is filled another way. */
+  readonly leftBehind?: () => Promise<void>;
+}
+
+const NOTHING_MOVED: Transferred = { changes: 0, conflicts: 0, parked: 0, wanted: 0, waiting: false };
+
 const IDENTITY_MS = 30_000;
 /** The rows of an end that says the very same again are not looked up again for so long. */
 const SAME_MS = 300_000;
@@ -232,7 +241,7 @@ export class LinkEnd {
    * What the other end does not have yet goes to the carrier, beginning from where it said it is, or from where it is `assumed` to be once it
    * has taken what is on its way. Only what it said is acknowledged.
    */
-  async sender(heard: Heard, carrier: Carrier, { assumed = heard.state }: { readonly assumed?: PeerState } = {}): Promise<Sender> {
+  async sender(heard: Heard, carrier: Carrier, { assumed = heard.state, leftBehind }: SenderOptions = {}): Promise<Sender> {
     const { node, other, link, topology, observer, now } = this.#options;
     const { batch } = topology;
     const codec = batch.compression;
@@ -261,6 +270,10 @@ export class LinkEnd {
           return await transfer.pass(identity.epoch, context, options);
         } catch (error) {
           if (scopes === undefined || !isLeftBehind(error)) throw error;
+          if (leftBehind !== undefined) {
+            await leftBehind();
+            return NOTHING_MOVED;
+          }
           await fillAnew(flow, { scopes, epoch: identity.epoch, context, bounds });
           transfer.reset();
           return transfer.pass(identity.epoch, context, options);

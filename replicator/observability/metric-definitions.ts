@@ -151,7 +151,7 @@ export const METRICS = {
   fullSyncRows: {
     name: "tombolo_full_sync_rows_total",
     type: "counter",
-    help: "Rows that full syncs have copied to the node, by direction, since this process began to look. Brought up to date every few seconds.",
+    help: "Rows that full syncs have copied to the node, by direction, since this process began to look. Brought up to date every few seconds. Edges are told by their group.",
     labels: ["node", "direction"],
   },
   logKeep: {
@@ -187,13 +187,13 @@ export const METRICS = {
   reconcileRuns: {
     name: "tombolo_reconcile_runs_total",
     type: "counter",
-    help: "Scheduled reconciles by the name of the schedule and what they came to: clean, repaired, drift (differences are left), stopped (a repair would delete too much), failed.",
+    help: "Scheduled reconciles by the name of the schedule and what they came to: clean, repaired, drift (differences are left), stopped (a repair would delete too much), failed. An edge's counts by itself.",
     labels: ["name", "outcome"],
   },
   reconcileCompared: {
     name: "tombolo_reconcile_rows_compared_total",
     type: "counter",
-    help: "Rows that scheduled reconciles compared.",
+    help: "Rows that scheduled reconciles compared. Edges are told by their group, here and in what follows.",
     labels: ["child", "table"],
   },
   reconcileRepaired: {
@@ -205,7 +205,7 @@ export const METRICS = {
   reconcileDiffering: {
     name: "tombolo_reconcile_rows_differing",
     type: "gauge",
-    help: "Rows that the last scheduled reconcile left different.",
+    help: "Rows that the last scheduled reconcile left different; of a group, the sum of what its edges told this process.",
     labels: ["child", "table"],
   },
   reconcileLastSuccess: {

@@ -1,4 +1,5 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { drift } from "../helpers/drift.ts";
 import { type EdgeWorld, edgeWorld, type TestEdge } from "../helpers/edge-world.ts";
 import { both } from "../helpers/pair.ts";
 
@@ -47,5 +48,42 @@ describe.each(["postgres", "sqlite"] as const)("the metrics of a %s hub", (engin
     expect(after.get(`tombolo_replication_lag_seconds{${up}}`)).toBe(0);
     expect(after.get(`tombolo_last_applied_timestamp_seconds{${up}}`)).toBeGreaterThan(1.7e9);
     expect([...after.keys()].filter((name) => /="(one|two)"/.test(name))).toEqual([]);
+  });
+
+  test("count what full syncs bring to edges, and what scheduled comparisons find there, by group", async () => {
+    world = await edgeWorld({ engine, schema: both("create table item (id bigint primary key, note text)"), tables: TABLES });
+    (world.topology.reconcile as object[]).push({ name: "nightly", cron: "0 3 * * *", repair: "report", scope: "all", links: "all" });
+    const edges = [await world.edge("one"), await world.edge("two")];
+    await world.database.write("insert into item values (1, 'a'), (2, 'b'), (3, 'c')");
+    const signal = new AbortController().signal;
+    const watcher = { progress() {}, note() {}, goAhead: async () => true };
+    for (const { edge } of edges) {
+      await edge.fullSync({ tables: null, resume: false, backUp: false, watcher, signal });
+      await edge.sync(signal);
+    }
+    expect((await scrape()).get('tombolo_full_sync_rows_total{node="edges",direction="pull"}')).toBe(6);
+    const compare = async (): Promise<ReadonlyMap<string, number>> => {
+      for (const { edge, node } of edges) {
+        await world.database.node.reconciles.request({ name: "nightly", peer: node.name, repair: "report", scope: "all" });
+        await edge.sync(signal);
+      }
+      return scrape();
+    };
+    const of = '{child="edges",table="item"}';
+    for (const [at, each] of edges.entries()) await drift(each, `delete from item where id <= ${at + 1}`);
+    const found = await compare();
+    expect(found.get(`tombolo_reconcile_rows_differing${of}`)).toBe(1 + 2);
+    expect(found.get('tombolo_reconcile_runs_total{name="nightly",outcome="drift"}')).toBe(2);
+    await drift(edges[1] as TestEdge, "insert into item values (1, 'a'), (2, 'b')");
+    expect((await compare()).get(`tombolo_reconcile_rows_differing${of}`)).toBe(1);
+    // somebody who asks is no schedule
+    await world.database.node.reconciles.request({
+      name: "manual",
+      peer: (edges[0] as TestEdge).node.name,
+      repair: "report",
+      scope: "all",
+    });
+    await (edges[0] as TestEdge).edge.sync(signal);
+    expect((await scrape()).get('tombolo_reconcile_runs_total{name="nightly",outcome="drift"}')).toBe(3);
   });
 });

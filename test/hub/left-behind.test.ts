@@ -1,4 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
+import { EdgeAgent } from "../../replicator/edge/agent.ts";
+import { until } from "../helpers/command.ts";
 import { type EdgeWorld, edgeWorld } from "../helpers/edge-world.ts";
 import { both } from "../helpers/pair.ts";
 
@@ -43,6 +45,10 @@ describe.each([
       await world.database.node.log.purge();
       const moved = await away.edge.sync(SIGNAL);
       expect(moved.sent).toBe(3);
+      // in chunks that survive an interruption, and not in a packet
+      const { runs } = world.database.node.copies;
+      expect(await runs.list(5)).toMatchObject([{ side: "source", direction: "pull", state: "done", peer: "away" }]);
+      expect(await away.node.copies.runs.list(5)).toMatchObject([{ side: "target", state: "done" }]);
       await near.edge.sync(SIGNAL);
       const rows = await world.database.rows(some ? "select id, note from item where region = 'north' order by id" : ALL);
       expect(rows.map((row) => row.join(""))).toEqual(some ? ["1hub", "5e", "10mine"] : ["1hub", "4d", "5e", "10mine"]);
@@ -59,4 +65,30 @@ describe.each([
       ]);
     },
   );
+
+  test("its agent, which waits for the hub, is filled in the same way, and hears of what the hub writes afterwards", async () => {
+    world = await edgeWorld({ engine: above, schema: SCHEMA, tables: [{ name: "item" }, { name: "tag" }] });
+    const away = await world.edge("away", { engine: below });
+    const near = await world.edge("near");
+    await world.database.write("insert into item values (1, 'north', 'a'), (2, 'north', 'b')");
+    for (const { edge } of [away, near]) await edge.sync(SIGNAL);
+    await away.write("insert into item values (10, 'north', 'mine')");
+    await world.database.write("delete from item where id = 1; update item set note = 'hub' where id = 2");
+    for (let round = 0; round < 2; round++) await near.edge.sync(SIGNAL);
+    await world.database.node.log.retain({ keepMs: -60_000, maxBytes: 10 * 2 ** 30 });
+    await world.database.node.log.purge();
+    const stop = new AbortController();
+    const failed: unknown[] = [];
+    const watcher = { status() {}, progress() {}, completed() {}, failed: (error: unknown) => void failed.push(error) };
+    const ended = new EdgeAgent({ edge: away.edge, intervalMs: 60_000, watcher }).run(stop.signal);
+    const notes = async (): Promise<string> => (await away.rows("select note from item order by id")).join();
+    await until("it is filled", async () => (await notes()) === "hub,mine");
+    await world.database.write("insert into item values (3, 'north', 'later')");
+    await until("it hears of the rest", async () => (await notes()) === "hub,later,mine");
+    stop.abort();
+    await ended;
+    expect(failed).toEqual([]);
+    expect(await world.database.rows("select note from item where id = 10")).toEqual([["mine"]]);
+    expect((await world.database.node.copies.runs.list(5)).length).toBe(1);
+  });
 });

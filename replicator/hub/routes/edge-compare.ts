@@ -14,6 +14,8 @@ const NODE = { access: ["node"] } as const;
 /** Keys of rows that look different, and a report. */
 const BODY_BYTES = 8 * 2 ** 20;
 const count = z.int().min(0);
+/** That are looked through for the one at hand. */
+const MOST_RUNS = 1_000;
 
 const isKey = (text: string): boolean => z.array(z.string().nullable()).safeParse(jsonOf(text)).success;
 
@@ -128,8 +130,15 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request, reply) => {
-      const { node, link } = await placeOf(callerOf(request));
+      const { node, link, observer } = await placeOf(callerOf(request));
       const { state, tables, error } = request.body;
+      const { run: id } = request.params;
+      const run = (await node.reconciles.runs({ limit: MOST_RUNS })).find((one) => one.id === id && one.peer === link.child);
+      const { reconcile, channels } = hub.topology();
+      if (run?.state === "running" && reconcile.some(({ name }) => name === run.name)) {
+        const known = channels.filter(({ name }) => link.channels.some((used) => used.name === name));
+        observer.compared({ name: run.name, state, tables }, new Set(known.flatMap((one) => one.tables.map((table) => table.name))));
+      }
       await node.reconciles.finish(request.params.run, { state, tables, error, peer: link.child });
       for (const { table, compared, differing, repaired } of tables) {
         const code = differing > repaired ? "DRIFT_FOUND" : "DRIFT_REPAIRED";
