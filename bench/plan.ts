@@ -127,7 +127,7 @@ export const FULL: Sizes = {
   upkeepRows: 1_000_000,
   steadyRate: 2000,
   steadySeconds: Number(process.env.BENCH_STEADY_SECONDS ?? 180),
-  besideRows: 300_000,
+  besideRows: 1_000_000,
   besideRate: 500,
   besideFastRate: 2000,
   besideSeconds: 20,

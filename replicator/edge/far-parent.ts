@@ -5,7 +5,7 @@ import { channelName, epoch, type NodeName, type Position, position, type TableN
 import type { Engine, TableShape } from "../change/shape.ts";
 import type { LinkEnd } from "../link/link-end.ts";
 import { reportJson } from "../link/report.ts";
-import type { CompareHold, CompareHolds, NoHold } from "../node/compare-holds.ts";
+import type { CompareHold, NoHold } from "../node/compare-holds.ts";
 import type { KeyText } from "../node/digest.ts";
 import type { DiscardedVersion } from "../node/repairs.ts";
 import type { ChangedKeys } from "../reconcile/changed-keys.ts";
@@ -152,7 +152,7 @@ export class FarParent implements ComparedParent {
     },
   };
 
-  compareHolds: CompareHolds = {
+  compareHolds: ComparedParent["compareHolds"] = {
     begin: async (_, run, tables) => {
       const answer = await this.#ask(holdAnswer, { ask: "hold", run, tables: tables.map(({ table }) => table) });
       return new Map(

@@ -126,7 +126,7 @@ export class EdgeCompare {
   /** Of the rows that are the edge's; which others have changed is none of its business. */
   async #changed({ shapes, after }: Asked<"changed">): Promise<object> {
     const compared = await this.#all(shapes.map((shape) => ({ shape })));
-    const found = await changedKeys(this.#place.node.log, {
+    const found = await changedKeys(this.#place.node, {
       reader: this.#edge,
       after: position(after),
       tables: compared.map(({ name, filter, shape, digest }) => ({ name, filter, keyOf: keyReader(shape, digest) })),

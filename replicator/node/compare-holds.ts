@@ -29,6 +29,9 @@ export interface CompareHolds {
     tables: readonly { readonly table: TableName; readonly channel: ChannelName }[],
   ): Promise<ReadonlyMap<TableName, CompareHold | NoHold>>;
 
+  /** The tables of which the log is held from where the last comparison began. Asked once it was read: what is held now was not purged before. */
+  held(peer: NodeName): Promise<ReadonlySet<TableName>>;
+
   /**
    * These tables were compared, as `as` tells (their shape, filter, the nodes' epochs): the next comparison goes on from where this one began, if it begins
    * within `forMs`. All others of the peer go on from where they did. Ends the comparison.

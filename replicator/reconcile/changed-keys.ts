@@ -2,8 +2,8 @@ import { TomboloError } from "../change/error.ts";
 import type { NodeName, Position, TableName } from "../change/names.ts";
 import type { RowFilter } from "../change/row-filter.ts";
 import type { RowText } from "../change/value.ts";
-import type { ChangeLog } from "../node/change-log.ts";
 import type { KeyText } from "../node/digest.ts";
+import type { Node } from "../node/node.ts";
 import type { WholeReason } from "../node/reconcile-desk.ts";
 
 /** A table whose changes are asked for. */
@@ -22,17 +22,21 @@ export const MOST_CHANGED = 100_000;
 /** Groups of a log are read in pieces of this size. */
 const GROUP = { maxRows: 5_000, maxBytes: 4 << 20 };
 
-/** Which rows of these tables a node's log has news of after a position, for one reader and until now. What came from the reader is in its own log. */
+/**
+ * Which rows of these tables a node's log has news of after a position that it holds for comparisons with the reader, for that reader and until now. What
+ * came from the reader is in its own log.
+ */
 export async function changedKeys(
-  log: Pick<ChangeLog, "tick" | "read">,
+  { log, compareHolds }: Pick<Node, "log" | "compareHolds">,
   { reader, after, tables }: { readonly reader: NodeName; readonly after: Position; readonly tables: readonly ChangedTable[] },
 ): Promise<readonly ChangedKeys[]> {
   const found: (Set<KeyText> | "emptied" | "too_many")[] = tables.map(() => new Set());
   const { position: upTo } = await log.tick();
-  if (upTo <= after) return found;
   const filters = new Map(tables.flatMap(({ name, filter }) => (filter === null ? [] : [[name, filter]])));
   try {
-    for await (const group of log.read({ reader, tables: tables.map(({ name }) => name), after, upTo, filters, ...GROUP })) {
+    // nothing was logged since: there is no window to read
+    const windows = upTo > after ? log.read({ reader, tables: tables.map(({ name }) => name), after, upTo, filters, ...GROUP }) : [];
+    for await (const group of windows) {
       for (const { table, op, key } of group) {
         const keys = found[table];
         if (typeof keys !== "object") continue;
@@ -45,5 +49,7 @@ export async function changedKeys(
     if (error instanceof TomboloError && error.code === "POSITION_UNKNOWN") return tables.map(() => "log_not_kept");
     throw error;
   }
-  return found;
+  // limits of the log may have ended the hold, and parts be gone without a trace
+  const held = await compareHolds.held(reader);
+  return found.map((keys, at) => (held.has(tables[at]?.name as TableName) ? keys : "log_not_kept"));
 }

@@ -59,15 +59,15 @@ export async function changedScope(
     places.set(table, { parent: from.parent.position, child: from.child.position });
     changed.set(table, new Set([...from.parent.left, ...from.child.left]));
   }
-  const below = ({ log }: ComparedLink["child"], some: readonly ComparedTable[], after: Position): ReturnType<ChangedAbove> =>
-    changedKeys(log, {
+  const below = (some: readonly ComparedTable[], after: Position): ReturnType<ChangedAbove> =>
+    changedKeys(ends.child, {
       reader: ends.parent.name,
       after,
       tables: some.map(({ name, keyOf }) => ({ name, filter: null, keyOf: keyOf.child })),
     });
   for (const side of ["parent", "child"] as const) {
     for (const [after, some] of byPosition(places, side)) {
-      const found = side === "parent" ? await above(some, after) : await below(ends.child, some, after);
+      const found = side === "parent" ? await above(some, after) : await below(some, after);
       for (const [at, table] of some.entries()) {
         const keys = found[at] ?? "log_not_kept";
         if (typeof keys === "string") whole.set(table, keys);

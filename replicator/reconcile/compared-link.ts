@@ -24,7 +24,7 @@ export interface ComparedParent extends Pick<Node, "name" | "engine"> {
   readonly repairs: Pick<Repairs, "overrule" | "record" | "lastChanged">;
   readonly installation: Pick<Installation, "identity">;
   readonly reconciles: Pick<ReconcileDesk, "begin" | "finish">;
-  readonly compareHolds: CompareHolds;
+  readonly compareHolds: Pick<CompareHolds, "begin" | "compared">;
 }
 
 /** A link whose two ends are compared. */

@@ -69,7 +69,7 @@ export function reconcileLink(ends: DirectLink, options: ReconcileOptions): Prom
     plan: () => comparedTables(ends, options.tables, { ranged: options.range !== undefined }),
     carry: () => options.carry(ends),
     changedAbove: (tables, after) =>
-      changedKeys(ends.parent.log, {
+      changedKeys(ends.parent, {
         reader: ends.child.name,
         after,
         tables: tables.map(({ name, filter, keyOf }) => ({ name, filter, keyOf: keyOf.parent })),

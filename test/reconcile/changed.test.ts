@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { channelName, tableName } from "../../replicator/change/names.ts";
+import { channelName, position, tableName } from "../../replicator/change/names.ts";
+import { changedKeys } from "../../replicator/reconcile/changed-keys.ts";
 import type { ReconcileOptions } from "../../replicator/reconcile/reconcile-link.ts";
 import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
@@ -140,6 +141,22 @@ describe.each(["postgres", "sqlite"] as const)("a %s node", (engine) => {
     expect(await place(parent)).toEqual([]);
     await compareHolds.compared(child.node.name, "second", done, 60_000);
     expect(await place(parent)).toEqual([[expect.any(String), "second"]]);
+  });
+
+  test("a log that is let go while it is read tells nothing", async () => {
+    const pair = await fresh([engine, "sqlite"]);
+    await changed(pair);
+    const { node } = pair.parent;
+    const { name: reader } = pair.child.node;
+    const hold = (await node.compareHolds.begin(reader, "next", [{ table: tableName("item"), channel: channelName("all") }])).get(
+      tableName("item"),
+    );
+    const after = typeof hold === "object" ? hold.position : position(0n);
+    await pair.parent.write("insert into item values (8, 'h')");
+    const read = () => changedKeys(node, { reader, after, tables: [{ name: tableName("item"), filter: null, keyOf: (key) => key }] });
+    expect(await read()).toEqual([new Set([expect.stringContaining("8")])]);
+    await node.log.retain({ ...KEEP, maxBytes: 1 });
+    expect(await read()).toEqual(["log_not_kept"]);
   });
 
   test("nothing is held of what nobody asked to go on from, nor once the time is over", async () => {

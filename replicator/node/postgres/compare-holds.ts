@@ -38,12 +38,25 @@ export class PostgresCompareHolds implements CompareHolds {
       const rows = await transaction(this.#pool, async (client) => {
         // while it is locked nothing more is acknowledged, and so nothing beyond what it says is purged
         await client.query("select from tombolo.peer where name = $1 for update", [peer]);
-        const { rows: found } = await client.query<Found>(FIND, [peer, names]);
         await client.query(EXTEND, [peer, names, LONGEST_RUN_MS]);
+        const { rows: found } = await client.query<Found>(FIND, [peer, names]);
         await client.query(HOLD, [peer, names, channels, LONGEST_RUN_MS, run]);
         return found;
       });
       return new Map(rows.map((row) => [row.table_name as TableName, holdOf(row)]));
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
+  async held(peer: NodeName): Promise<ReadonlySet<TableName>> {
+    try {
+      const { rows } = await this.#pool.query<{ table_name: string }>(
+        `select h.table_name from tombolo.compare_hold h join tombolo.peer p on p.id = h.peer_id
+          where p.name = $1 and not h.running and h.held_until > clock_timestamp()`,
+        [peer],
+      );
+      return new Set(rows.map((row) => row.table_name as TableName));
     } catch (error) {
       throw postgresError(error);
     }

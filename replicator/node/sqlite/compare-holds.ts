@@ -41,6 +41,13 @@ export class SqliteCompareHolds implements CompareHolds {
     });
   }
 
+  async held(peer: NodeName): Promise<ReadonlySet<TableName>> {
+    const sql = `select h.table_name from tombolo_compare_hold h join tombolo_peer p on p.id = h.peer_id
+      where p.name = ? and h.running = 0 and h.held_until > ?`;
+    const now = isoTime(this.#clock());
+    return new Set(this.#file.read((connection) => connection.prepare(sql).pluck().all(peer, now) as TableName[]));
+  }
+
   async compared(peer: NodeName, run: string, tables: Parameters<CompareHolds["compared"]>[2], forMs: number): Promise<void> {
     await this.#file.write((connection) => {
       const now = this.#clock();
