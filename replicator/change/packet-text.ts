@@ -38,8 +38,9 @@ export function headerText(header: PacketHeader): string {
   });
 }
 
-/** The digest, the meter and the wire want the same bytes of the same part: they are made once. */
+/** The digest, the meter and the wire want the same bytes of the same part: they are made once. Those of large values are not kept, as there may be dozens of such parts under way. */
 const made = new WeakMap<Part, Buffer>();
+const KEPT_BYTES = 3 << 19;
 
 /** Throws `PACKET_TEXT` (operator) for a row whose text could not be sent as it is. */
 export function partBytes(part: Part): Buffer {
@@ -49,7 +50,7 @@ export function partBytes(part: Part): Buffer {
   // a lone surrogate has no UTF-8: it would arrive as another character, with a digest that agrees
   if (!text.isWellFormed()) throw unsendable("holds half of a surrogate pair");
   const bytes = Buffer.from(text, "utf8");
-  made.set(part, bytes);
+  if (bytes.length <= KEPT_BYTES) made.set(part, bytes);
   return bytes;
 }
 
