@@ -42,6 +42,7 @@ const LONG = [
   "test/reconcile/changed.test.ts",
   "test/reconcile/digest-compare.test.ts",
   "test/reconcile/repair.test.ts",
+  "test/sim/**/*.test.ts",
   "test/slot/links.test.ts",
   "test/slot/stream.test.ts",
   "test/sqlite/capture-fuzz.test.ts",
