@@ -99,8 +99,9 @@ async function insertMissing(session: ApplySession, { table, columns }: StagedTa
 }
 
 /**
- * Where nobody reads what is applied, the capture of inserts is switched off for the one statement: the server would still collect every row for it. The lock on
- * the table is the one that this needs, and nobody else ever sees it so. Answers what switches it on again.
+ * Where nobody reads what is applied, the capture of inserts is switched off for the one statement: it would be called for nothing, for every row of a partitioned
+ * table. (The server collects new rows for it all the same, 0.13 us a row; dropping it would need a lock that readers wait for.) The lock on the table is the one that
+ * this needs, and nobody else ever sees it so. Answers what switches it on again.
  */
 export async function silenced({ client, peer }: ApplySession, table: CapturedTable): Promise<string> {
   if (peer.forwards) return "select";
