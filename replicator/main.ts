@@ -1,12 +1,15 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from "node:v8";
+import { armFailpoint, isArmed } from "./change/failpoints.ts";
 import { runCommandLine } from "./cli/program.ts";
 import { verbs } from "./cli/verbs.ts";
 import { productVersion } from "./cli/version.ts";
 import { createModuleRunner } from "./conflict/module-runner.ts";
 import { EmbeddedServers } from "./lifecycle/embedded-servers.ts";
 import type { Parts } from "./lifecycle/parts.ts";
+import type { Node } from "./node/node.ts";
 import { describeError } from "./observability/describe-error.ts";
+import type { TopologyNode } from "./topology/topology.ts";
 
 // The collector lets the heap grow to several times of what is alive before it cleans up; a replicator is to stay small beside the
 // databases. Bulk loads at 30 %: 142 MB and a fifth more processor time; at 100 %: 166 MB; as it is by itself: 210 MB and no faster.
@@ -19,12 +22,8 @@ const embedded = new EmbeddedServers(async (options) => (await import("./node/po
 // Each part is loaded when it is first asked for: a command starts in the time that what it needs takes to load.
 const parts: Parts = {
   async openNode(config) {
-    if (config.type === "sqlite") {
-      const { openSqliteNode } = await import("./node/sqlite/open.ts");
-      return openSqliteNode({ name: config.name, path: config.path });
-    }
-    const { openPostgresNode } = await import("./node/postgres/open.ts");
-    return openPostgresNode({ name: config.name, url: await embedded.urlOf(config.url), capture: config.capture });
+    const node = await opened(config);
+    return isArmed() ? (await import("./node/failing-node.ts")).failingNode(node) : node;
   },
   async createLink(options) {
     const { createLink } = await import("./link/create-link.ts");
@@ -48,6 +47,15 @@ const parts: Parts = {
   },
 };
 
+async function opened(config: TopologyNode): Promise<Node> {
+  if (config.type === "sqlite") {
+    const { openSqliteNode } = await import("./node/sqlite/open.ts");
+    return openSqliteNode({ name: config.name, path: config.path });
+  }
+  const { openPostgresNode } = await import("./node/postgres/open.ts");
+  return openPostgresNode({ name: config.name, url: await embedded.urlOf(config.url), capture: config.capture });
+}
+
 function die(error: unknown, origin?: unknown): never {
   const { code, message, stack } = describeError(error);
   const how = origin === "uncaughtException" ? "uncaught" : "unhandled";
@@ -59,6 +67,8 @@ process.on("uncaughtException", die).on("unhandledRejection", die);
 // a reader that has seen enough (`tombolo plan --sql | head`) is no failure
 process.stdout.on("error", (error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? process.exit(0) : die(error)));
 
+// for trials only: see replicator/change/failpoints.ts
+if (process.env.TOMBOLO_FAILPOINT) armFailpoint(process.env.TOMBOLO_FAILPOINT);
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   verbs,
   parts,

@@ -10,6 +10,7 @@ export const COMMAND_CODES: readonly CodeRow[] = [
     "A decision names a column that does not travel, or is part of the key, or is not there any more.",
     "Name other columns with --set.",
   ],
+  ["FAILPOINT_UNKNOWN", "usage", "TOMBOLO_FAILPOINT, which is for trials only, names no failpoint.", "Unset it."],
   [
     "CONFLICT_DECIDED",
     "operator",

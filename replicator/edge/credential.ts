@@ -2,6 +2,7 @@ import { chmod, readFile, rename, writeFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { z } from "zod";
 import { TomboloError } from "../change/error.ts";
+import { failpoint } from "../change/failpoints.ts";
 import { type Manifest, manifestSchema } from "../link/manifest.ts";
 
 /** What an edge keeps of its enrolment: enough to find the hub and to be known there. Nothing else may read it. */
@@ -56,7 +57,9 @@ export async function writeCredential(path: string, credential: Credential): Pro
   await writeFile(draft, `${JSON.stringify(credential, null, 2)}\n`, { mode: 0o600 });
   // a draft that a crash left behind keeps the mode that it had
   await chmod(draft, 0o600);
+  failpoint("edge.credential_drafted");
   await rename(draft, path);
+  failpoint("edge.credential_kept");
 }
 
 const unreadable = (path: string, cause?: unknown): TomboloError =>

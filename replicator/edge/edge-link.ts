@@ -1,4 +1,5 @@
 import type { Dispatcher } from "undici";
+import { failpoint } from "../change/failpoints.ts";
 import { type Position, START, type TableName, tableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import { answerHead, answerTail, EXCHANGE_FEATURES, EXCHANGE_TYPE, ExchangeReader, jsonSection } from "../link/exchange.ts";
@@ -124,6 +125,7 @@ export class EdgeLink {
     }
     // the hub may answer before it has read all, when it refuses; then this throws
     await sending;
+    failpoint("edge.sent");
     this.#position = sender.position;
     if (waitMs === 0) this.#roundTripMs = performance.now() - started;
     return this.#take(client.bytes(answer, signal), request.started, progress);
@@ -134,6 +136,7 @@ export class EdgeLink {
     const reader = new ExchangeReader(answer);
     try {
       const head = await reader.json(answerHead);
+      failpoint("edge.told");
       const up = sumOf(head.receipts.map(receiptOf));
       const heard = await end.hear(head.report, { delayMs: this.#roundTripMs / 2 });
       let received = 0;
@@ -149,6 +152,7 @@ export class EdgeLink {
         await reader.end();
       }
       const through = await end.retryParked(heard);
+      failpoint("edge.taken");
       this.#heard = heard;
       return {
         sent: up.changes + head.retried,

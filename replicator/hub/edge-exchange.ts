@@ -1,4 +1,5 @@
 import type { z } from "zod";
+import { failpoint } from "../change/failpoints.ts";
 import type { Position } from "../change/names.ts";
 import type { PacketHeader, Receipt } from "../change/packet.ts";
 import { type answerTail, ExchangeReader, jsonSection, requestHead } from "../link/exchange.ts";
@@ -25,9 +26,11 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
   const head = await reader.json(requestHead);
   const heard = await end.hear(head.report, { delayMs: head.round_trip_ms / 2 });
   observer.confirmed(head.report.state.number);
+  failpoint("hub.heard");
   for (const start of head.starts) await end.start(start);
   const receipts = await end.receive(eachWhole(reader.packets()), heard);
   await reader.close();
+  failpoint("hub.received");
   if (receipts.every(({ wanted }) => wanted.length === 0)) observer.broughtAll();
   const brought = receipts.length + head.starts.length > 0;
   // an edge that only listens, as a thousand do, is content with what was looked up for others a moment ago, and finds the hub where it is now
@@ -194,6 +197,7 @@ class Answer {
     try {
       if (tail !== null) this.#held.push(jsonSection(tail));
       await this.#begin();
+      failpoint("hub.answered");
       this.#pipe.end();
     } catch (error) {
       this.fail(error);

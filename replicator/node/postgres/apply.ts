@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
+import { failpoint } from "../../change/failpoints.ts";
 import { type ChannelName, epoch, type NodeName, type Position, packetNumber, START, type TableName } from "../../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../../change/packet.ts";
 import { readAhead } from "../../change/read-ahead.ts";
@@ -115,11 +116,13 @@ export class PostgresTarget implements Target {
             const started = performance.now();
             await applyPart(session, part);
             context.onPart?.(changesIn(part), performance.now() - started);
+            failpoint("apply.part");
           }
           // a row may have come before what it refers to, in an earlier part
           if (session.outcome.parked > 0) session.outcome.parked -= await retryParkedOfPacket(session, await this.#tables.all());
           const finished = await finish(session, peer, packet);
           next = finished.peer;
+          failpoint("apply.before_commit");
           end(finished.statement);
           return finished.receipt;
         },
@@ -155,6 +158,7 @@ export class PostgresTarget implements Target {
         const session = await this.#session(client, peer, { header, context, tables: [], ...(options.now && { shapes: options.now }) });
         const went = await retryParkedChanges(session, await this.#tables.all(), options);
         await wantToo(session);
+        failpoint("parked.before_commit");
         return went;
       });
     }

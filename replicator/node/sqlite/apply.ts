@@ -1,5 +1,6 @@
 import { setImmediate as breathe } from "node:timers/promises";
 import { TomboloError } from "../../change/error.ts";
+import { failpoint } from "../../change/failpoints.ts";
 import { type ChannelName, type NodeName, type Position, packetNumber, type TableName } from "../../change/names.ts";
 import type { Packet, PacketHeader, Part, Receipt } from "../../change/packet.ts";
 import { guard } from "../exactly-once.ts";
@@ -79,10 +80,13 @@ export class SqliteTarget implements Target {
           const started = performance.now();
           applyPart(session, tables, part);
           context.onPart?.(part.length, performance.now() - started);
+          failpoint("apply.part");
         }
         // a row may have come before what it refers to, in an earlier part
         if (session.outcome.parked > 0) session.outcome.parked -= retryParkedOfPacket(session, captured, tables);
-        return finish(session, peer, packet);
+        const receipt = finish(session, peer, packet);
+        failpoint("apply.before_commit");
+        return receipt;
       });
     });
   }
@@ -107,6 +111,7 @@ export class SqliteTarget implements Target {
         return this.#applying({ connection, peer, header, context, tables: null, captured }, async (session) => {
           const went = retryParkedChanges(session, captured, toolsFor(connection, context, [...captured.values()]), options);
           wantToo(session);
+          failpoint("parked.before_commit");
           return went;
         });
       });
