@@ -4,6 +4,7 @@ import type { CodeRow } from "./code-row.ts";
 export const HUB_CODES: readonly CodeRow[] = [
   ["BODY_TOO_LARGE", "usage", "The body of a request is larger than the route takes.", "Send less at once."],
   ["CODE_INVALID", "usage", "An enrolment code is unknown, expired or used.", "Ask for a new one: `tombolo tokens create --role node`."],
+  ["FULL_SYNC_UNKNOWN", "usage", "A node has no such full sync in its records.", "See GET /v1/full-sync-runs."],
   ["GROUP_UNKNOWN", "usage", "The topology has no such group of edges.", "Give one that the hint lists."],
   [
     "HUB_DRAINING",
@@ -38,6 +39,12 @@ export const HUB_CODES: readonly CodeRow[] = [
   ["ROLE_FORBIDDEN", "usage", "The token's role may not do this.", "Use a token of the role that the hint names."],
   ["ROUTE_UNKNOWN", "usage", "The service has no such route.", "See docs/openapi.json."],
   ["ROUTE_WITHOUT_ACCESS", "fatal", "A route does not say who may call it.", "Report it with the log."],
+  [
+    "RUN_OPTION",
+    "usage",
+    "A full sync or a comparison was asked for with an option that does not go with its link, or with who runs it.",
+    "Do what the hint says.",
+  ],
   ["TABLE_UNKNOWN", "usage", "A node does not take part in such a table.", "Give one that the hint lists."],
   [
     "TOKEN_IDENTITY",

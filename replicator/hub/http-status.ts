@@ -18,6 +18,8 @@ const BY_CODE: { readonly [code: string]: number } = {
   CONFLICT_UNKNOWN: 404,
   PARKED_UNKNOWN: 404,
   FULL_SYNC_NOT_ASKED: 403,
+  FULL_SYNC_UNKNOWN: 404,
+  RUN_OPTION: 422,
   POSITION_UNKNOWN: 410,
   BODY_TOO_LARGE: 413,
   // what If-Match speaks of is no longer so

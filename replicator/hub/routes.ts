@@ -9,6 +9,7 @@ import { edgeDataRoutes } from "./routes/edge-data.ts";
 import { edgePushRoutes } from "./routes/edge-pushes.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
+import { fullSyncRunRoutes } from "./routes/full-sync-runs.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
 import { parkedRoutes } from "./routes/parked.ts";
 import { runRoutes } from "./routes/runs.ts";
@@ -33,5 +34,6 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   tokenRoutes,
   auditRoutes,
   runRoutes,
+  fullSyncRunRoutes,
   upkeepRoutes,
 ];

@@ -34,7 +34,8 @@ export async function followReconcile(
 ): Promise<ReconcileRun | null> {
   while (!options.signal.aborted) {
     const runs = await parent.reconciles.runs({ name: asked.name, limit: MOST_RUNS });
-    const done = runs.find(({ id, peer, state }) => peer === asked.edge && id > asked.id && state !== "running" && state !== "requested");
+    // in SQLite, the run that takes a wish up may have its number
+    const done = runs.find(({ id, peer, state }) => peer === asked.edge && id >= asked.id && state !== "running" && state !== "requested");
     if (done !== undefined) return done;
     await options.sleep(LOOK_EVERY_MS, options.signal);
   }

@@ -55,6 +55,8 @@ const ALLOWED: { readonly [operation: string]: "public" | readonly Role[] } = {
   listReconcileRuns: ["viewer"],
   reconcile: ["operator"],
   listFullSyncRuns: ["viewer"],
+  showFullSyncRun: ["viewer"],
+  cancelFullSync: ["operator"],
   fullSync: ["operator"],
   metrics: ["viewer"],
   purge: ["operator"],

@@ -3,7 +3,6 @@ import { TomboloError } from "../../change/error.ts";
 import { tableName } from "../../change/names.ts";
 import { fullSyncReport } from "../../full-sync/full-sync-report.ts";
 import { directLinks, linkName, nodeOf } from "../../lifecycle/tree.ts";
-import type { FullSyncRun } from "../../node/full-sync-runs.ts";
 import type { ReconcileRun } from "../../node/reconcile-desk.ts";
 import { DELETE_GUARD } from "../../reconcile/delete-guard.ts";
 import { reconcileLinks } from "../../reconcile/reconcile-links.ts";
@@ -11,6 +10,7 @@ import { reconcileJson } from "../../reconcile/reconcile-report.ts";
 import type { Topology, TopologyLink } from "../../topology/topology.ts";
 import { callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
+import { edgeOfLink, type OrderedEdge, orderFullSync, orderReconcile, runOption } from "../edge-orders.ts";
 import { streamRun } from "../run-stream.ts";
 import { limit, moment, named } from "../schemas/common.ts";
 
@@ -42,24 +42,10 @@ const reconcileRunSchema = z.object({
   ),
 });
 
-const fullSyncRunSchema = z.object({
-  node: z.string(),
-  id: z.string(),
-  peer: z.string(),
-  side: z.enum(["source", "target"]),
-  direction: z.enum(["pull", "push"]),
-  state: z.string(),
-  phase: z.string(),
-  tables: z.array(z.string()),
-  rows: z.number(),
-  bytes: z.number(),
-  estimated_rows: z.number(),
-  holder: z.string(),
-  started_at: moment,
-  finished_at: moment.nullable(),
-  error: z.string().nullable(),
-});
-
+const waited = z
+  .boolean()
+  .default(true)
+  .meta({ description: "False: an edge is asked, and not waited for; see the records for what comes of it." });
 const ofNode = z.strictObject({ node: named.meta({ description: "Whose records." }), limit: limit(50, 1000) });
 
 /** Comparing and filling: what was done, and doing it now. */
@@ -93,7 +79,10 @@ export const runRoutes: RoutePlugin = (server, hub) => {
         description:
           "Events `progress` ({link, table, rows}), `link` for each that was compared (as `tombolo reconcile --json` has it), and `done` or `problem`. Closing the request cancels the run.",
         body: z.strictObject({
-          links: z.array(named).optional().meta({ description: "PARENT/CHILD; all where it is missing." }),
+          links: z
+            .array(named)
+            .optional()
+            .meta({ description: "PARENT/CHILD, edges among them; all between nodes of the topology where it is missing." }),
           tables: z.array(named).optional(),
           repair: z.enum(["report", "parent", "newest"]).default("report"),
           scope: z
@@ -104,17 +93,37 @@ export const runRoutes: RoutePlugin = (server, hub) => {
             .int()
             .min(0)
             .optional()
-            .meta({ description: "Rows of a child that a repair may delete; a guard decides where it is missing." }),
+            .meta({ description: "Rows of a child that a repair may delete; a guard decides where it is missing. Not of an edge." }),
+          wait: waited,
         }),
         response: events("What happens."),
       },
     },
     async (request, reply) => {
-      const { links: names, tables, repair, scope, max_deletes: maxDeletes } = request.body;
+      const { links: names, tables, repair, scope, max_deletes: maxDeletes, wait } = request.body;
       const topology = hub.topology();
-      const links = names === undefined ? directLinks(topology) : names.map((name) => directLink(topology, name));
-      hub.log.info({ who: callerOf(request).name, links: links.map(linkName), repair, scope }, "a comparison was asked for");
+      const links: TopologyLink[] = names === undefined ? [...directLinks(topology)] : [];
+      const edges: OrderedEdge[] = [];
+      for (const name of names ?? []) {
+        const edge = await edgeOfLink(hub, topology, name);
+        if (edge === undefined) links.push(directLink(topology, name));
+        else edges.push(edge);
+      }
+      const who = callerOf(request).name;
+      const unsuited = Object.entries({ tables, max_deletes: maxDeletes }).flatMap(([option, value]) =>
+        value === undefined ? [] : [option],
+      );
+      const asked: Awaited<ReturnType<typeof orderReconcile>>[] = [];
+      for (const edge of edges) asked.push(await orderReconcile(hub, edge, { repair, scope, unsuited, wait, who }));
+      hub.log.info({ who, links: [...links.map(linkName), ...edges.map(({ link }) => link)], repair, scope }, "a comparison was asked for");
       await streamRun(hub, { request, reply }, async ({ signal, progress, event }) => {
+        const ofEdges = asked.map(async (outcome) => {
+          const result = await outcome(signal);
+          event("link", result);
+          return result;
+        });
+        // awaited below, unless something else fails first
+        for (const each of ofEdges) each.catch(() => undefined);
         const results = await reconcileLinks({
           name: "manual",
           topology,
@@ -132,25 +141,8 @@ export const runRoutes: RoutePlugin = (server, hub) => {
           onProgress: ({ parent, child }, table, rows) => progress({ link: `${parent.name}/${child.name}`, table, rows }),
           onReport: (result) => event("link", reconcileJson(result)),
         });
-        return { repair, scope, links: results.map(reconcileJson) };
+        return { repair, scope, links: [...results.map(reconcileJson), ...(await Promise.all(ofEdges))] };
       });
-    },
-  );
-  server.get(
-    "/v1/full-sync-runs",
-    {
-      config: { access: ["viewer"] },
-      schema: {
-        operationId: "listFullSyncRuns",
-        tags: ["upkeep"],
-        summary: "Full syncs that a node is or was part of, newest first",
-        querystring: ofNode,
-        response: { 200: z.object({ runs: z.array(fullSyncRunSchema) }) },
-      },
-    },
-    async ({ query }) => {
-      const node = await hub.node(nodeOf(hub.topology(), query.node).name);
-      return { runs: (await node.copies.runs.list(query.limit)).map((run) => fullSyncRun(node.name, run)) };
     },
   );
   server.post(
@@ -162,9 +154,9 @@ export const runRoutes: RoutePlugin = (server, hub) => {
         tags: ["upkeep"],
         summary: "Make a node a copy of its neighbour: server-sent events",
         description:
-          "Events `progress` ({phase, rows, bytes, estimated_rows, rate, seconds_left}), `note`, `differences` (what will change), and `done` or `problem`. Closing the request before the hand-over cancels it, and the tables stay as they were.",
+          "Events `progress` ({phase, rows, bytes, estimated_rows, rate, seconds_left}), `note`, `differences` (what will change), and `done` or `problem`. Closing the request before the hand-over cancels it, and the tables stay as they were. An edge begins with its next exchange and does not ask back: `replace_rows` must be true, and `verify` and `resume` are not for it.",
         body: z.strictObject({
-          link: named.meta({ description: "PARENT/CHILD." }),
+          link: named.meta({ description: "PARENT/CHILD; the child may be an edge." }),
           direction: z.enum(["pull", "push"]).default("pull"),
           tables: z.array(named).optional(),
           verify: z.boolean().default(false),
@@ -173,15 +165,35 @@ export const runRoutes: RoutePlugin = (server, hub) => {
             description:
               "Go on although rows of the target become others or go; else such a run is cancelled once it has told of the differences.",
           }),
+          max_deletes: z.int().min(0).optional().meta({
+            description: "Where an edge fills the hub: so many rows of a table of the hub's may go; a guard decides where it is missing.",
+          }),
+          wait: waited,
         }),
         response: events("What happens."),
       },
     },
     async (request, reply) => {
-      const { link: name, direction, tables, verify, resume, replace_rows: mayReplace } = request.body;
+      const { link: name, direction, tables, verify, resume, replace_rows: mayReplace, max_deletes: maxDeletes, wait } = request.body;
       const topology = hub.topology();
+      const who = callerOf(request).name;
+      hub.log.info({ who, link: name, direction }, "a full sync was asked for");
+      const edge = await edgeOfLink(hub, topology, name);
+      if (edge !== undefined) {
+        const unsuited = Object.entries({ verify, resume }).flatMap(([option, given]) => (given ? [option] : []));
+        const order = {
+          direction,
+          tables: tables?.map(tableName) ?? null,
+          mayReplace,
+          unsuited,
+          maxDeletes: maxDeletes ?? null,
+          wait,
+          who,
+        };
+        return orderFullSync(hub, edge, order, { request, reply });
+      }
       const link = directLink(topology, name);
-      hub.log.info({ who: callerOf(request).name, link: name, direction }, "a full sync was asked for");
+      if (maxDeletes !== undefined) throw runOption(`${name} is not the link of an edge: max_deletes is not for it`, "Leave it out.");
       await streamRun(hub, { request, reply }, async ({ signal, progress, event }) =>
         fullSyncReport(
           await hub.parts.fullSync({
@@ -232,22 +244,4 @@ const reconcileRun = (node: string, run: ReconcileRun): z.output<typeof reconcil
     ...{ table, compared, differing, repaired, parked, scope, whole, error },
     under_way: unsettled,
   })),
-});
-
-const fullSyncRun = (node: string, run: FullSyncRun): z.output<typeof fullSyncRunSchema> => ({
-  node,
-  id: run.id.toString(),
-  peer: run.peer,
-  side: run.side,
-  direction: run.direction,
-  state: run.state,
-  phase: run.phase,
-  tables: [...run.tables],
-  rows: run.rows,
-  bytes: run.bytes,
-  estimated_rows: run.estimatedRows,
-  holder: run.holder,
-  started_at: run.startedAt,
-  finished_at: run.finishedAt,
-  error: run.error,
 });

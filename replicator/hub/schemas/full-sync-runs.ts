@@ -1,0 +1,39 @@
+import { z } from "zod";
+import type { FullSyncRun } from "../../node/full-sync-runs.ts";
+import { moment } from "./common.ts";
+
+export const fullSyncRunSchema = z.object({
+  node: z.string(),
+  id: z.string(),
+  peer: z.string(),
+  side: z.enum(["source", "target"]),
+  direction: z.enum(["pull", "push"]),
+  state: z.string(),
+  phase: z.string(),
+  tables: z.array(z.string()),
+  rows: z.number(),
+  bytes: z.number(),
+  estimated_rows: z.number(),
+  holder: z.string(),
+  started_at: moment,
+  finished_at: moment.nullable(),
+  error: z.string().nullable(),
+});
+
+export const fullSyncRun = (node: string, run: FullSyncRun): z.output<typeof fullSyncRunSchema> => ({
+  node,
+  id: run.id.toString(),
+  peer: run.peer,
+  side: run.side,
+  direction: run.direction,
+  state: run.state,
+  phase: run.phase,
+  tables: [...run.tables],
+  rows: run.rows,
+  bytes: run.bytes,
+  estimated_rows: run.estimatedRows,
+  holder: run.holder,
+  started_at: run.startedAt,
+  finished_at: run.finishedAt,
+  error: run.error,
+});
