@@ -96,7 +96,11 @@ export class EdgeCopies {
     const { node } = this.#place;
     const { runs } = node.copies;
     const before = await edgeRun(node, this.#edge, id);
-    await runs.beat(id, progress, this.#holder);
+    await runs.beat(id, progress, this.#holder).catch(async (error: unknown) => {
+      // it may have been cancelled since
+      await edgeRun(node, this.#edge, id);
+      throw error;
+    });
     // what comes here is counted as for every node
     if (before.side === "source") this.#place.observer.copied(Math.max(0, progress.rows - before.rows));
     if (end !== null) await runs.end(id, end.state, end.error ?? undefined, this.#holder);
