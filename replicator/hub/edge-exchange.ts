@@ -14,21 +14,50 @@ import type { PassOptions } from "../link/transfer.ts";
 import type { NewsOf } from "../node/change-log.ts";
 import type { EdgePlace } from "./edge-desk.ts";
 import { LeftBehind } from "./left-behind.ts";
+import type { Turn, Turns } from "./turns.ts";
 import type { Wishes } from "./wish-board.ts";
 
 /**
  * Both ways in one request: what the edge brings is applied, then what the hub has for it is sent. The answer begins when there is something to
- * say, which is at once unless the edge wants to wait for it. Throws before it begins; what goes wrong later cuts it off.
+ * say, which is at once unless the edge wants to wait for it. Throws before it begins, `RATE_LIMITED` (retry) where too many have come at once; what goes wrong later cuts
+ * it off.
  */
-export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<Pipe<Uint8Array>> {
-  const { end, link, manifestId, observer, wishes } = place;
+export async function exchange(
+  place: EdgePlace,
+  body: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+  turns: Turns,
+): Promise<Pipe<Uint8Array>> {
   const reader = new ExchangeReader(body);
   const head = await reader.json(requestHead);
+  const turn = await turns.begin();
+  try {
+    return await inTurn({ place, reader, head, signal, turn });
+  } catch (error) {
+    turn.giveBack();
+    throw error;
+  }
+}
+
+async function inTurn({
+  place,
+  reader,
+  head,
+  signal,
+  turn,
+}: {
+  readonly place: EdgePlace;
+  readonly reader: ExchangeReader;
+  readonly head: z.output<typeof requestHead>;
+  readonly signal: AbortSignal;
+  readonly turn: Turn;
+}): Promise<Pipe<Uint8Array>> {
+  const { end, link, manifestId, observer, wishes } = place;
   const heard = await end.hear(head.report, { delayMs: head.round_trip_ms / 2 });
   observer.confirmed(head.report.state.number);
   failpoint("hub.heard");
   for (const start of head.starts) await end.start(start);
-  const receipts = await end.receive(eachWhole(reader.packets()), heard);
+  const receipts = await end.receive(turn.whileOthersBring(eachWhole(reader.packets())), heard);
   await reader.close();
   failpoint("hub.received");
   if (receipts.every(({ wanted }) => wanted.length === 0)) observer.broughtAll();
@@ -62,7 +91,8 @@ export async function exchange(place: EdgePlace, body: AsyncIterable<Uint8Array>
     waitMs: news ? 0 : head.wait_seconds * 1000,
     wished: (stop, wished) => wishes.wait(link.child, stop, wished),
     sent: () => answer.packets > 0 || left.hasAsked || left.isOver,
-  });
+    turn,
+  }).finally(() => turn.giveBack());
   void sending.then(
     (received) => answer.end({ sent: up.changes + retried, received, conflicts: up.conflicts, parked: up.parked }),
     (error: unknown) => answer.fail(error),
@@ -119,8 +149,10 @@ async function follow(options: {
   readonly left?: LeftBehind;
   /** Has `wished` called when the edge is to be told of something else. */
   readonly wished?: (stop: AbortSignal, wished: () => void) => void;
+  /** Given back as soon as there is nothing but news to wait for. */
+  readonly turn?: Turn;
 }): Promise<number> {
-  const { place, sender, heard, signal, first, waitMs, sent, wished, left } = options;
+  const { place, sender, heard, signal, first, waitMs, sent, wished, left, turn } = options;
   let { changes } = await sender.pass(first);
   if (sent() || signal.aborted || waitMs === 0) return changes;
   const over = AbortSignal.timeout(waitMs);
@@ -128,6 +160,8 @@ async function follow(options: {
   const ended = new AbortController();
   const stop = AbortSignal.any([signal, over, other.signal, ended.signal]);
   wished?.(stop, () => other.abort());
+  // those who are told of the same share what it takes to tell them, where they come together
+  turn?.giveBack();
   const filters = heard.scopes?.current();
   const news: NewsOf = filters === undefined ? place.news : { ...place.news, filters };
   try {

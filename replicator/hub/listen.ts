@@ -8,6 +8,9 @@ import { buildServer, type HubServerOptions } from "./server.ts";
 
 type HubAddress = NonNullable<Topology["hub"]>;
 
+/** Edges that come back at once are a thousand connections in a moment; Node lets 511 wait. */
+const BACKLOG = 4_096;
+
 /** A service that runs. */
 export interface HubService {
   readonly url: string;
@@ -25,7 +28,7 @@ export async function startHub(
   const { tls, trustProxy, maxRequests } = address;
   const hub = await buildServer({ ...options, trustProxy, maxRequests, tls: tls === null ? null : await tlsOptions(tls) });
   try {
-    await hub.server.listen({ host: address.host, port: address.port });
+    await hub.server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
   } catch (cause) {
     await hub.close();
     throw cannotListen(address, cause as NodeJS.ErrnoException);

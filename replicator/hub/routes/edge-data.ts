@@ -15,7 +15,10 @@ import { edgeStatus } from "../edge-status.ts";
 import { problemOf, sendProblem } from "../problem.ts";
 import { bigNumber, moment, named, nodeParam } from "../schemas/common.ts";
 import { edgeStatusSchema, pullQuery, reportOfQuery } from "../schemas/edges.ts";
+import { Turns } from "../turns.ts";
 
+/** After which an edge comes again that found too many others. */
+const BUSY_SECONDS = 3;
 const NODE = { access: ["node"] } as const;
 const TRANSFER = { ...NODE, transfer: true } as const;
 const bytes = (description: string) => z.any().meta({ description, format: "binary" });
@@ -23,6 +26,7 @@ const bytes = (description: string) => z.any().meta({ description, format: "bina
 /** How an edge's data moves: see docs/edges.md. */
 export const edgeDataRoutes: RoutePlugin = (server, hub) => {
   const desk = new EdgeDesk(hub);
+  const turns = new Turns();
   // nothing of it is read before a route asks for it, and that is after the caller is known
   server.addContentTypeParser([PACKET_TYPE, EXCHANGE_TYPE], (_, payload, done) => done(null, payload));
 
@@ -144,7 +148,12 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request, reply) => {
-      const pipe = await exchange(await desk.place(callerOf(request)), request.body as Readable, over(reply, hub.closing));
+      const place = await desk.place(callerOf(request));
+      const pipe = await exchange(place, request.body as Readable, over(reply, hub.closing), turns).catch((error: unknown) => {
+        // not as long as for one who asks too often
+        if (error instanceof TomboloError && error.code === "RATE_LIMITED") void reply.header("retry-after", BUSY_SECONDS);
+        throw error;
+      });
       return reply.type(EXCHANGE_TYPE).send(Readable.from(pipe, { objectMode: false }));
     },
   );
