@@ -6,9 +6,15 @@ import type { TextRow } from "./incoming.ts";
 import { lockRows, type RowAccess } from "./rows.ts";
 import { columnNamed } from "./set-statements.ts";
 import type { LogGate } from "./slot/log-gate.ts";
+import { LOCK_NOT_AVAILABLE } from "./sqlstate.ts";
 
-/** Below the server's deadlock_timeout of a second: where the application and the replicator wait for each other, it is the replicator that gives way. */
-const LOCK_PATIENCE = "400ms";
+/**
+ * Where the application and the replicator wait for each other, it is the replicator that gives way: it waits for a short while only before it looks whether anyone
+ * waits for it. The server, which looks once somebody has waited for a second (deadlock_timeout), would end the transaction of whoever that is.
+ */
+const LOCK_PATIENCE = "40ms";
+const LOCK_ATTEMPTS = 10;
+const WAITED_FOR = "select exists (select from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))) as waits";
 
 /** `gate`: whatever is in the log has a smaller number than the refresh, and must be part of it; so what is part of it must be there. */
 export type RefreshAccess = RowAccess & { readonly gate: LogGate };
@@ -123,7 +129,7 @@ async function insertRefresh(
  * sure of it goes with the savepoint, so that it stops the table's writers for a moment only.
  */
 async function absentAt({ client, gate }: RefreshAccess, table: CapturedTable, key: TextRow): Promise<string | null> {
-  await client.query(`savepoint absent; set local lock_timeout = '${LOCK_PATIENCE}'; lock table ${table.sql} in share mode`);
+  await lockTable(client, table);
   await gate.complete();
   const where = table.key
     .map((name, index) => `t.${ident(name)} = ${typed(`$${index + 1}::text`, columnNamed(table, name))}`)
@@ -134,4 +140,20 @@ async function absentAt({ client, gate }: RefreshAccess, table: CapturedTable, k
   });
   await client.query("rollback to savepoint absent; release savepoint absent");
   return rows[0]?.number ?? null;
+}
+
+/** Under a savepoint. Throws what the server does when it could not be had, or somebody waits for this transaction meanwhile: that is tried again as a whole. */
+async function lockTable(client: RefreshAccess["client"], table: CapturedTable): Promise<void> {
+  await client.query("savepoint absent");
+  for (let attempt = 1; ; attempt++) {
+    try {
+      await client.query(`set local lock_timeout = '${LOCK_PATIENCE}'; lock table ${table.sql} in share mode`);
+      return;
+    } catch (error) {
+      if ((error as { code?: string }).code !== LOCK_NOT_AVAILABLE || attempt === LOCK_ATTEMPTS) throw error;
+      await client.query("rollback to savepoint absent");
+      const { rows } = await client.query<{ waits: string }>(WAITED_FOR);
+      if (rows[0]?.waits === "t") throw error;
+    }
+  }
 }
