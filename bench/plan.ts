@@ -62,16 +62,17 @@ export const PLACES: { readonly [workload: string]: { readonly [route in Route["
   steady: { "pg-pg": ["tombolo", "tombolo-slot", "native"], "pg-sqlite": OWN },
   beside: { "pg-pg": OWN, "pg-sqlite": OWN },
   "two-way": { "pg-pg": COMPARED, "pg-sqlite": OWN },
+  exchange: { "pg-sqlite": ["tombolo", "tombolo-http"] },
 };
 /** What the way over HTTP costs. */
-const OVER_HTTP = ["inserts", "updates", "singles", "lag-500", "idle"];
+const OVER_HTTP = ["inserts", "updates", "singles", "lag-500", "exchange", "idle"];
 /** The one-way link is there to be compared with the two-way one: what judging costs. */
 const ONE_WAY = ["inserts", "updates"];
 
 export function takesPlace(workload: string, route: Route["name"], system: SystemName): boolean {
   if (system === "tombolo-one-way") return ONE_WAY.includes(workload);
-  if (system === "tombolo-http") return OVER_HTTP.includes(workload);
   const places = PLACES[workload];
+  if (system === "tombolo-http") return OVER_HTTP.includes(workload) && (places === undefined || places[route] !== undefined);
   return places === undefined || (places[route]?.includes(system) ?? false);
 }
 
@@ -89,6 +90,7 @@ export interface Sizes {
   readonly writers: number;
   readonly singlesSeconds: number;
   readonly lagSeconds: number;
+  readonly exchanges: number;
   /** Changes, and the rows that they are of. */
   readonly backlog: number;
   readonly backlogRows: number;
@@ -118,6 +120,7 @@ export const FULL: Sizes = {
   writers: 4,
   singlesSeconds: 5,
   lagSeconds: 10,
+  exchanges: 100,
   backlog: 2_000_000,
   backlogRows: 50_000,
   fanOutNodes: 50,
@@ -144,6 +147,7 @@ export const SMOKE: Sizes = {
   writers: 4,
   singlesSeconds: 0.5,
   lagSeconds: 0.5,
+  exchanges: 3,
   backlog: 4000,
   backlogRows: 500,
   fanOutNodes: 3,

@@ -29,6 +29,8 @@ export const FIGURES: readonly Figure[] = [
   figure("lag_p99_ms", "lag p99", "lower", fixed(1, " ms")),
   figure("floor_p50_ms", "floor of the sampling, p50", "lower", fixed(1, " ms")),
   figure("floor_p99_ms", "floor of the sampling, p99", "lower", fixed(1, " ms")),
+  figure("exchange_p50_ms", "until each end has the other's, p50", "lower", fixed(1, " ms")),
+  figure("exchange_p99_ms", "p99", "lower", fixed(1, " ms")),
   figure("commit_p50_ms", "a writer's transaction, p50", "lower", fixed(1, " ms")),
   figure("commit_p99_ms", "a writer's transaction, p99", "lower", fixed(1, " ms")),
   figure("commit_max_ms", "a writer's transaction, the longest", "lower", fixed(1, " ms")),

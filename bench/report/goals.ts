@@ -53,6 +53,7 @@ export const GOALS: readonly Goal[] = [
     { to: "tombolo", atLeast: 0.6 },
   ),
   ...each({ route: ROUTES, workload: ["singles"], figure: ["drained_ms"], system: BOTH }, { atMost: 1000 }),
+  { route: "pg-sqlite", workload: "exchange", figure: "exchange_p50_ms", system: "tombolo-http", atMost: 30 },
   ...lag("tombolo", 8),
   ...lag("tombolo-slot", 5),
   ...capture("tombolo", { tps: 0.85, bulk: 2.2 }),

@@ -1,6 +1,7 @@
 import { backlog } from "./backlog.ts";
 import { beside } from "./beside.ts";
 import { deletes, inserts, updates } from "./bulk.ts";
+import { exchange } from "./exchange.ts";
 import { idle } from "./idle.ts";
 import { lag200, lag500 } from "./lag.ts";
 import { largeValues } from "./large-values.ts";
@@ -22,6 +23,7 @@ export const WORKLOADS: readonly Workload[] = [
   singles,
   lag200,
   lag500,
+  exchange,
   idle,
   steady,
   beside,
