@@ -219,20 +219,20 @@ test("an edge becomes a copy of its hub again: asked by its hub while its agent 
 });
 
 test("a hub takes over what an edge has: asked by its operator, while the agent runs; an edge that was emptied does not empty it", async () => {
-  const { path, db, notes } = store("six");
-  const agent = start(["edge", "--database", path, "--hub", url, "--code", await code("six", "west"), "--interval", "1s"]);
+  const { path, db, notes } = store("seven");
+  const agent = start(["edge", "--database", path, "--hub", url, "--code", await code("seven", "plains"), "--interval", "1s"]);
   agents.push(agent);
-  await hub.query("insert into orders select i, 'west', 'w' || i from generate_series(400, 430) as i");
-  await until("the edge is filled", () => notes().includes("430w430"));
+  await hub.query("insert into orders select i, 'plains', 'w' || i from generate_series(500, 530) as i");
+  await until("the edge is filled", () => notes().includes("530w530"));
   db.exec(
-    "update tombolo_local set skip = 1; update orders set note = 'true' where id = 400; delete from orders where id > 415; update tombolo_local set skip = 0",
+    "update tombolo_local set skip = 1; update orders set note = 'true' where id = 500; delete from orders where id > 515; update tombolo_local set skip = 0",
   );
-  const refused = await command("full-sync", "six", "--direction", "push", "--yes");
+  const refused = await command("full-sync", "seven", "--direction", "push", "--yes");
   expect([refused.code, refused.stdout]).toEqual([1, expect.stringContaining("FULL_SYNC_DELETES")]);
-  const asked = await command("full-sync", "six", "--direction", "push", "--max-deletes", "15", "--yes");
-  expect([asked.code, asked.stdout]).toEqual([0, expect.stringMatching(/^six: 16 rows copied/)]);
+  const asked = await command("full-sync", "seven", "--direction", "push", "--max-deletes", "15", "--yes");
+  expect([asked.code, asked.stdout]).toEqual([0, expect.stringMatching(/^seven: 16 rows copied/)]);
   const { rows } = await hub.query(
-    "select count(*)::int as there, min(note) filter (where id = 400) as note from orders where region = 'west'",
+    "select count(*)::int as there, min(note) filter (where id = 500) as note from orders where region = 'plains'",
   );
   expect(rows).toEqual([{ there: 16, note: "true" }]);
   const own = await tombolo(["full-sync", "--database", path, "--direction", "push", "--yes"]);

@@ -244,7 +244,7 @@ describe("over a bad line", () => {
       };
       let attempts = 0;
       while (!(await attempt())) if (++attempts > 200) throw new Error("it never ended");
-      expect(proxy.fates.size).toBeGreaterThan(2);
+      expect([...proxy.fates.keys()].some((kind) => kind !== "none")).toBe(true);
       const direct = world.agent(edge, edge.token);
       await direct.sync(new AbortController().signal);
       expect(await edge.rows(ALL)).toEqual(await world.database.rows(ALL));

@@ -373,7 +373,7 @@ describe("over a bad line", () => {
         };
         let attempts = 0;
         while (!(await attempt())) if (++attempts > 200) throw new Error("it never ended");
-        expect(proxy.fates.size).toBeGreaterThan(2);
+        expect([...proxy.fates.keys()].some((kind) => kind !== "none")).toBe(true);
         await direct.sync(SIGNAL);
         expect(await world.database.rows(ALL)).toEqual(await edge.rows(ALL));
       } finally {
