@@ -1,4 +1,4 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { TomboloError } from "../../replicator/change/error.ts";
 import { tableName } from "../../replicator/change/names.ts";
 import { EdgeAgent } from "../../replicator/edge/agent.ts";
@@ -7,13 +7,14 @@ import type { FullSyncWatcher } from "../../replicator/full-sync/options.ts";
 import { edgeHolder } from "../../replicator/node/full-sync-runs.ts";
 import { until } from "../helpers/command.ts";
 import { drift } from "../helpers/drift.ts";
-import { type EdgeWorld, edgeWorld, type TestEdge } from "../helpers/edge-world.ts";
+import { edgeWorlds, type TestEdge } from "../helpers/edge-world.ts";
 import { faultyProxy } from "../helpers/faulty-proxy.ts";
 import { agreeing } from "../helpers/full-sync.ts";
 import { ask } from "../helpers/hub.ts";
 import type { TestNode } from "../helpers/nodes.ts";
-import { both, type Engine, historyTable } from "../helpers/pair.ts";
+import { both, historyTable, PAIRS } from "../helpers/pair.ts";
 import { random } from "../helpers/random.ts";
+import { addThings } from "../helpers/things.ts";
 
 const SCHEMA = both(
   "create table product (id bigint primary key, name text, region text); create table line (id bigint primary key, product_id bigint references product, note text)",
@@ -21,29 +22,8 @@ const SCHEMA = both(
 const TABLES = [{ name: "product" }, { name: "line" }];
 const ALL = "select id, name, region from product order by id";
 
-const PAIRS: readonly (readonly [Engine, Engine])[] = [
-  ["postgres", "postgres"],
-  ["postgres", "sqlite"],
-  ["sqlite", "postgres"],
-  ["sqlite", "sqlite"],
-];
-
-const worlds: EdgeWorld[] = [];
-afterEach(async () => {
-  for (const each of worlds.splice(0)) await each.close();
-});
-
-const open = async (engine: Engine, more: Partial<Parameters<typeof edgeWorld>[0]> = {}): Promise<EdgeWorld> => {
-  const world = await edgeWorld({ engine, schema: SCHEMA, tables: TABLES, ...more });
-  worlds.push(world);
-  return world;
-};
-const rows = (node: TestNode, from: number, to: number): Promise<void> =>
-  node.write(
-    node.node.engine === "postgres"
-      ? `insert into product select i, 'thing ' || i, case when i % 2 = 0 then 'north' else 'south' end from generate_series(${from}, ${to}) as i`
-      : `insert into product with recursive n(i) as (select ${from} union all select i + 1 from n where i < ${to}) select i, 'thing ' || i, iif(i % 2 = 0, 'north', 'south') from n`,
-  );
+const open = edgeWorlds({ schema: SCHEMA, tables: TABLES });
+const rows = (node: TestNode, from: number, to: number): Promise<void> => addThings(node, { from, to, regions: true });
 const fill = (edge: TestEdge, options: Partial<EdgeFullSyncOptions> = {}) =>
   edge.edge.fullSync({
     tables: null,

@@ -1,14 +1,14 @@
-import { afterEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { EdgeAgent } from "../../replicator/edge/agent.ts";
 import type { EdgeReconcileOptions } from "../../replicator/edge/edge-reconcile.ts";
 import { DELETE_GUARD } from "../../replicator/reconcile/delete-guard.ts";
 import type { LinkReport } from "../../replicator/reconcile/reconcile-link.ts";
 import { until } from "../helpers/command.ts";
 import { drift } from "../helpers/drift.ts";
-import { type EdgeWorld, edgeWorld, type TestEdge } from "../helpers/edge-world.ts";
+import { edgeWorlds, type TestEdge } from "../helpers/edge-world.ts";
 import { ask } from "../helpers/hub.ts";
 import type { TestNode } from "../helpers/nodes.ts";
-import { both, type Engine, historyTable } from "../helpers/pair.ts";
+import { both, historyTable, PAIRS } from "../helpers/pair.ts";
 import { summary } from "../helpers/reconcile.ts";
 
 // one key that both engines sort alike, one that they do not
@@ -19,23 +19,7 @@ const TABLES = [{ name: "product" }, { name: "tag" }];
 const PRODUCTS = "select id, name, region from product order by id";
 const TAGS = "select code, note from tag order by code";
 
-const PAIRS: readonly (readonly [Engine, Engine])[] = [
-  ["postgres", "postgres"],
-  ["postgres", "sqlite"],
-  ["sqlite", "postgres"],
-  ["sqlite", "sqlite"],
-];
-
-const worlds: EdgeWorld[] = [];
-afterEach(async () => {
-  for (const each of worlds.splice(0)) await each.close();
-});
-
-const open = async (engine: Engine, more: Partial<Parameters<typeof edgeWorld>[0]> = {}): Promise<EdgeWorld> => {
-  const world = await edgeWorld({ engine, schema: SCHEMA, tables: TABLES, ...more });
-  worlds.push(world);
-  return world;
-};
+const open = edgeWorlds({ schema: SCHEMA, tables: TABLES });
 const rows = (node: TestNode, count: number): Promise<void> =>
   node.write(
     node.node.engine === "postgres"

@@ -4,23 +4,12 @@ import type { FullSyncWatcher } from "../../replicator/full-sync/options.ts";
 import { drift } from "../helpers/drift.ts";
 import { agreeing, syncFully } from "../helpers/full-sync.ts";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
-import { both, closeAfterEach, type Engine, historyTable, nodeOf, parkedAt } from "../helpers/pair.ts";
-
-const PAIRS: readonly (readonly [Engine, Engine])[] = [
-  ["postgres", "postgres"],
-  ["postgres", "sqlite"],
-  ["sqlite", "postgres"],
-  ["sqlite", "sqlite"],
-];
+import { both, closeAfterEach, historyTable, nodeOf, PAIRS, parkedAt } from "../helpers/pair.ts";
+import { addThings } from "../helpers/things.ts";
 
 closeAfterEach();
 
-const many = (node: TestNode, count: number): Promise<void> =>
-  node.write(
-    node.node.engine === "postgres"
-      ? `insert into product select i, 'thing ' || i from generate_series(1, ${count}) as i`
-      : `insert into product with recursive n(i) as (select 1 union all select i + 1 from n where i < ${count}) select i, 'thing ' || i from n`,
-  );
+const many = (node: TestNode, count: number): Promise<void> => addThings(node, { to: count });
 
 /** A connection that is lost once so many rows are there. */
 const breaking = (atRows: number): FullSyncWatcher => ({

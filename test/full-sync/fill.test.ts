@@ -7,27 +7,17 @@ import { UNSEEN } from "../helpers/capture-switch.ts";
 import { drift } from "../helpers/drift.ts";
 import { agreeing, syncFully } from "../helpers/full-sync.ts";
 import { CAPTURE, type TestNode, testLink } from "../helpers/nodes.ts";
-import { both, closeAfterEach, type Engine, historyTable, nodeOf, parkedAt } from "../helpers/pair.ts";
+import { both, closeAfterEach, historyTable, nodeOf, PAIRS, parkedAt } from "../helpers/pair.ts";
 import { serverUrl } from "../helpers/postgres.ts";
+import { addThings } from "../helpers/things.ts";
 
-const PAIRS: readonly (readonly [Engine, Engine])[] = [
-  ["postgres", "postgres"],
-  ["postgres", "sqlite"],
-  ["sqlite", "postgres"],
-  ["sqlite", "sqlite"],
-];
 const SCHEMA = both("create table product (id bigint primary key, name text)");
 const TABLES = [{ name: "product" }];
 const ALL = "select id, name from product order by id";
 
 closeAfterEach();
 
-const many = (node: TestNode, count: number): Promise<void> =>
-  node.write(
-    node.node.engine === "postgres"
-      ? `insert into product select i, 'thing ' || i from generate_series(1, ${count}) as i`
-      : `insert into product with recursive n(i) as (select 1 union all select i + 1 from n where i < ${count}) select i, 'thing ' || i from n`,
-  );
+const many = (node: TestNode, count: number): Promise<void> => addThings(node, { to: count });
 
 /** Tells the phases: what is copied into a stage has one of its own. */
 function watching(more: Partial<FullSyncWatcher> = {}): { readonly watcher: FullSyncWatcher; staged(): boolean } {

@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
-import { both, closeAfterEach, type Engine, historyTable, nodeOf } from "../helpers/pair.ts";
+import { both, closeAfterEach, historyTable, nodeOf, PAIRS } from "../helpers/pair.ts";
 
 const SCHEMA = both(
   "create table product (id bigint primary key, name text, price integer); create table line (id bigint primary key, product_id bigint references product, note text)",
@@ -16,13 +16,6 @@ const rows = (node: TestNode, from: number, to: number, name = "thing"): Promise
       ? `insert into product select i, '${name} ' || i, i * 2 from generate_series(${from}, ${to}) as i`
       : `insert into product with recursive n(i) as (select ${from} union all select i + 1 from n where i < ${to}) select i, '${name} ' || i, i * 2 from n`,
   );
-
-const PAIRS: readonly (readonly [Engine, Engine])[] = [
-  ["postgres", "postgres"],
-  ["postgres", "sqlite"],
-  ["sqlite", "postgres"],
-  ["sqlite", "sqlite"],
-];
 
 closeAfterEach();
 

@@ -2,17 +2,11 @@ import { describe, expect, test } from "vitest";
 import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
-import { both, closeAfterEach, type Engine, historyTable, nodeOf } from "../helpers/pair.ts";
+import { both, closeAfterEach, historyTable, nodeOf, PAIRS } from "../helpers/pair.ts";
 
 const SCHEMA = both("create table product (id bigint primary key, name text, region text)");
 const TABLES = [{ name: "product" }];
 const ALL = "select id, name, region from product order by id";
-const PAIRS: readonly (readonly [Engine, Engine])[] = [
-  ["postgres", "postgres"],
-  ["postgres", "sqlite"],
-  ["sqlite", "postgres"],
-  ["sqlite", "sqlite"],
-];
 
 closeAfterEach();
 

@@ -1,3 +1,4 @@
+import { afterEach } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
 import { Edge } from "../../replicator/edge/edge.ts";
 import type { Direction, Topology } from "../../replicator/topology/topology.ts";
@@ -27,8 +28,7 @@ export interface EdgeWorld {
   close(): Promise<void>;
 }
 
-/** A hub with its service, and edges that come and go. */
-export async function edgeWorld(options: {
+export interface EdgeWorldOptions {
   readonly engine: Engine;
   readonly schema: Schema;
   readonly tables: readonly TestTable[];
@@ -36,7 +36,25 @@ export async function edgeWorld(options: {
   readonly direction?: Direction;
   readonly maxRows?: number;
   readonly hub?: TestHubOptions;
-}): Promise<EdgeWorld> {
+}
+
+/** Opens worlds of one schema, and closes them after every test of the file that calls it. */
+export function edgeWorlds(
+  shared: Pick<EdgeWorldOptions, "schema" | "tables">,
+): (engine: Engine, more?: Partial<EdgeWorldOptions>) => Promise<EdgeWorld> {
+  const worlds: EdgeWorld[] = [];
+  afterEach(async () => {
+    for (const each of worlds.splice(0)) await each.close();
+  });
+  return async (engine, more = {}) => {
+    const world = await edgeWorld({ engine, ...shared, ...more });
+    worlds.push(world);
+    return world;
+  };
+}
+
+/** A hub with its service, and edges that come and go. */
+export async function edgeWorld(options: EdgeWorldOptions): Promise<EdgeWorld> {
   const { engine, schema, tables, params = [], maxRows } = options;
   const make = (of: Engine, name: string, captured: readonly TestTable[]): Promise<TestNode> =>
     of === "postgres" ? postgresNode(name, schema.postgres, captured) : sqliteNode(name, schema.sqlite, captured);

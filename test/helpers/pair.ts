@@ -4,6 +4,14 @@ import { postgresNode, sqliteNode, type TestNode, type TestTable, testLink } fro
 
 export type Engine = "postgres" | "sqlite";
 
+/** A parent and a child of either engine. */
+export const PAIRS: readonly (readonly [Engine, Engine])[] = [
+  ["postgres", "postgres"],
+  ["postgres", "sqlite"],
+  ["sqlite", "postgres"],
+  ["sqlite", "sqlite"],
+];
+
 /** A schema for either engine: `{pg}` and `{lite}` parts are left out of the other's. */
 export interface Schema {
   readonly postgres: string;

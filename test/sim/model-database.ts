@@ -11,7 +11,7 @@ import type { Process } from "./scheduler.ts";
  */
 
 export interface LogEntry {
-  seq: number;
+  readonly seq: number;
   readonly xid: number;
   readonly op: "I" | "U" | "D" | "R";
   readonly key: string;
@@ -75,10 +75,6 @@ export interface Transaction {
   readonly peers: Map<NodeName, PeerRow>;
 }
 
-interface Commit {
-  readonly undo: () => void;
-}
-
 export class ModelDatabase {
   readonly name: NodeName;
   /** This clock minus the true one, milliseconds. */
@@ -99,7 +95,7 @@ export class ModelDatabase {
   #locks = new Map<string, number>();
   /** Transactions that wait for another to end. */
   readonly #waits = new Map<number, number>();
-  #unflushed: Commit[] = [];
+  #unflushed: (() => void)[] = [];
   readonly #waiters = new Set<() => void>();
 
   constructor(options: { readonly name: NodeName; readonly clockMs: number; readonly bugs: ReadonlySet<Bug>; readonly serial: boolean }) {
@@ -182,13 +178,11 @@ export class ModelDatabase {
     this.peers = new Map([...peers, ...transaction.peers]);
     this.#committed.add(transaction.xid);
     this.#unlock(transaction);
-    this.#unflushed.push({
-      undo: () => {
-        for (const [key, known] of versions) this.#versions.set(key, known ?? []);
-        Object.assign(this, { log, history, peers });
-        this.#committed.delete(transaction.xid);
-        lost?.();
-      },
+    this.#unflushed.push(() => {
+      for (const [key, known] of versions) this.#versions.set(key, known ?? []);
+      Object.assign(this, { log, history, peers });
+      this.#committed.delete(transaction.xid);
+      lost?.();
     });
     if (durable) this.flush();
     if (transaction.entries.length > 0) this.#stir();
@@ -204,7 +198,7 @@ export class ModelDatabase {
 
   /** The server dies and comes back: what was not flushed is gone, and so are the transactions that were open. */
   crash(): void {
-    for (const { undo } of this.#unflushed.reverse()) undo();
+    for (const undo of this.#unflushed.reverse()) undo();
     this.#unflushed = [];
     for (const transaction of [...this.#open.values()]) this.rollback(transaction);
     this.#stir();
@@ -216,7 +210,6 @@ export class ModelDatabase {
 
   /** Seals what is committed. */
   tick(): Position {
-    const last = this.ticks.get(this.newest);
     if (!this.hasUnsealed) return this.newest;
     const before = this.newest;
     const position = (this.newest + 1n) as Position;
@@ -225,12 +218,9 @@ export class ModelDatabase {
     this.newest = position;
     if (!this.bugs.has("seal after send")) this.flush();
     else {
-      this.#unflushed.push({
-        undo: () => {
-          this.newest = before;
-          this.ticks = new Map([...this.ticks].filter(([at]) => at <= before));
-          if (last !== undefined) this.ticks.set(before, last);
-        },
+      this.#unflushed.push(() => {
+        this.newest = before;
+        this.ticks = new Map([...this.ticks].filter(([at]) => at <= before));
       });
     }
     return position;
