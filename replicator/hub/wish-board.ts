@@ -1,4 +1,5 @@
 import type { NodeName } from "../change/names.ts";
+import { SharedCall } from "../change/shared-call.ts";
 import type { Node } from "../node/node.ts";
 
 /** What somebody at the hub wants an edge to do, as an exchange tells it (see `answerHead`). */
@@ -26,8 +27,8 @@ export class WishBoard {
   /** What each edge was last told. */
   readonly #told = new Map<NodeName, string>();
   #last: Look | undefined;
-  #running: Promise<Look> | undefined;
-  #next: Promise<Look> | undefined;
+  /** One that has begun may have missed what a caller knows of. */
+  readonly #looks = new SharedCall(() => this.#look());
   #timer: NodeJS.Timeout | undefined;
 
   constructor(node: Pick<Node, "copies" | "reconciles">) {
@@ -37,7 +38,7 @@ export class WishBoard {
   /** What the edge is to be told now; a look so many milliseconds old will do. */
   async of(edge: NodeName, { oldMs }: { readonly oldMs: number }): Promise<Wishes> {
     const last = this.#last;
-    const { wishes } = last !== undefined && performance.now() - last.beganAt < oldMs ? last : await this.#shared();
+    const { wishes } = last !== undefined && performance.now() - last.beganAt < oldMs ? last : await this.#looks.following();
     const own = wishes.get(edge);
     if (own === undefined) this.#told.delete(edge);
     else this.#told.set(edge, idOf(own));
@@ -67,7 +68,7 @@ export class WishBoard {
 
   async #tell(): Promise<void> {
     try {
-      const { wishes } = await this.#shared();
+      const { wishes } = await this.#looks.following();
       for (const [edge, own] of wishes) {
         if (idOf(own) !== this.#told.get(edge)) for (const wished of this.#waiters.get(edge) ?? []) wished();
       }
@@ -77,23 +78,6 @@ export class WishBoard {
       this.#timer = undefined;
       this.#arm();
     }
-  }
-
-  /** One that has begun may have missed what this caller knows of. */
-  #shared(): Promise<Look> {
-    if (this.#running === undefined) {
-      this.#running = this.#look().finally(() => {
-        this.#running = undefined;
-      });
-      return this.#running;
-    }
-    this.#next ??= this.#running
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        return this.#shared();
-      });
-    return this.#next;
   }
 
   async #look(): Promise<Look> {

@@ -1,4 +1,5 @@
 import { TomboloError } from "../../../change/error.ts";
+import { SharedCall } from "../../../change/shared-call.ts";
 
 /** How long anyone waits for the log. */
 export const PATIENCE_MS = 30_000;
@@ -13,25 +14,24 @@ interface Waiter {
  * before it is in the log. Callers share marks: one that has not been set yet serves everybody who comes until then.
  */
 export class Marks {
-  /** Sets the next mark: a commit, durable when it resolves. */
-  readonly #set: () => Promise<bigint>;
+  /** One that is being set may have been committed before the caller's transaction. */
+  readonly #marks: SharedCall<bigint>;
   readonly #patienceMs: number;
   readonly #waiters = new Set<Waiter>();
   #reached = 0n;
   #failures = 0;
   #failure: unknown;
-  #setting: Promise<bigint> | undefined;
-  #next: Promise<bigint> | undefined;
 
+  /** `set`: sets the next mark: a commit, durable when it resolves. */
   constructor(options: { readonly set: () => Promise<bigint>; readonly patienceMs?: number }) {
-    this.#set = options.set;
+    this.#marks = new SharedCall(options.set);
     this.#patienceMs = options.patienceMs ?? PATIENCE_MS;
   }
 
   /** Resolves when a mark that was set after the call has come out of the stream. */
   async wait(): Promise<void> {
     const failures = this.#failures;
-    const mark = await this.#following();
+    const mark = await this.#marks.following();
     if (mark <= this.#reached) return;
     if (failures !== this.#failures) throw this.#failure;
     await new Promise<void>((resolve, reject) => {
@@ -59,25 +59,6 @@ export class Marks {
     this.#failures += 1;
     this.#failure = error;
     for (const waiter of [...this.#waiters]) waiter.settle(error);
-  }
-
-  /** The mark of a transaction that begins after this call. */
-  #following(): Promise<bigint> {
-    if (this.#setting === undefined) {
-      const setting = this.#set().finally(() => {
-        this.#setting = undefined;
-      });
-      this.#setting = setting;
-      return setting;
-    }
-    // the one that is being set may have been committed before the caller's transaction
-    this.#next ??= this.#setting
-      .catch(() => undefined)
-      .then(() => {
-        this.#next = undefined;
-        return this.#following();
-      });
-    return this.#next;
   }
 }
 
