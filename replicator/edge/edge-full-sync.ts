@@ -6,12 +6,12 @@ import type { FullSyncWatcher } from "../full-sync/options.ts";
 import { flowTables } from "../link/flow.ts";
 import { type FullSyncRun, isGone, type SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
-import type { EdgeLinkPlace } from "./edge-link-place.ts";
+import { type EdgeLinkPlace, hubEngine } from "./edge-link-place.ts";
 import { ALL_TABLES, reconcileWithHub } from "./edge-reconcile.ts";
 import { FarSource, farTables } from "./far-source.ts";
 
 /** Of rows of 100 bytes one MB, and compressed a fifth of that: what an interruption costs on a slow line. */
-const CHUNK_ROWS = 10_000;
+export const CHUNK_ROWS = 10_000;
 /** What is staged is worth going on with for as long as the hub keeps its log for it. */
 const RESUMED_FOR_MS = 24 * 3_600_000;
 
@@ -34,19 +34,18 @@ export interface EdgeFullSyncOptions {
   readonly chunkRows?: number;
 }
 
+/** The same, by whoever runs it. */
+export interface FarSyncOptions extends Omit<EdgeFullSyncOptions, "direction"> {
+  readonly verify: boolean;
+  readonly chunkRows: number;
+  readonly judge: Judge;
+  readonly now: () => number;
+}
+
 /** Makes an edge's tables what its hub has for it: a full sync whose source is behind HTTP. Throws what `fullSync` throws, and what the hub answers. */
-export async function fillFromHub(
-  place: EdgeLinkPlace,
-  {
-    tables: wanted,
-    chunkRows = CHUNK_ROWS,
-    verify = false,
-    ...options
-  }: Omit<EdgeFullSyncOptions, "direction"> & { readonly judge: Judge; readonly now: () => number },
-): Promise<FullSyncResult> {
+export async function fillFromHub(place: EdgeLinkPlace, { tables: wanted, ...options }: FarSyncOptions): Promise<FullSyncResult> {
   const { node, end, link, topology, client } = place;
-  const { signal, now } = options;
-  const engine = topology.nodes.find(({ name }) => name === link.parent)?.type ?? "postgres";
+  const { signal, now, chunkRows } = options;
   // makes the two known to each other
   await end.report();
   const far = { client, end, edge: node.name, hub: link.parent, signal, now, chunkRows };
@@ -56,14 +55,14 @@ export async function fillFromHub(
     direction: "pull",
     source: new FarSource(far),
     target: node,
-    flow: flowTables({ from: "parent", parentEngine: engine, link, topology }),
+    flow: flowTables({ from: "parent", parentEngine: hubEngine(place), link, topology }),
     tables,
     channels: [...new Set(shapes.map(({ channel }) => channel))],
     copied: shapes.map((shape) => ({ shape, rows: null })),
     within: new Map(),
     collected: new Set<TableName>(),
   } as const;
-  return runSync(plan, { ...options, chunkRows, verify, compare: (names) => differingFromHub(place, names, { signal, now }) });
+  return runSync(plan, { ...options, compare: (names) => differingFromHub(place, names, { signal, now }) });
 }
 
 /** How many rows of the tables differ from the hub's; what is under way between the two is no difference. */

@@ -1,3 +1,4 @@
+import type { Engine } from "../change/shape.ts";
 import type { LinkEnd } from "../link/link-end.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
@@ -11,3 +12,7 @@ export interface EdgeLinkPlace {
   readonly topology: Topology;
   readonly client: HubClient;
 }
+
+/** What the hub's database is. */
+export const hubEngine = ({ topology, link }: Pick<EdgeLinkPlace, "topology" | "link">): Engine =>
+  topology.nodes.find(({ name }) => name === link.parent)?.type ?? "postgres";

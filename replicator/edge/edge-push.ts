@@ -1,17 +1,14 @@
 import type { TableName } from "../change/names.ts";
-import type { Judge } from "../change/verdict.ts";
 import { type FullSyncResult, runSync } from "../full-sync/full-sync.ts";
 import { localSource, type SyncSource } from "../full-sync/sync-ends.ts";
 import { chosenTables, type SyncPlan } from "../full-sync/sync-plan.ts";
 import { flowTables } from "../link/flow.ts";
 import type { CopySnapshot } from "../node/full-copy.ts";
 import { ANY_DIGEST } from "../node/sent-packets.ts";
-import { differingFromHub, type EdgeFullSyncOptions } from "./edge-full-sync.ts";
-import type { EdgeLinkPlace } from "./edge-link-place.ts";
+import { differingFromHub, type FarSyncOptions } from "./edge-full-sync.ts";
+import { type EdgeLinkPlace, hubEngine } from "./edge-link-place.ts";
 import { FarTarget, tooLong } from "./far-target.ts";
 
-/** Of rows of 100 bytes one MB: what an interruption costs. */
-const CHUNK_ROWS = 10_000;
 /** How long one snapshot of the edge's is read, however slow the line: what it holds on to grows meanwhile. */
 const SNAPSHOT_MS = 60_000;
 
@@ -19,22 +16,13 @@ const SNAPSHOT_MS = 60_000;
  * Makes the hub take over what an edge has: a full sync whose target is behind HTTP. The hub decides what of it is the edge's to bring. Throws what `fullSync` throws, and
  * what the hub answers.
  */
-export async function pushToHub(
-  place: EdgeLinkPlace,
-  {
-    tables: wanted,
-    chunkRows = CHUNK_ROWS,
-    verify = false,
-    ...options
-  }: Omit<EdgeFullSyncOptions, "direction"> & { readonly judge: Judge; readonly now: () => number },
-): Promise<FullSyncResult> {
+export async function pushToHub(place: EdgeLinkPlace, { tables: wanted, ...options }: FarSyncOptions): Promise<FullSyncResult> {
   const { node, end, link, topology, client } = place;
   const { signal, now } = options;
   const hub = link.parent;
-  const engine = topology.nodes.find(({ name }) => name === hub)?.type ?? "postgres";
   // makes the two known to each other
   await end.report();
-  const flow = flowTables({ from: "child", parentEngine: engine, link, topology });
+  const flow = flowTables({ from: "child", parentEngine: hubEngine(place), link, topology });
   const tables = chosenTables({ groups: flow.groups, source: node.name, target: hub }, wanted);
   const shapes = await node.log.shapes(tables);
   const { openNear: _, ...here } = localSource(node, { target: hub, scopes: null, tables });
@@ -54,7 +42,7 @@ export async function pushToHub(
     collected: new Set(),
   };
   const compare = (names: readonly TableName[]): Promise<number> => differingFromHub(place, names, { signal, now });
-  return runSync(plan, { ...options, backUp: false, chunkRows, verify, compare });
+  return runSync(plan, { ...options, backUp: false, compare });
 }
 
 /** A snapshot that is given up for a later one after a while; at least one chunk is read of each. */

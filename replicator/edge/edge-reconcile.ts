@@ -3,7 +3,7 @@ import { sleep } from "../link/sleep.ts";
 import { pairedTables } from "../reconcile/compared-tables.ts";
 import { DELETE_GUARD } from "../reconcile/delete-guard.ts";
 import { type LinkReport, type ReconcileOptions, reconcileEnds } from "../reconcile/reconcile-link.ts";
-import type { EdgeLinkPlace } from "./edge-link-place.ts";
+import { type EdgeLinkPlace, hubEngine } from "./edge-link-place.ts";
 import { FarParent } from "./far-parent.ts";
 
 /** Of one table. Beyond so many rows that look different a full sync is the better way: each is looked at over the line. */
@@ -33,8 +33,16 @@ export async function reconcileWithHub(
   }: Omit<EdgeReconcileOptions, "run"> & { readonly run?: bigint | null } & { readonly now: () => number },
 ): Promise<LinkReport> {
   const { signal, now } = options;
-  const engine = topology.nodes.find(({ name }) => name === link.parent)?.type ?? "postgres";
-  const parent = new FarParent({ client, end, edge: node.name, hub: link.parent, engine, signal, now, asked });
+  const parent = new FarParent({
+    client,
+    end,
+    edge: node.name,
+    hub: link.parent,
+    engine: hubEngine({ topology, link }),
+    signal,
+    now,
+    asked,
+  });
   return reconcileEnds(
     { parent, child: node, link, topology },
     {

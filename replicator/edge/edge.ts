@@ -15,7 +15,7 @@ import type { Node } from "../node/node.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { Credential } from "./credential.ts";
-import { type EdgeFullSyncOptions, fillFromHub, interruptedFullSync } from "./edge-full-sync.ts";
+import { CHUNK_ROWS, type EdgeFullSyncOptions, fillFromHub, interruptedFullSync } from "./edge-full-sync.ts";
 import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED } from "./edge-link.ts";
 import type { EdgeLinkPlace } from "./edge-link-place.ts";
 import { pushToHub } from "./edge-push.ts";
@@ -159,7 +159,7 @@ export class Edge {
   async fullSync(options: EdgeFullSyncOptions): Promise<FullSyncResult> {
     const { place } = await this.#ready(options.signal);
     const { direction = "pull", ...rest } = options;
-    const given = { ...rest, judge: NO_JUDGE, now: this.#options.now };
+    const given = { verify: false, chunkRows: CHUNK_ROWS, ...rest, judge: NO_JUDGE, now: this.#options.now };
     return direction === "push" ? pushToHub(place, given) : fillFromHub(place, given);
   }
 

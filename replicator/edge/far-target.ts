@@ -1,11 +1,19 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { TomboloError } from "../change/error.ts";
 import { type NodeName, type Position, position, type TableName, tableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import type { Codec } from "../change/packet-compression.ts";
 import type { TableShape } from "../change/shape.ts";
 import { jsonFrame, ROWS_TYPE, rowFrames } from "../full-sync/copy-frames.ts";
-import { differenceOf, differencesAnswer, handedOverAnswer, pushBegun, stageAnswer } from "../full-sync/push-asks.ts";
+import {
+  differenceOf,
+  differencesAnswer,
+  handedOverAnswer,
+  pushBegun,
+  stageAnswer,
+  stagedAnswer,
+  stagedOf,
+} from "../full-sync/push-asks.ts";
 import type { SyncTarget } from "../full-sync/sync-ends.ts";
 import type { LinkEnd } from "../link/link-end.ts";
 import { receiptOf } from "../link/receipts.ts";
@@ -25,8 +33,6 @@ export interface FarTargetOptions {
   readonly codec: Codec;
   readonly signal: AbortSignal;
 }
-
-const table = z.object({ table: z.string(), up_to: z.string().nullable(), done: z.boolean(), rows: z.number(), bytes: z.number() });
 
 /** The hub as the target of a full sync, behind HTTP: it stages what is sent, and hands over itself. What it takes of it, it decides itself. */
 export class FarTarget implements SyncTarget {
@@ -170,7 +176,7 @@ class FarStage implements CopyStage {
       yield jsonFrame(head);
       yield* rowFrames(rows, codec);
     })();
-    const now = stagedOf(await this.#asks.rows(table, this.#path("/rows"), frames));
+    const now = stagedOf(await this.#asks.rows(stagedAnswer, this.#path("/rows"), frames));
     this.#progress.set(name, now);
     return now;
   }
@@ -212,8 +218,6 @@ class FarStage implements CopyStage {
     };
   }
 }
-
-const stagedOf = ({ up_to: upTo, done, rows, bytes }: z.output<typeof table>): Staged => ({ upTo, done, rows, bytes });
 
 /** A chunk of the edge's that took too long to send: see `FarSnapshot`. */
 export const tooLong = (): TomboloError =>

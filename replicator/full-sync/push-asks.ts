@@ -3,7 +3,7 @@ import { epoch, position, type TableName, tableName } from "../change/names.ts";
 import { shapeSchema } from "../change/packet-header.ts";
 import { receiptSchema } from "../link/receipts.ts";
 import { reportSchema } from "../link/report.ts";
-import type { TableDifference } from "../node/full-copy.ts";
+import type { Staged, TableDifference } from "../node/full-copy.ts";
 
 const name = z.string().min(1).max(500);
 const count = z.int().min(0);
@@ -28,9 +28,10 @@ export const pushBegun = z.object({
 });
 
 export const stageBody = z.strictObject({ shapes });
+export const stagedAnswer = z.object({ table: name, up_to: z.string().nullable(), done: z.boolean(), rows: count, bytes: count });
 export const stageAnswer = z.object({
   position: digits.nullable().meta({ description: "The edge's tick that everything staged is of; null before the first." }),
-  tables: z.array(z.object({ table: name, up_to: z.string().nullable(), done: z.boolean(), rows: count, bytes: count })),
+  tables: z.array(stagedAnswer),
 });
 
 /** Before the rows of a chunk. `after` and `up_to` mean something to the edge alone; `after` is where the table must be. */
@@ -72,7 +73,12 @@ export const differenceOf = ({ table, ...counts }: z.output<typeof differencesAn
 });
 
 /** How far a table is, as JSON. */
-export const stagedJson = (
-  table: TableName,
-  { upTo, done, rows, bytes }: { readonly upTo: string | null; readonly done: boolean; readonly rows: number; readonly bytes: number },
-): z.output<typeof stageAnswer>["tables"][number] => ({ table, up_to: upTo, done, rows, bytes });
+export const stagedJson = (table: TableName, { upTo, done, rows, bytes }: Staged): z.output<typeof stagedAnswer> => ({
+  table,
+  up_to: upTo,
+  done,
+  rows,
+  bytes,
+});
+
+export const stagedOf = ({ up_to: upTo, done, rows, bytes }: z.output<typeof stagedAnswer>): Staged => ({ upTo, done, rows, bytes });

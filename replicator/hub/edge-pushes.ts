@@ -12,6 +12,7 @@ import { chosenTables, collectedTables, type SyncPlan } from "../full-sync/sync-
 import { type Flow, flowTables } from "../link/flow.ts";
 import type { Report } from "../link/report.ts";
 import type { CopyChanges, CopyStage, HandOver, Staged, TableDifference } from "../node/full-copy.ts";
+import { isSameRun } from "../node/full-sync-begin.ts";
 import { edgeHolder, type FullSyncRun, runLost } from "../node/full-sync-runs.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { EdgePlace } from "./edge-desk.ts";
@@ -164,6 +165,8 @@ export class EdgePushes {
     if (scopes.due(run.tables).length > 0) throw rowsChange(this.#edge);
     const { clockOffsetMs } = await node.installation.identity();
     const within = scopes.current();
+    const flow = this.#flow();
+    const carried = new Set<ChannelName>(flow.groups.flatMap((group) => group.map(({ name }) => name)));
     const source: Pick<SyncSource, "name" | "identity"> = {
       name: this.#edge,
       identity: async () => ({ epoch: asked.epoch, clockOffsetMs: clockOffsetMs + (usableOffset(aheadMs) ?? 0) }),
@@ -173,9 +176,9 @@ export class EdgePushes {
       // it is asked who it is, and nothing else
       source: source as SyncSource,
       target: node,
-      flow: this.#flow(),
+      flow,
       tables: run.tables,
-      channels: [...new Set(asked.shapes.map(({ channel }) => channel))].filter((channel) => this.#channelNames().has(channel)),
+      channels: [...new Set(asked.shapes.map(({ channel }) => channel))].filter((channel) => carried.has(channel)),
       copied: asked.shapes.map((shape) => ({ shape, rows: null })),
       within: new Map([...within].filter(([table]) => run.tables.includes(table))),
       collected: collectedTables(this.#topology, link, within),
@@ -205,8 +208,7 @@ export class EdgePushes {
   /** The hub's operator asked for it; or nothing comes of it that the edge's changes could not bring about anyway. */
   async #mustBeWanted(tables: readonly TableName[], resume: boolean): Promise<void> {
     const { runs } = this.#place.node.copies;
-    const isSame = (run: FullSyncRun): boolean =>
-      run.direction === "push" && run.side === "target" && [...run.tables].sort().join("\n") === [...tables].sort().join("\n");
+    const isSame = (run: FullSyncRun): boolean => run.side === "target" && isSameRun(run, { direction: "push", tables });
     const asked = (await runs.requested()).get(this.#edge);
     if (asked !== undefined && isSame(asked)) return;
     const left = resume ? (await runs.list(MOST_RUNS)).find((run) => run.peer === this.#edge && isSame(run)) : undefined;
@@ -224,10 +226,6 @@ export class EdgePushes {
   #flow(): Pick<Flow, "groups" | "rules"> {
     const { node, link } = this.#place;
     return flowTables({ from: "child", parentEngine: node.engine, link, topology: this.#topology });
-  }
-
-  #channelNames(): ReadonlySet<ChannelName> {
-    return new Set(this.#flow().groups.flatMap((group) => group.map(({ name }) => name)));
   }
 
   #tables(wanted: readonly TableName[]): readonly TableName[] {

@@ -32,8 +32,8 @@ export function beginning(
   const left = open.filter(
     (run) => run.side === start.side && run.peer === start.peer && (run.state === "interrupted" || gone.includes(run)),
   );
-  const known = start.resume ? left.find((run) => isSame(run, start)) : undefined;
-  const asked = requested.find((run) => run.side === start.side && isSame(run, start));
+  const known = start.resume ? left.find((run) => isSameRun(run, start)) : undefined;
+  const asked = requested.find((run) => run.side === start.side && isSameRun(run, start));
   return {
     interrupted: gone.map(({ id }) => id),
     dropped: left.filter((run) => run !== known).map(({ id }) => id),
@@ -43,5 +43,6 @@ export function beginning(
   };
 }
 
-const isSame = (run: FullSyncRun, start: Pick<RunStart, "direction" | "tables">): boolean =>
+/** Of the same tables, in the same direction. */
+export const isSameRun = (run: FullSyncRun, start: Pick<RunStart, "direction" | "tables">): boolean =>
   run.direction === start.direction && [...run.tables].sort().join("\n") === [...start.tables].sort().join("\n");

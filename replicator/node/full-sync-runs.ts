@@ -14,8 +14,6 @@ export type RunEnd = Exclude<RunState, "requested" | "running">;
 export interface RunTerms {
   /** So many rows of a table may go at the target; where it is missing, a guard decides. */
   readonly mayRemove?: number;
-  /** The two begin anew first, as in `nodes resync`. */
-  readonly anew?: boolean;
 }
 
 export interface RunStart {

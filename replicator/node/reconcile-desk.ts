@@ -1,4 +1,4 @@
-import type { NodeName, TableName } from "../change/names.ts";
+import { type NodeName, nodeName, type TableName } from "../change/names.ts";
 import type { KeyText } from "./digest.ts";
 
 /** How a comparison ended: `drift` left differences, `stopped` asked for a person first, `failed` did not get through. */
@@ -90,6 +90,29 @@ export const RUNS_KEPT = 1_000;
 /** What keeps a run that never ended from looking as if it went on. */
 export const NEVER_ENDED = "it never ended: its process was stopped";
 
+/** A row of `reconcile_run`, its tables as text. */
+export interface StoredReconcileRun {
+  readonly id: bigint | string;
+  readonly name: string;
+  readonly peer: string;
+  readonly repair: string;
+  readonly scope: ReconcileScope;
+  readonly state: ReconcileRun["state"];
+  readonly started_at: string;
+  readonly finished_at: string | null;
+  readonly tables: string;
+  readonly error: string | null;
+}
+
+export const reconcileRunOf = ({ id, peer, started_at, finished_at, tables, ...run }: StoredReconcileRun): ReconcileRun => ({
+  ...run,
+  id: BigInt(id),
+  peer: nodeName(peer),
+  startedAt: started_at,
+  finishedAt: finished_at,
+  tables: readTables(tables),
+});
+
 export function totals(tables: readonly ReconcileRunTable[]): { compared: number; differing: number; repaired: number } {
   const sum = (of: (table: ReconcileRunTable) => number): number => tables.reduce((total, table) => total + of(table), 0);
   return { compared: sum((table) => table.compared), differing: sum((table) => table.differing), repaired: sum((table) => table.repaired) };
@@ -102,7 +125,7 @@ export function storedTables(tables: readonly ReconcileRunTable[]): string {
   return JSON.stringify(tables.map(({ examples, ...table }) => ({ ...table, examples: examples.map(shown) })));
 }
 
-export const readTables = (stored: string): ReconcileRunTable[] =>
+const readTables = (stored: string): ReconcileRunTable[] =>
   (JSON.parse(stored) as (Omit<ReconcileRunTable, "examples"> & { examples: unknown[] })[]).map((table) => ({
     // of an older version
     ...{ scope: "all", whole: null },

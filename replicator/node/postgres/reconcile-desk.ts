@@ -1,29 +1,16 @@
 import type pg from "pg";
-import { type NodeName, nodeName } from "../../change/names.ts";
+import type { NodeName } from "../../change/names.ts";
 import {
   NEVER_ENDED,
   type ReconcileDesk,
   type ReconcileRun,
-  type ReconcileScope,
   RUNS_KEPT,
-  readTables,
+  reconcileRunOf,
+  type StoredReconcileRun,
   storedTables,
   totals,
 } from "../reconcile-desk.ts";
 import { postgresError } from "./postgres-error.ts";
-
-interface StoredRun {
-  readonly id: string;
-  readonly name: string;
-  readonly peer: string;
-  readonly repair: string;
-  readonly scope: ReconcileScope;
-  readonly state: ReconcileRun["state"];
-  readonly started_at: string;
-  readonly finished_at: string | null;
-  readonly tables: string;
-  readonly error: string | null;
-}
 
 const iso = (column: string): string => `to_char(${column} at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')`;
 
@@ -31,15 +18,6 @@ const COLUMNS = `id, name, peer, repair, scope, state, ${iso("started_at")} as s
 
 /** Newest first: of each peer, the first one is what remains in a map. */
 const REQUESTED = `select ${COLUMNS} from tombolo.reconcile_run where state = 'requested' order by id desc`;
-
-const runOf = ({ id, peer, started_at, finished_at, tables, ...run }: StoredRun): ReconcileRun => ({
-  ...run,
-  id: BigInt(id),
-  peer: nodeName(peer),
-  startedAt: started_at,
-  finishedAt: finished_at,
-  tables: readTables(tables),
-});
 
 /** Comparisons, as a Postgres node keeps them. */
 export class PostgresReconcileDesk implements ReconcileDesk {
@@ -76,8 +54,8 @@ export class PostgresReconcileDesk implements ReconcileDesk {
   }
 
   async requested(): Promise<ReadonlyMap<NodeName, ReconcileRun>> {
-    const rows = await this.#query<StoredRun>({ name: "tombolo_reconciles_requested", text: REQUESTED });
-    return new Map(rows.map(runOf).map((run) => [run.peer, run]));
+    const rows = await this.#query<StoredReconcileRun>({ name: "tombolo_reconciles_requested", text: REQUESTED });
+    return new Map(rows.map(reconcileRunOf).map((run) => [run.peer, run]));
   }
 
   async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
@@ -90,12 +68,12 @@ export class PostgresReconcileDesk implements ReconcileDesk {
   }
 
   async runs({ name, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
-    const rows = await this.#query<StoredRun>(
+    const rows = await this.#query<StoredReconcileRun>(
       `select ${COLUMNS}
          from tombolo.reconcile_run where name = coalesce($1, name) order by id desc limit $2::bigint`,
       [name ?? null, limit],
     );
-    return rows.map(runOf);
+    return rows.map(reconcileRunOf);
   }
 
   async compared(tables: Parameters<ReconcileDesk["compared"]>[0]): Promise<void> {

@@ -1,11 +1,11 @@
-import { type NodeName, nodeName } from "../../change/names.ts";
+import type { NodeName } from "../../change/names.ts";
 import {
   NEVER_ENDED,
   type ReconcileDesk,
   type ReconcileRun,
-  type ReconcileScope,
   RUNS_KEPT,
-  readTables,
+  reconcileRunOf,
+  type StoredReconcileRun,
   storedTables,
   totals,
 } from "../reconcile-desk.ts";
@@ -13,29 +13,8 @@ import { type Clock, isoTime } from "./clock.ts";
 import type { DatabaseFile } from "./connection.ts";
 import { requireCurrent } from "./migrations.ts";
 
-interface StoredRun {
-  readonly id: bigint;
-  readonly name: string;
-  readonly peer: string;
-  readonly repair: string;
-  readonly scope: ReconcileScope;
-  readonly state: ReconcileRun["state"];
-  readonly started_at: string;
-  readonly finished_at: string | null;
-  readonly tables: string;
-  readonly error: string | null;
-}
-
 const COLUMNS = "id, name, peer, repair, scope, state, started_at, finished_at, tables, error";
 const UNASKED = "delete from tombolo_reconcile_run where state = 'requested' and name = ? and peer = ?";
-
-const runOf = ({ peer, started_at, finished_at, tables, ...run }: StoredRun): ReconcileRun => ({
-  ...run,
-  peer: nodeName(peer),
-  startedAt: started_at,
-  finishedAt: finished_at,
-  tables: readTables(tables),
-});
 
 /** Comparisons, as a SQLite node keeps them. */
 export class SqliteReconcileDesk implements ReconcileDesk {
@@ -88,8 +67,8 @@ export class SqliteReconcileDesk implements ReconcileDesk {
   async requested(): Promise<ReadonlyMap<NodeName, ReconcileRun>> {
     // newest first: of each peer, the first one is what remains in a map
     const sql = `select ${COLUMNS} from tombolo_reconcile_run where state = 'requested' order by id desc`;
-    const rows = this.#file.read((connection) => connection.prepare(sql).all() as StoredRun[]);
-    return new Map(rows.map(runOf).map((run) => [run.peer, run]));
+    const rows = this.#file.read((connection) => connection.prepare(sql).all() as StoredReconcileRun[]);
+    return new Map(rows.map(reconcileRunOf).map((run) => [run.peer, run]));
   }
 
   async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
@@ -111,9 +90,9 @@ export class SqliteReconcileDesk implements ReconcileDesk {
           `select ${COLUMNS} from tombolo_reconcile_run
             where name = coalesce(?, name) order by id desc limit ?`,
         )
-        .all(name ?? null, limit) as StoredRun[];
+        .all(name ?? null, limit) as StoredReconcileRun[];
     });
-    return rows.map(runOf);
+    return rows.map(reconcileRunOf);
   }
 
   async compared(tables: Parameters<ReconcileDesk["compared"]>[0]): Promise<void> {
