@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { expect, test } from "vitest";
 import { startEmbedded } from "../../replicator/node/postgres/embedded.ts";
+import { until } from "../helpers/command.ts";
 import { durableServer, withClient } from "../helpers/postgres.ts";
 import { Oracle } from "./oracle.ts";
 import { COUNTERS, postgresWriter, SCHEMA, sqliteWriter } from "./writer.ts";
@@ -82,7 +83,7 @@ async function history(seed: number): Promise<void> {
         run = start();
       } else {
         const server = random() < 0.5 ? hub : replica;
-        killServer(server.directory);
+        await killServer(server.directory);
         await delay(300 * random());
         await restart(server);
       }
@@ -189,9 +190,19 @@ async function inStore(path: string): Promise<Omit<Place, "node">> {
   }
 }
 
-function killServer(directory: string): void {
-  const [pid] = readFileSync(join(directory, "pgdata", "postmaster.pid"), "utf8").split("\n");
-  process.kill(Number(pid), "SIGKILL");
+/** Returns when it is gone: one that is still ending would be taken for a server that runs. */
+async function killServer(directory: string): Promise<void> {
+  const pid = Number(readFileSync(join(directory, "pgdata", "postmaster.pid"), "utf8").split("\n")[0]);
+  process.kill(pid, "SIGKILL");
+  await until(`server ${pid} is gone`, () => !running(pid));
+}
+
+function running(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch {
+    return false;
+  }
 }
 
 /** On the same port. The killed server's children may hold its shared memory for a moment. */

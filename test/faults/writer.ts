@@ -45,19 +45,25 @@ function* writes({ node, random }: WriterOptions): Generator<Write> {
   }
 }
 
-/** A row that a write is about: some row of the table, as the writer sees it. */
+/** A row that a write is about, as the writer sees it. */
 interface Found {
   readonly id: string;
-  readonly body: string;
+  readonly body: string | null;
+}
+
+/** Which row a write is about: its counter, or some row of the table; nothing where it makes one. */
+function search({ table, kind, number }: Write): readonly [string, ...string[]] | undefined {
+  if (table === "tally") return ["select id, body from tally where id = ?", COUNTERS[Math.abs(number) % COUNTERS.length] as string];
+  return kind === "insert" ? undefined : [`select id, body from ${table} order by random() limit 1`];
 }
 
 /** The statements of a write, with `?` for values; none where it has nothing to write to. */
 function statements({ table, kind, token, number }: Write, row: Found | undefined): readonly (readonly [string, ...(string | number)[]])[] {
   if (table === "tally") {
-    const id = COUNTERS[Math.abs(number) % COUNTERS.length] as string;
+    if (row === undefined) return [];
     return [
-      ["insert into added (id, n) select id, ? from tally where id = ?", number, id],
-      ["update tally set n = n + ? where id = ?", number, id],
+      ["insert into added (id, n) values (?, ?)", row.id, number],
+      ["update tally set n = n + ? where id = ?", number, row.id],
     ];
   }
   const code = table === "badge" && number > 0;
@@ -86,7 +92,7 @@ function tell(oracle: Oracle, { table, kind, token }: Write, row: Found | undefi
 
 const asPostgres = (sql: string): string => {
   let at = 0;
-  return sql.replaceAll("?", () => `$${++at}`).replaceAll("select id, $1", "select id, $1::integer");
+  return sql.replaceAll("?", () => `$${++at}`);
 };
 
 export function postgresWriter(url: string, options: WriterOptions): Writer {
@@ -95,6 +101,7 @@ export function postgresWriter(url: string, options: WriterOptions): Writer {
     let client: pg.Client | undefined;
     for (const write of writes(options)) {
       if (stopped) break;
+      const wanted = search(write);
       let row: Found | undefined;
       let sent = false;
       try {
@@ -104,8 +111,11 @@ export function postgresWriter(url: string, options: WriterOptions): Writer {
           await client.connect();
         }
         await client.query("begin");
-        if (write.kind !== "insert" && write.table !== "tally") {
-          const { rows } = await client.query(`select id, body from ${write.table} order by random() limit 1 for update skip locked`);
+        if (wanted !== undefined) {
+          const [sql, ...values] = wanted;
+          // locked: a first copy that arrives between two statements would be seen by one of them only. A counter is worth waiting for
+          const lock = write.table === "tally" ? "for update" : "for update skip locked";
+          const { rows } = await client.query(`${asPostgres(sql)} ${lock}`, values);
           row = rows[0] as Found | undefined;
         }
         for (const [sql, ...values] of statements(write, row)) await client.query(asPostgres(sql), values);
@@ -137,12 +147,15 @@ export function sqliteWriter(path: string, options: WriterOptions): Writer {
     const database = new Database(path, { timeout: 10_000 });
     for (const write of writes(options)) {
       if (stopped) break;
+      const wanted = search(write);
       let row: Found | undefined;
       try {
         database
           .transaction(() => {
-            if (write.kind !== "insert" && write.table !== "tally")
-              row = database.prepare(`select id, body from ${write.table} order by random() limit 1`).get() as Found | undefined;
+            if (wanted !== undefined) {
+              const [sql, ...values] = wanted;
+              row = database.prepare(sql).get(...values) as Found | undefined;
+            }
             for (const [sql, ...values] of statements(write, row)) database.prepare(sql).run(...values);
           })
           .immediate();
