@@ -53,13 +53,22 @@ const LONG = [
 /** With processes and servers that are killed: `npm run test:faults`. */
 const FAULTS = ["test/faults/**/*.test.ts"];
 
+/** In a Chromium: `npm run test:browser`. */
+const BROWSER = ["test/browser/**/*.test.ts"];
+
 const { TOMBOLO_SUITE: suite, TOMBOLO_FAULTS: faults } = process.env;
 const left = suite === "all" ? FAULTS : faults === undefined ? [...FAULTS, ...LONG] : [];
+const chosen = suite === "long" ? LONG : suite === "browser" ? BROWSER : ["test/**/*.test.ts"];
 
 export default defineConfig({
   test: {
-    include: suite === "long" ? LONG : ["test/**/*.test.ts"],
-    exclude: ["node_modules/**", "dist/**", ...(suite === "long" ? [] : left)],
+    include: chosen,
+    exclude: [
+      "node_modules/**",
+      "dist/**",
+      ...(suite === "browser" ? [] : BROWSER),
+      ...(suite === "long" || suite === "browser" ? [] : left),
+    ],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],
     // better-sqlite3 is a native addon: processes, not threads, as many as the smallest machine that we test on has cores. Files share
     // them, and the modules that are loaded: to load all for each of a hundred files takes longer than many of them run.

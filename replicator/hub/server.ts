@@ -77,7 +77,8 @@ export async function buildServer(options: HubServerOptions): Promise<Hub> {
   server.addHook("onRoute", requireAccess);
   server.setErrorHandler(errorHandler(log));
   server.addHook("onSend", async (request, reply) => {
-    void reply.headers({ "cache-control": "no-store", "x-content-type-options": "nosniff", "x-request-id": request.id });
+    if (!reply.hasHeader("cache-control")) void reply.header("cache-control", "no-store");
+    void reply.headers({ "x-content-type-options": "nosniff", "x-request-id": request.id });
   });
   server.addHook("onResponse", async (request, reply) => {
     const route = request.routeOptions.url ?? "none";

@@ -1,4 +1,4 @@
-// Builds dist/ from replicator/, config/ and bench/, and makes `npx tombolo` work in the checkout. Runs at `npm ci` (prepare).
+// Builds dist/ from replicator/, config/, bench/ and dashboards/console/, and makes `npx tombolo` work in the checkout. Runs at `npm ci` (prepare).
 // Compiles into a folder of its own and swaps it in at the end, so that a failed build leaves the last good one in place.
 // Nothing is done when dist/ is current: npx runs `prepare` once more at its first use, perhaps while the command is running.
 import { spawnSync } from "node:child_process";
@@ -24,11 +24,21 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const dist = join(root, "dist");
 const fresh = join(root, `.dist-${process.pid}`);
 
-const SOURCES = ["replicator", "sql", "config", "bench", "test/tools", "package.json", "package-lock.json", "tsconfig.json"];
+const SOURCES = [
+  "replicator",
+  "sql",
+  "config",
+  "bench",
+  "dashboards/console",
+  "test/tools",
+  "package.json",
+  "package-lock.json",
+  "tsconfig.json",
+];
 const stamp = join(dist, ".sources");
 
 /** One hash over every file that the build reads. */
-function hashSources() {
+function hashSources(sources = SOURCES) {
   const hash = createHash("sha256").update(process.version);
   const visit = (path) => {
     if (!existsSync(path)) return;
@@ -37,7 +47,7 @@ function hashSources() {
     if (entries === null) hash.update(readFileSync(path));
     else for (const entry of entries) if (entry !== "data") visit(join(path, entry));
   };
-  for (const source of SOURCES) visit(join(root, source));
+  for (const source of sources) visit(join(root, source));
   return hash.digest("hex");
 }
 
@@ -58,6 +68,20 @@ function copyAssets() {
   cpSync(join(root, "sql"), join(fresh, "sql"), { recursive: true });
   const isAsset = (path) => !path.endsWith(".ts") && !path.endsWith("/data");
   cpSync(join(root, "config"), join(fresh, "config"), { recursive: true, filter: isAsset });
+}
+
+/** The console, with Vite; where nothing of it has changed, the last one is taken over. */
+async function buildConsole() {
+  const sources = hashSources(["dashboards/console", "package-lock.json"]);
+  const [last, next] = [join(dist, "dashboards/console"), join(fresh, "dashboards/console")];
+  if (existsSync(join(last, ".sources")) && readFileSync(join(last, ".sources"), "utf8") === sources) {
+    cpSync(last, next, { recursive: true });
+    return;
+  }
+  const { build } = await import("vite");
+  const configFile = join(root, "dashboards/console/vite.config.ts");
+  await build({ configFile, logLevel: "warn", build: { outDir: next, emptyOutDir: true } });
+  writeFileSync(join(next, ".sources"), sources);
 }
 
 function swap(sources) {
@@ -83,6 +107,7 @@ try {
   if (!isCurrent(sources)) {
     compile();
     copyAssets();
+    await buildConsole();
     swap(sources);
   }
   linkCommand();

@@ -1,0 +1,95 @@
+import { effect, signal } from "@preact/signals";
+import { ApiError, get } from "./client.ts";
+import { eventStream } from "./event-stream.ts";
+import { record } from "./samples.ts";
+import { token } from "./session.ts";
+import type { Status } from "./types.ts";
+
+/** The newest status; the last one known while the hub does not answer. */
+export const status = signal<Status | null>(null);
+/** Whether `status` is of now. */
+export const connection = signal<"connecting" | "live" | "lost">("connecting");
+/** Counts events of the hub: whatever a page shows besides may have changed with each. */
+export const revision = signal(0);
+
+const SAMPLE_EVERY_MS = 5_000;
+const BACKOFF_MS = [500, 1_000, 2_000, 4_000, 8_000];
+
+/** Follows the hub as long as somebody is signed in: through restarts, too. */
+export function followLive(): void {
+  effect(() => {
+    if (token.value === null) return;
+    const leave = new AbortController();
+    void follow(leave.signal);
+    return () => {
+      leave.abort();
+      status.value = null;
+      connection.value = "connecting";
+    };
+  });
+}
+
+async function follow(signal: AbortSignal): Promise<void> {
+  let failures = 0;
+  while (!signal.aborted) {
+    // one sampler for each connection: it ends with it, so that nobody asks a hub that is not there
+    const connected = new AbortController();
+    const both = AbortSignal.any([signal, connected.signal]);
+    try {
+      for await (const { event } of eventStream("GET", "/v1/events", { signal: both })) {
+        if (event !== "status") continue;
+        if (failures !== 0 || connection.peek() !== "live") void sampleUntil(both);
+        failures = 0;
+        await refresh(both);
+        revision.value += 1;
+      }
+    } catch (error) {
+      if (signal.aborted || (error instanceof ApiError && error.status === 401)) return;
+    } finally {
+      connected.abort();
+    }
+    connection.value = "lost";
+    await pause((BACKOFF_MS[Math.min(failures, BACKOFF_MS.length - 1)] as number) * (0.75 + Math.random() / 2), signal);
+    failures += 1;
+  }
+}
+
+/** Numbers that are no event's business, lag and packets: asked for while somebody looks, and seldom where the answer takes long. */
+async function sampleUntil(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const began = performance.now();
+    if (document.visibilityState === "visible") await refresh(signal).catch(() => undefined);
+    await pause(Math.max(SAMPLE_EVERY_MS, 5 * (performance.now() - began)), signal);
+  }
+}
+
+let underWay: Promise<void> | null = null;
+
+/** Asks for the status now; whoever asks meanwhile waits for the same answer. */
+export function refresh(signal?: AbortSignal): Promise<void> {
+  underWay ??= look(signal).finally(() => {
+    underWay = null;
+  });
+  return underWay;
+}
+
+async function look(signal?: AbortSignal): Promise<void> {
+  const found = await get<Status>("/v1/status", signal === undefined ? {} : { signal });
+  if (token.peek() === null) return;
+  status.value = found;
+  connection.value = "live";
+  record(found);
+}
+
+function pause(ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const timer = setTimeout(done, ms);
+    function done(): void {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    }
+    signal.addEventListener("abort", done);
+    if (signal.aborted) done();
+  });
+}
