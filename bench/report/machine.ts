@@ -1,6 +1,6 @@
 import { arch, cpus, loadavg, platform, totalmem } from "node:os";
 import Database from "better-sqlite3";
-import { productVersion } from "../../replicator/cli/version.ts";
+import { productVersion } from "../../replicator/lifecycle/product-version.ts";
 
 /** Facts that figures depend on; nothing that names the machine or its folders. */
 export interface Machine {

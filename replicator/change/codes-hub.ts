@@ -4,6 +4,7 @@ import type { CodeRow } from "./code-row.ts";
 export const HUB_CODES: readonly CodeRow[] = [
   ["BODY_TOO_LARGE", "usage", "The body of a request is larger than the route takes.", "Send less at once."],
   ["CODE_INVALID", "usage", "An enrolment code is unknown, expired or used.", "Ask for a new one: `tombolo tokens create --role node`."],
+  ["CONFLICT_NO_MERGE", "operator", "A conflict has nothing to merge: one side has no row.", "Take one of the two sides, or give values."],
   ["FULL_SYNC_UNKNOWN", "usage", "A node has no such full sync in its records.", "See GET /v1/full-sync-runs."],
   ["GROUP_UNKNOWN", "usage", "The topology has no such group of edges.", "Give one that the hint lists."],
   [

@@ -1,8 +1,10 @@
 import { wantedTables } from "../lifecycle/tree.ts";
+import { firstContacts } from "../operations/first-contacts.ts";
+import { type NodePlan, planEach, planNodes } from "../operations/node-plans.ts";
 import { confirm } from "./ask.ts";
 import { EXIT } from "./exit-codes.ts";
-import { firstContacts, printContacts } from "./first-contacts.ts";
-import { type NodePlan, planEach, planExit, planNodes, plansJson, printPlans, stepCount } from "./node-plans.ts";
+import { printContacts } from "./first-contacts.ts";
+import { planExit, plansJson, printPlans, stepCount } from "./node-plans.ts";
 import { chosenNodes, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { requireTopology } from "./topology-file.ts";

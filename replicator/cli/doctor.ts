@@ -2,9 +2,9 @@ import { wantedTables } from "../lifecycle/tree.ts";
 import type { Finding, Step } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import { errorReport } from "../observability/describe-error.ts";
+import { findingReport, isError } from "../operations/node-plans.ts";
 import type { Topology, TopologyNode } from "../topology/topology.ts";
 import { EXIT, type ExitCode, exitCodeOf, worst } from "./exit-codes.ts";
-import { findingJson, isError } from "./node-plans.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { requireTopology } from "./topology-file.ts";
@@ -37,7 +37,7 @@ export const doctor: RunVerb = async (context) => {
   );
   if (context.json) {
     context.out.json({
-      nodes: examined.map(({ config, findings }) => ({ name: config.name, engine: config.type, findings: findings.map(findingJson) })),
+      nodes: examined.map(({ config, findings }) => ({ name: config.name, engine: config.type, findings: findings.map(findingReport) })),
     });
   } else print(examined, (text) => context.out.line(text));
   return worst(examined.map(({ code }) => code));

@@ -1,45 +1,9 @@
-import type { NodeName } from "../change/names.ts";
-import { wantedTables } from "../lifecycle/tree.ts";
-import type { Finding, Plan } from "../node/installation.ts";
-import type { Node } from "../node/node.ts";
+import type { Finding } from "../node/installation.ts";
 import { errorReport } from "../observability/describe-error.ts";
-import type { Reached } from "../observability/status-report.ts";
-import type { Topology, TopologyNode } from "../topology/topology.ts";
-import { withColumnsOfNoNode } from "./columns-of-no-node.ts";
+import { contactsReport, type LinkContact } from "../operations/first-contacts.ts";
+import { isError, type NodePlan, planReport } from "../operations/node-plans.ts";
 import { EXIT, type ExitCode, exitCodeOf, worst } from "./exit-codes.ts";
-import { contactsJson, type LinkContact } from "./first-contacts.ts";
 import type { Output } from "./output.ts";
-
-/** What `apply` would do to one node, or why it cannot be known. */
-export type NodePlan = { readonly config: TopologyNode } & ({ readonly plan: Plan } | { readonly error: unknown });
-
-/** Plans of several nodes, side by side; an error of one does not keep the others from being planned. */
-export async function planNodes(
-  topology: Topology,
-  configs: readonly TopologyNode[],
-  nodes: ReadonlyMap<NodeName, Reached>,
-): Promise<NodePlan[]> {
-  const plans = await planEach(configs, nodes, (node, config) => node.installation.plan(wantedTables(topology, config)));
-  return withColumnsOfNoNode(topology, plans);
-}
-
-export async function planEach(
-  configs: readonly TopologyNode[],
-  nodes: ReadonlyMap<NodeName, Reached>,
-  plan: (node: Node, config: TopologyNode) => Promise<Plan>,
-): Promise<NodePlan[]> {
-  return Promise.all(
-    configs.map(async (config): Promise<NodePlan> => {
-      const reached = nodes.get(config.name) ?? { error: undefined };
-      if ("error" in reached) return { config, error: reached.error };
-      try {
-        return { config, plan: await plan(reached.node, config) };
-      } catch (error) {
-        return { config, error };
-      }
-    }),
-  );
-}
 
 /** 2 with a finding that must be corrected first, the code of the error where a database could not be asked, else 0. */
 export function planExit(plans: readonly NodePlan[]): ExitCode {
@@ -50,8 +14,6 @@ export function planExit(plans: readonly NodePlan[]): ExitCode {
     }),
   );
 }
-
-export const isError = ({ severity }: Finding): boolean => severity === "error";
 
 export function stepCount(plans: readonly NodePlan[]): number {
   return plans.reduce((sum, planned) => sum + ("plan" in planned ? planned.plan.steps.length : 0), 0);
@@ -102,20 +64,7 @@ export function printSql(plans: readonly NodePlan[], out: Output): void {
   }
 }
 
-export function plansJson(plans: readonly NodePlan[], withSql: boolean, contacts: readonly LinkContact[] = []): unknown {
-  return {
-    nodes: plans.map((planned) => ({
-      name: planned.config.name,
-      engine: planned.config.type,
-      error: "error" in planned ? errorReport(planned.error) : null,
-      steps:
-        "error" in planned ? [] : planned.plan.steps.map(({ action, object, sql }) => ({ action, object, ...(withSql ? { sql } : {}) })),
-      findings: "error" in planned ? [] : planned.plan.findings.map(findingJson),
-    })),
-    first_contacts: contactsJson(contacts),
-  };
-}
-
-export function findingJson({ severity, code, table, message, hint }: Finding): unknown {
-  return { severity, code, table: table ?? null, message, hint: hint ?? null };
-}
+export const plansJson = (plans: readonly NodePlan[], withSql: boolean, contacts: readonly LinkContact[] = []): unknown => ({
+  nodes: plans.map((planned) => planReport(planned, withSql)),
+  first_contacts: contactsReport(contacts),
+});

@@ -1,5 +1,7 @@
-import { firstContacts, printContacts } from "./first-contacts.ts";
-import { planExit, planNodes, plansJson, printPlans, printSql } from "./node-plans.ts";
+import { firstContacts } from "../operations/first-contacts.ts";
+import { planNodes } from "../operations/node-plans.ts";
+import { printContacts } from "./first-contacts.ts";
+import { planExit, plansJson, printPlans, printSql } from "./node-plans.ts";
 import { chosenNodes, withNodes } from "./nodes-of.ts";
 import { requireTopology } from "./topology-file.ts";
 import { flag, type RunVerb } from "./verb.ts";

@@ -1,7 +1,8 @@
+import { planEach } from "../operations/node-plans.ts";
 import { confirm } from "./ask.ts";
 import { whileNobodyReplicates } from "./exclusive.ts";
 import { EXIT } from "./exit-codes.ts";
-import { planEach, planExit, plansJson, printPlans, stepCount } from "./node-plans.ts";
+import { planExit, plansJson, printPlans, stepCount } from "./node-plans.ts";
 import { chosenNodes, withNodes } from "./nodes-of.ts";
 import { plural } from "./output.ts";
 import { requireTopology } from "./topology-file.ts";

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { Agent, type Dispatcher, request } from "undici";
 import { z } from "zod";
 import { type ErrorKind, TomboloError } from "../change/error.ts";
+import { productVersion } from "../lifecycle/product-version.ts";
 import { isLoopback } from "../topology/loopback.ts";
 
 export interface HubClientOptions {
@@ -26,6 +27,7 @@ export interface HubRequest {
 /** Silence that is longer is a connection that has died: the network changed, or this machine slept. */
 const SILENCE_MS = 30_000;
 const CONNECT_MS = 10_000;
+const USER_AGENT = `tombolo/${productVersion()}`;
 
 const problem = z.looseObject({ code: z.string(), detail: z.string(), hint: z.string().nullable().optional() });
 
@@ -50,6 +52,7 @@ export class HubClient {
   /** The answer, once it has begun. Throws the hub's error, `HUB_UNREACHABLE` (connect), or what aborted the signal. */
   async send({ method, path, type, body, signal, waitMs = 0 }: HubRequest): Promise<Dispatcher.ResponseData> {
     const headers: Record<string, string> = {
+      "user-agent": USER_AGENT,
       ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
       ...(type === undefined ? {} : { "content-type": type }),
     };

@@ -10,6 +10,7 @@ import type { LagBook } from "../observability/lag.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
 import type { Topology } from "../topology/topology.ts";
+import type { EdgeVersions } from "./edge-versions.ts";
 import type { Guesses } from "./guesses.ts";
 
 /** A Fastify server whose routes are typed by their zod schemas. */
@@ -25,6 +26,7 @@ export interface HubContext {
   readonly tokens: () => Promise<TokenDesk>;
   /** Who has shown wrong secrets of late. */
   readonly guesses: Guesses;
+  readonly edgeVersions: EdgeVersions;
   readonly parts: Pick<Parts, "createLink" | "judge" | "fullSync">;
   readonly metrics: Metrics;
   readonly lag: LagBook;

@@ -1,6 +1,7 @@
 import type { RoutePlugin } from "./context.ts";
 import { auditRoutes } from "./routes/audit.ts";
 import { changesRoutes } from "./routes/changes.ts";
+import { conflictDeskRoutes } from "./routes/conflict-desk.ts";
 import { conflictRoutes } from "./routes/conflicts.ts";
 import { edgeCompareRoutes } from "./routes/edge-compare.ts";
 import { edgeConflictRoutes } from "./routes/edge-conflicts.ts";
@@ -12,10 +13,13 @@ import { eventRoutes } from "./routes/events.ts";
 import { fullSyncRunRoutes } from "./routes/full-sync-runs.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
 import { parkedRoutes } from "./routes/parked.ts";
+import { reconcileRecordRoutes } from "./routes/reconcile-records.ts";
 import { runRoutes } from "./routes/runs.ts";
 import { serviceRoutes } from "./routes/service.ts";
 import { tokenRoutes } from "./routes/tokens.ts";
+import { topologyRoutes } from "./routes/topology.ts";
 import { upkeepRoutes } from "./routes/upkeep.ts";
+import { whoamiRoutes } from "./routes/whoami.ts";
 
 /** Every route of the service. Whoever adds some adds a line, and `npm run docs` writes docs/openapi.json anew. */
 export const HUB_ROUTES: readonly RoutePlugin[] = [
@@ -27,12 +31,16 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   edgeCopyRoutes,
   edgePushRoutes,
   nodeRoutes,
+  topologyRoutes,
   changesRoutes,
   eventRoutes,
   conflictRoutes,
+  conflictDeskRoutes,
   parkedRoutes,
+  whoamiRoutes,
   tokenRoutes,
   auditRoutes,
+  reconcileRecordRoutes,
   runRoutes,
   fullSyncRunRoutes,
   upkeepRoutes,

@@ -11,13 +11,14 @@ import { type Authenticate, admit } from "./authenticate.ts";
 import { BODY_TIMES, type BodyTimes, watchBody } from "./body-watch.ts";
 import type { HubContext, HubServer, RoutePlugin } from "./context.ts";
 import { Drain } from "./drain.ts";
+import { EdgeVersions } from "./edge-versions.ts";
 import { Guesses } from "./guesses.ts";
 import { openApi } from "./openapi.ts";
 import { refusePlain } from "./plain-http.ts";
 import { errorHandler } from "./problem.ts";
 import { authenticateByToken } from "./token-authenticator.ts";
 
-export interface HubServerOptions extends Omit<HubContext, "closing" | "guesses" | "tokens"> {
+export interface HubServerOptions extends Omit<HubContext, "closing" | "edgeVersions" | "guesses" | "tokens"> {
   /** By the tokens in the hub's database, where nothing else is said. */
   readonly authenticate?: Authenticate;
   readonly routes: readonly RoutePlugin[];
@@ -52,7 +53,9 @@ export async function buildServer(options: HubServerOptions): Promise<Hub> {
   const { routes, tls, trustProxy, maxRequests, log, metrics, topology, node, bodyTimes = BODY_TIMES } = options;
   const drain = new Drain();
   const tokens = async () => (await node(hubOf(topology()).name)).tokens;
-  const hub: HubContext = { ...options, tokens, guesses: new Guesses(options.timers.now), closing: drain.signal };
+  const guesses = new Guesses(options.timers.now);
+  const edgeVersions = new EdgeVersions();
+  const hub: HubContext = { ...options, tokens, guesses, edgeVersions, closing: drain.signal };
   const authenticate = options.authenticate ?? authenticateByToken(hub);
   const server = Fastify({
     ...(tls === null ? {} : { https: tls }),
@@ -88,6 +91,7 @@ export async function buildServer(options: HubServerOptions): Promise<Hub> {
   if (tls === null) server.addHook("onRequest", refusePlain(trustProxy));
   server.addHook("onRequest", async (request) => watchBody(request, bodyTimes));
   server.addHook("onRequest", (request) => admit(request, authenticate));
+  server.addHook("onRequest", async ({ caller, headers }) => edgeVersions.note(caller, headers["user-agent"]));
   await server.register(rateLimit, {
     max: maxRequests,
     timeWindow: 60_000,

@@ -1,6 +1,6 @@
 import { Ajv2020 } from "ajv/dist/2020.js";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { productVersion } from "../../replicator/cli/version.ts";
+import { productVersion } from "../../replicator/lifecycle/product-version.ts";
 import { openHub, type TestHub } from "../helpers/hub.ts";
 
 const FILE = new URL("../../docs/openapi.json", import.meta.url).pathname;

@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, test } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
-import { planExit, planNodes } from "../../replicator/cli/node-plans.ts";
+import { planExit } from "../../replicator/cli/node-plans.ts";
+import { planNodes } from "../../replicator/operations/node-plans.ts";
 import { parseTopology } from "../../replicator/topology/load.ts";
 import { conflictHistory } from "../helpers/history.ts";
 import { postgresNode, sqliteNode, type TestNode, type TestTable, testLink, wanted } from "../helpers/nodes.ts";

@@ -1,15 +1,8 @@
 import { z } from "zod";
 import { hubOf, nodeOf } from "../../lifecycle/tree.ts";
 import type { RoutePlugin } from "../context.ts";
-import { beforeId, limit, moment, named, page } from "../schemas/common.ts";
-
-const auditSchema = z.object({
-  id: z.string(),
-  at: moment,
-  who: z.string(),
-  what: z.string(),
-  details: z.record(z.string(), z.unknown()).nullable(),
-});
+import { auditSchema } from "../schemas/audit.ts";
+import { beforeId, limit, named, page } from "../schemas/common.ts";
 
 /** Who did what. */
 export const auditRoutes: RoutePlugin = (server, { topology, node }) => {

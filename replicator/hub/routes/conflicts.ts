@@ -1,19 +1,17 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import { TomboloError } from "../../change/error.ts";
 import { tableName } from "../../change/names.ts";
-import { nodeOf } from "../../lifecycle/tree.ts";
 import type { Decision, ShownConflict } from "../../node/conflict-desk.ts";
-import { conflictUnknown } from "../../node/conflict-errors.ts";
 import type { Node } from "../../node/node.ts";
 import { errorReport } from "../../observability/describe-error.ts";
 import { conflictNodes, conflictPage } from "../../operations/conflict-pages.ts";
-import { conflictReport, type ShownConflictReport, shownConflictReport } from "../../operations/conflict-report.ts";
+import { conflictReport, shownConflictReport } from "../../operations/conflict-report.ts";
 import { callerOf } from "../caller.ts";
-import type { HubContext, RoutePlugin } from "../context.ts";
+import type { RoutePlugin } from "../context.ts";
 import { problemOf, sendProblem } from "../problem.ts";
 import { bigNumber, flag, limit, named } from "../schemas/common.ts";
 import { conflictKind, conflictSchema, decisionSchema, notAsked, shownConflictSchema } from "../schemas/desks.ts";
+import { etagOf, findConflict } from "../seen-conflict.ts";
 
 const place = z.object({ node: named, id: bigNumber.transform(BigInt) });
 const instant = z.iso.datetime({ offset: true }).optional();
@@ -78,9 +76,9 @@ export const conflictRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async ({ params }, reply) => {
-      const { node, shown } = await find(hub, params);
+      const { node, shown } = await findConflict(hub, params);
       const report = shownConflictReport(node.name, shown);
-      return reply.header("etag", etag(report)).send(report);
+      return reply.header("etag", etagOf(report)).send(report);
     },
   );
   server.post(
@@ -100,10 +98,10 @@ export const conflictRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request, reply) => {
-      const { node, shown } = await find(hub, request.params);
+      const { node, shown } = await findConflict(hub, request.params);
       const seen = request.headers["if-match"];
       if (seen === undefined) throw preconditionNeeded();
-      const tag = etag(shownConflictReport(node.name, shown));
+      const tag = etagOf(shownConflictReport(node.name, shown));
       reply.header("etag", tag);
       if (seen !== tag) return changed(reply, request.id, node, shown);
       try {
@@ -127,22 +125,8 @@ function changed(reply: Parameters<typeof sendProblem>[0], requestId: string, no
     hint: "Nothing was done. Look at it as it is now, and decide again with the ETag of this answer.",
   });
   const report = shownConflictReport(node.name, shown);
-  return sendProblem(reply.header("etag", etag(report)), problemOf(error, requestId, report)) as never;
+  return sendProblem(reply.header("etag", etagOf(report)), problemOf(error, requestId, report)) as never;
 }
-
-async function find(
-  hub: HubContext,
-  { node: name, id }: { readonly node: string; readonly id: bigint },
-): Promise<{ node: Node; shown: ShownConflict }> {
-  const node = await hub.node(nodeOf(hub.topology(), name).name);
-  const shown = await node.conflicts.show(id);
-  if (shown === null) throw conflictUnknown(name, id);
-  return { node, shown };
-}
-
-/** Another one whenever the decision or the row is another. */
-const etag = (report: ShownConflictReport): string =>
-  `"${createHash("sha256").update(JSON.stringify(report)).digest("base64url").slice(0, 32)}"`;
 
 const decisionOf = ({ take, set }: z.output<typeof decisionSchema>): Decision => (take === undefined ? { set: set ?? {} } : { take });
 

@@ -5,23 +5,13 @@ import { setPaused } from "../../operations/pause.ts";
 import { callerOf } from "../caller.ts";
 import type { HubContext, RoutePlugin } from "../context.ts";
 import { reachAll } from "../reach.ts";
-import { moment, nodeParam } from "../schemas/common.ts";
-import { edgeStatusSchema, linkStatusSchema, statusSchema } from "../schemas/status.ts";
+import { nodeParam } from "../schemas/common.ts";
+import { edgeStatusSchema, linkStatusSchema, listedNodeSchema, statusSchema } from "../schemas/status.ts";
 
 const VIEWER = { access: ["viewer"] } as const;
 const OPERATOR = { access: ["operator"] } as const;
 
-const nodeSchema = z.object({
-  name: z.string(),
-  kind: z.enum(["node", "edge"]).meta({ description: "A `node` is reached by the replicator; an `edge` comes by itself." }),
-  engine: z.enum(["postgres", "sqlite"]).nullable().meta({ description: "Null for an edge." }),
-  parent: z.string().nullable().meta({ description: "Null for the hub." }),
-  group: z.string().nullable(),
-  params: z.record(z.string(), z.string()),
-  state: z.string().meta({ description: "As in `status`; `enrolled` for an edge that has not exchanged anything yet." }),
-  last_seen_at: moment.nullable().meta({ description: "Of an edge: when its token was last used, to the minute." }),
-});
-type ListedNode = z.output<typeof nodeSchema>;
+type ListedNode = z.output<typeof listedNodeSchema>;
 
 /** What the command line asks with `status`, `nodes list`, `nodes pause` and `nodes resume`. */
 export const nodeRoutes: RoutePlugin = (server, hub) => {
@@ -43,7 +33,7 @@ export const nodeRoutes: RoutePlugin = (server, hub) => {
         operationId: "listNodes",
         tags: ["nodes"],
         summary: "The nodes of the topology and the edges that have enrolled",
-        response: { 200: z.object({ nodes: z.array(nodeSchema) }) },
+        response: { 200: z.object({ nodes: z.array(listedNodeSchema) }) },
       },
     },
     async () => ({ nodes: await listNodes(hub, await status()) }),
@@ -97,7 +87,17 @@ async function listNodes(hub: HubContext, report: StatusReport): Promise<ListedN
   const nodes = report.nodes.map(({ name, engine, state }): ListedNode => {
     const link = report.links.find(({ child }) => child === name);
     const shown = state === "up" ? (link?.state ?? "live") : state;
-    return { name, kind: "node", engine, parent: link?.parent ?? null, group: null, params: {}, state: shown, last_seen_at: null };
+    return {
+      name,
+      kind: "node",
+      engine,
+      parent: link?.parent ?? null,
+      group: null,
+      params: {},
+      state: shown,
+      version: null,
+      last_seen_at: null,
+    };
   });
   const tokens = await (await hub.tokens()).list({ role: "node", inForce: true, limit: MOST_EDGES });
   const enrolled = new Map(tokens.filter(({ kind }) => kind === "token").map((token) => [token.node ?? nodeName(""), token]));
@@ -114,6 +114,7 @@ async function listNodes(hub: HubContext, report: StatusReport): Promise<ListedN
       group: token?.group ?? null,
       params: { ...token?.params },
       state: met?.state ?? "enrolled",
+      version: hub.edgeVersions.of(nodeName(name)),
       last_seen_at: token?.lastUsedAt ?? null,
     };
   });

@@ -1,73 +1,27 @@
 import { z } from "zod";
-import { TomboloError } from "../../change/error.ts";
 import { tableName } from "../../change/names.ts";
 import { fullSyncReport } from "../../full-sync/full-sync-report.ts";
-import { directLinks, linkName, nodeOf } from "../../lifecycle/tree.ts";
-import type { ReconcileRun } from "../../node/reconcile-desk.ts";
+import { directLinks, linkName } from "../../lifecycle/tree.ts";
 import { DELETE_GUARD } from "../../reconcile/delete-guard.ts";
 import { reconcileLinks } from "../../reconcile/reconcile-links.ts";
 import { reconcileJson } from "../../reconcile/reconcile-report.ts";
-import type { Topology, TopologyLink } from "../../topology/topology.ts";
+import type { TopologyLink } from "../../topology/topology.ts";
 import { callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
+import { directLink } from "../direct-link.ts";
 import { edgeOfLink, type OrderedEdge, orderFullSync, orderReconcile, runOption } from "../edge-orders.ts";
 import { streamRun } from "../run-stream.ts";
-import { limit, moment, named } from "../schemas/common.ts";
+import { named } from "../schemas/common.ts";
 
 const events = (description: string) => ({ 200: { description, content: { "text/event-stream": { schema: z.string() } } } });
-
-const reconcileRunSchema = z.object({
-  node: z.string(),
-  id: z.string(),
-  name: z.string().meta({ description: "Of the schedule; `manual` where a person asked for it." }),
-  peer: z.string(),
-  repair: z.string(),
-  scope: z.string().meta({ description: "`all`, or `changed`: rows that have changed since they were last compared." }),
-  state: z.string(),
-  started_at: moment,
-  finished_at: moment.nullable(),
-  error: z.string().nullable(),
-  tables: z.array(
-    z.object({
-      table: z.string(),
-      compared: z.number(),
-      differing: z.number(),
-      repaired: z.number(),
-      under_way: z.number(),
-      parked: z.number(),
-      scope: z.string(),
-      whole: z.string().nullable().meta({ description: "Why all rows were compared although the changes were asked for." }),
-      error: z.string().nullable(),
-    }),
-  ),
-});
 
 const waited = z
   .boolean()
   .default(true)
   .meta({ description: "False: an edge is asked, and not waited for; see the records for what comes of it." });
-const ofNode = z.strictObject({ node: named.meta({ description: "Whose records." }), limit: limit(50, 1000) });
 
-/** Comparing and filling: what was done, and doing it now. */
+/** Comparing and filling, now. */
 export const runRoutes: RoutePlugin = (server, hub) => {
-  server.get(
-    "/v1/reconcile-runs",
-    {
-      config: { access: ["viewer"] },
-      schema: {
-        operationId: "listReconcileRuns",
-        tags: ["upkeep"],
-        summary: "Comparisons of a node with its children, newest first",
-        querystring: ofNode,
-        response: { 200: z.object({ runs: z.array(reconcileRunSchema) }) },
-      },
-    },
-    async ({ query }) => {
-      const node = await hub.node(nodeOf(hub.topology(), query.node).name);
-      const runs = await node.reconciles.runs({ limit: query.limit });
-      return { runs: runs.map((run) => reconcileRun(node.name, run)) };
-    },
-  );
   server.post(
     "/v1/reconcile",
     {
@@ -217,31 +171,3 @@ export const runRoutes: RoutePlugin = (server, hub) => {
     },
   );
 };
-
-function directLink(topology: Topology, name: string): TopologyLink {
-  const links = directLinks(topology);
-  const link = links.find((each) => linkName(each) === name);
-  if (link !== undefined) return link;
-  throw new TomboloError(`the topology has no link ${name} of which both ends are reached`, {
-    code: "LINK_UNKNOWN",
-    kind: "usage",
-    hint: `Its links are ${links.map(linkName).join(", ")}.`,
-  });
-}
-
-const reconcileRun = (node: string, run: ReconcileRun): z.output<typeof reconcileRunSchema> => ({
-  node,
-  id: run.id.toString(),
-  name: run.name,
-  peer: run.peer,
-  repair: run.repair,
-  scope: run.scope,
-  state: run.state,
-  started_at: run.startedAt,
-  finished_at: run.finishedAt,
-  error: run.error,
-  tables: run.tables.map(({ table, compared, differing, repaired, unsettled, parked, scope, whole, error }) => ({
-    ...{ table, compared, differing, repaired, parked, scope, whole, error },
-    under_way: unsettled,
-  })),
-});

@@ -50,6 +50,38 @@ export const decisionSchema = z
   .refine(({ take, set }) => (take === undefined) !== (set === undefined), { error: "give either take or set" })
   .meta({ description: "Either `take` or `set`." });
 
+export const proposalSchema = z
+  .strictObject({
+    take: z.enum(["parent", "child", "base"]).optional(),
+    set: z.record(z.string(), z.string().nullable()).optional(),
+    merge: z.literal(true).optional().meta({
+      description: "Both sides' edits in one, column by column: as the topology says, else text as `text` and JSON as `json`.",
+    }),
+  })
+  .refine(({ take, set, merge }) => [take, set, merge].filter((given) => given !== undefined).length === 1, {
+    error: "give one of take, set and merge",
+  })
+  .meta({ description: "One of `take`, `set` (as for deciding) and `merge`." });
+
+export const previewSchema = z.object({
+  decision: z
+    .object({ take: z.enum(["parent", "child", "base"]) })
+    .or(z.object({ set: z.record(z.string(), z.string().nullable()) }))
+    .nullable()
+    .meta({ description: "What to decide for it to become so; null where nothing could be merged." }),
+  row: row.nullable().meta({ description: "What the row would be; null for none." }),
+  changed: z.array(z.string()).meta({ description: "Columns in which that is not what it is now." }),
+  merged: z
+    .array(
+      z.object({
+        column: z.string(),
+        kind: z.string().nullable().meta({ description: "How; null where there is no way to." }),
+        overlap: z.string().nullable().meta({ description: "Why the two edits do not go together; null where they do." }),
+      }),
+    )
+    .meta({ description: "Of a merge: the contested columns." }),
+});
+
 export const parkedSchema = z
   .object({
     node: z.string().meta({ description: "Which keeps it." }),

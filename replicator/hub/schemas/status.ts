@@ -88,3 +88,15 @@ export const statusSchema = z
     edges: z.array(edgeStatusSchema).meta({ description: "Edges that have come, as their parents see them." }),
   })
   .meta({ description: "What `tombolo status --json` prints." });
+
+export const listedNodeSchema = z.object({
+  name: z.string(),
+  kind: z.enum(["node", "edge"]).meta({ description: "A `node` is reached by the replicator; an `edge` comes by itself." }),
+  engine: z.enum(["postgres", "sqlite"]).nullable().meta({ description: "Null for an edge." }),
+  parent: z.string().nullable().meta({ description: "Null for the hub." }),
+  group: z.string().nullable(),
+  params: z.record(z.string(), z.string()),
+  state: z.string().meta({ description: "As in `status`; `enrolled` for an edge that has not exchanged anything yet." }),
+  version: z.string().nullable().meta({ description: "Of an edge: what it runs, where it has come to this process." }),
+  last_seen_at: moment.nullable().meta({ description: "Of an edge: when its token was last used, to the minute." }),
+});
