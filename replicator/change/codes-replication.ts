@@ -2,6 +2,12 @@ import type { CodeRow } from "./code-row.ts";
 
 /** Changes on their way: packets, positions, parked changes. */
 export const REPLICATION_CODES: readonly CodeRow[] = [
+  [
+    "APPLY_GAVE_WAY",
+    "retry",
+    "A packet and an application waited for each other's locks; the packet gave way and comes again.",
+    "Nothing; if it repeats, look for transactions that keep rows locked for long.",
+  ],
   ["CHANGE_PARKED", "notice", "Changes were set aside; the others go on.", "See `tombolo parked list`."],
   ["CHECK_VIOLATION", "parked", "A check refuses the row.", "Correct the row where it was written, or the check."],
   ["COLUMN_MISSING", "operator", "A change names a column that the table here does not have.", "Add it here, or drop it at the sender."],

@@ -49,3 +49,38 @@ test("where an application and a packet wait for each other, it is not the appli
   expect(await store.rows("select id, name from item")).toEqual(await hub.rows("select id, name from item"));
   expect(await store.rows("select id from item")).toHaveLength(1);
 });
+
+test("a packet that has waited for an application's row for long gives way once that application waits for the packet", async () => {
+  const hub = await postgresNode("hub", SCHEMA, TABLES);
+  const store = await sqliteNode("store", SCHEMA, TABLES);
+  nodes.push(hub, store);
+  await hub.write("insert into counter values (1, 0), (2, 0)");
+  const link = testLink(hub.node, store.node, TABLES);
+  await link.settle();
+  await store.write("update counter set n = 5 where id = 1; update counter set n = 6 where id = 2");
+  const [application, looker] = [
+    new pg.Client({ connectionString: hub.database.url }),
+    new pg.Client({ connectionString: hub.database.url }),
+  ];
+  await Promise.all([application.connect(), looker.connect()]);
+  try {
+    await application.query("begin; update counter set n = 7 where id = 2");
+    const settling = link.settle().catch((error: unknown) => error);
+    // past deadlock_timeout the server does not look at the packet's wait again: whoever waits after it would be ended
+    await until("the packet has waited for longer than deadlock_timeout", async () => {
+      const { rowCount } = await looker.query(
+        `select from pg_locks join pg_stat_activity using (pid)
+          where datname = current_database() and not granted and clock_timestamp() - waitstart > 1.3 * current_setting('deadlock_timeout')::interval`,
+      );
+      return rowCount !== 0;
+    });
+    await application.query("update counter set n = 7 where id = 1");
+    await application.query("commit");
+    expect(await settling).toMatchObject({ code: "APPLY_GAVE_WAY", kind: "retry" });
+  } finally {
+    await Promise.all([application.end(), looker.end()]);
+  }
+  await link.settle();
+  expect(await hub.rows("select id, n from counter order by id")).toEqual(await store.rows("select id, n from counter order by id"));
+  expect(await hub.rows("select n from counter")).toEqual([["7"], ["7"]]);
+});

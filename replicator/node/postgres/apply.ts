@@ -15,6 +15,7 @@ import { type ApplySession, Outcome } from "./apply-session.ts";
 import { AtOnce } from "./at-once.ts";
 import type { CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
+import { givingWay } from "./giving-way.ts";
 import { inOneGo } from "./in-one-go.ts";
 import { IncomingTable } from "./incoming.ts";
 import { judgedMeanwhile } from "./judged-meanwhile.ts";
@@ -200,25 +201,33 @@ export class PostgresTarget implements Target {
     let said: AtOnce | null = null;
     let peer: LockedPeer | undefined;
     let last: pg.QueryConfig | undefined;
-    return transaction(this.#pool, (client) => work({ client, peer: peer as LockedPeer, said, end: (statement) => (last = statement) }), {
-      async begin(client) {
-        const asked: Promise<LockedPeer>[] = [];
-        const open = (go: pg.ClientBase): Promise<unknown>[] => {
-          const begun = words.map((word) => go.query(word));
-          asked.push(lockPeer(go, name));
-          return [...begun, ...asked];
-        };
-        if (ahead === null) await inOneGo(client, open);
-        else {
-          said = ahead(client);
-          said.begin(open);
-        }
-        peer = await asked[0]?.catch((error: unknown) => {
-          throw (error as Error).cause ?? error;
-        });
-      },
-      commit: (client) => inOneGo(client, (go) => [...(last === undefined ? [] : [go.query(last)]), go.query("commit")]),
-    });
+    const doing = (client: pg.PoolClient): Promise<T> =>
+      work({ client, peer: peer as LockedPeer, said, end: (statement) => (last = statement) });
+    return givingWay({ pool: this.#pool, source: name }, (watch) =>
+      transaction(this.#pool, doing, {
+        async begin(client) {
+          watch.begin(client);
+          const asked: Promise<LockedPeer>[] = [];
+          const open = (go: pg.ClientBase): Promise<unknown>[] => {
+            const begun = words.map((word) => go.query(word));
+            asked.push(lockPeer(go, name));
+            return [...begun, ...asked];
+          };
+          if (ahead === null) await inOneGo(client, open);
+          else {
+            said = ahead(client);
+            said.begin(open);
+          }
+          peer = await asked[0]?.catch((error: unknown) => {
+            throw (error as Error).cause ?? error;
+          });
+        },
+        async commit(client) {
+          await watch.end();
+          await inOneGo(client, (go) => [...(last === undefined ? [] : [go.query(last)]), go.query("commit")]);
+        },
+      }),
+    );
   }
 
   #isQuiet(context: ApplyContext): boolean {
