@@ -12,6 +12,10 @@ export function formatBytes(bytes: number | null | undefined): string {
   return `${unit === 0 || value >= 100 ? Math.round(value) : value.toFixed(1)} ${UNITS[unit]}`;
 }
 
+/** As `formatDuration`, but to the millisecond below a second: for what is measured. */
+export const formatLag = (seconds: number): string =>
+  seconds > 0 && seconds < 1 ? `${Math.round(seconds * 1000)} ms` : formatDuration(seconds);
+
 /** `42 s`, `3 min`, `2 h 5 min`, `4 d`. */
 export function formatDuration(seconds: number | null | undefined): string {
   if (seconds === null || seconds === undefined) return "–";

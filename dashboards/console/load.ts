@@ -1,4 +1,6 @@
 import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { ApiError } from "./api/client.ts";
+import { connection } from "./api/live.ts";
 
 export interface Loaded<T> {
   /** The last answer; kept while the next is fetched, and where that fails. */
@@ -11,7 +13,7 @@ export interface Loaded<T> {
 
 /**
  * Fetches what a page shows: when it is opened, whenever one of `of` changes (answers of before are then not shown), and after `reload()`.
- * Pass `revision.value` in `again` to ask again whenever the hub tells of something; what is shown stays until the answer comes.
+ * Where the hub does not answer, which the page says as a whole, it asks again by itself once it is back. Pass `revision.value` in `again` to ask again whenever the hub tells of something; what is shown stays until the answer comes.
  */
 export function useLoad<T>(fetch: (signal: AbortSignal) => Promise<T>, of: readonly unknown[], again: readonly unknown[] = []): Loaded<T> {
   const [state, setState] = useState<{ of: string; data: T | null; error: unknown; isLoading: boolean }>({
@@ -24,6 +26,7 @@ export function useLoad<T>(fetch: (signal: AbortSignal) => Promise<T>, of: reado
   const latest = useRef(fetch);
   latest.current = fetch;
   const running = useRef<AbortController | null>(null);
+  const isAway = useRef(false);
   const reload = useCallback(async () => {
     running.current?.abort();
     const controller = new AbortController();
@@ -33,10 +36,18 @@ export function useLoad<T>(fetch: (signal: AbortSignal) => Promise<T>, of: reado
       const data = await latest.current(controller.signal);
       if (!controller.signal.aborted) setState({ of: key, data, error: null, isLoading: false });
     } catch (error) {
-      if (!controller.signal.aborted) setState((before) => ({ ...before, error, isLoading: false }));
+      if (controller.signal.aborted) return;
+      isAway.current = error instanceof ApiError && error.code === "HUB_UNREACHABLE";
+      setState((before) => ({ ...before, error: isAway.current ? null : error, isLoading: false }));
     }
   }, [key]);
   useEffect(() => void reload(), [reload, ...again]);
+  const isLive = connection.value === "live";
+  useEffect(() => {
+    if (!isLive || !isAway.current) return;
+    isAway.current = false;
+    void reload();
+  }, [isLive, reload]);
   useEffect(() => () => running.current?.abort(), []);
   return { data: state.of === key ? state.data : null, error: state.error, isLoading: state.isLoading || state.of !== key, reload };
 }

@@ -15,4 +15,9 @@ takeTokenFromAddress();
 startRouter();
 void resumeSession();
 followLive();
+// an address with a token may be opened where the console is open already
+window.addEventListener("hashchange", () => {
+  takeTokenFromAddress();
+  void resumeSession();
+});
 render(<App />, document.getElementById("app") as HTMLElement);

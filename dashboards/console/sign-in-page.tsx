@@ -1,4 +1,5 @@
 import { useState } from "preact/hooks";
+import { ApiError } from "./api/client.ts";
 import { signedOutBecause } from "./api/session.ts";
 import { signIn } from "./api/sign-in.ts";
 import { Button } from "./components/button.tsx";
@@ -15,7 +16,8 @@ export function SignIn() {
     try {
       await signIn(text);
     } catch (thrown) {
-      setError(thrown);
+      // the hint is for those who write requests
+      setError(thrown instanceof ApiError ? new ApiError({ ...thrown.problem, hint: null }) : thrown);
     } finally {
       setBusy(false);
     }

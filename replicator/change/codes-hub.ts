@@ -22,6 +22,7 @@ export const HUB_CODES: readonly CodeRow[] = [
   ],
   ["HUB_TLS", "usage", "A certificate or key of `hub.tls` cannot be read or does not fit.", "Correct the files."],
   ["IF_MATCH_MISSING", "usage", "A decision does not say what it decides about.", "Send the ETag of the conflict in If-Match."],
+  ["LINK_PAUSED", "operator", "A sync was asked for on a link that is paused.", "Resume it first: `tombolo nodes resume NODE`."],
   [
     "NODE_FORBIDDEN",
     "usage",

@@ -27,7 +27,7 @@ export interface HubContext {
   /** Who has shown wrong secrets of late. */
   readonly guesses: Guesses;
   readonly edgeVersions: EdgeVersions;
-  readonly parts: Pick<Parts, "createLink" | "judge" | "fullSync">;
+  readonly parts: Pick<Parts, "createLink" | "judge" | "fullSync" | "leaseStore">;
   readonly metrics: Metrics;
   readonly lag: LagBook;
   readonly log: Logger;

@@ -11,6 +11,7 @@ import { edgePushRoutes } from "./routes/edge-pushes.ts";
 import { enrolmentRoutes } from "./routes/enrolment.ts";
 import { eventRoutes } from "./routes/events.ts";
 import { fullSyncRunRoutes } from "./routes/full-sync-runs.ts";
+import { linkSyncRoutes } from "./routes/link-sync.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
 import { parkedRoutes } from "./routes/parked.ts";
 import { reconcileRecordRoutes } from "./routes/reconcile-records.ts";
@@ -32,6 +33,7 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   edgePushRoutes,
   nodeRoutes,
   topologyRoutes,
+  linkSyncRoutes,
   changesRoutes,
   eventRoutes,
   conflictRoutes,

@@ -9,8 +9,8 @@ const HEARTBEAT_MS = 15_000;
 export interface RunStream {
   /** Aborts when the caller has gone, or the service ends: the run is cancelled. */
   readonly signal: AbortSignal;
-  /** At most one a second gets through. */
-  progress(data: object): void;
+  /** At most one a second gets through, and each that tells of another phase. */
+  progress(data: Readonly<Record<string, unknown>>): void;
   event(name: string, data: object): void;
 }
 
@@ -37,10 +37,12 @@ export async function streamRun(
   };
   const heartbeat = setInterval(() => raw.write(":\n\n"), HEARTBEAT_MS);
   let toldAt = Number.NEGATIVE_INFINITY;
-  const progress = (data: object): void => {
+  let told: unknown;
+  const progress = (data: Readonly<Record<string, unknown>>): void => {
     const now = hub.timers.now();
-    if (now - toldAt < PROGRESS_EVERY_MS) return;
+    if (now - toldAt < PROGRESS_EVERY_MS && data.phase === told) return;
     toldAt = now;
+    told = data.phase;
     event("progress", data);
   };
   try {

@@ -12,6 +12,7 @@ import type { Caller } from "../../replicator/hub/caller.ts";
 import type { RoutePlugin } from "../../replicator/hub/context.ts";
 import { HUB_ROUTES } from "../../replicator/hub/routes.ts";
 import { buildServer, type Hub, type HubServerOptions } from "../../replicator/hub/server.ts";
+import type { LeaseStore } from "../../replicator/lifecycle/lease.ts";
 import { systemTimers } from "../../replicator/lifecycle/timers.ts";
 import { createLink } from "../../replicator/link/create-link.ts";
 import type { Node } from "../../replicator/node/node.ts";
@@ -34,14 +35,27 @@ export interface TestHubOptions extends Partial<Pick<HubServerOptions, "maxReque
   readonly topology?: Topology;
   readonly nodes?: readonly Node[];
   readonly routes?: readonly RoutePlugin[];
+  /** Who replicates; nobody unless it is said. */
+  readonly lease?: LeaseStore;
   /** A free one unless it is said. */
   readonly port?: number;
 }
 
 const modules = createModuleRunner();
 
+/** The nodes of a test are not where their topology says: there is no file to lock. */
+const freeLease: LeaseStore = {
+  take: async () => ({
+    held: true,
+    lost: new AbortController().signal,
+    shares: { members: async () => 1, claim: async () => true, yield: async () => undefined },
+    release: async () => undefined,
+    remove: async () => undefined,
+  }),
+};
+
 export async function openHub(options: TestHubOptions = {}): Promise<TestHub> {
-  const { nodes = [], topology = emptyTopology(nodes), routes = [], authenticate = byRole, port = 0, ...rest } = options;
+  const { nodes = [], topology = emptyTopology(nodes), routes = [], authenticate = byRole, lease = freeLease, port = 0, ...rest } = options;
   const lines: string[] = [];
   const log = await createLogger({ level: "trace", format: "json", stream: { write: (line) => void lines.push(line) } });
   const lag = new LagBook();
@@ -56,6 +70,7 @@ export async function openHub(options: TestHubOptions = {}): Promise<TestHub> {
       createLink: async (link) => createLink({ ...link, modules }),
       judge: async () => createJudge(modules),
       fullSync: (sync) => fullSync({ ...sync, modules }),
+      leaseStore: async () => lease,
     },
     metrics: createMetrics({ version: "0.0.0", lag, now: Date.now }),
     lag,

@@ -41,6 +41,7 @@ const ALLOWED: { readonly [operation: string]: "public" | readonly Role[] } = {
   listTables: ["viewer"],
   pauseNode: ["operator"],
   resumeNode: ["operator"],
+  syncLink: ["operator"],
   changesSince: ["viewer"],
   events: ["viewer"],
   listConflicts: ["viewer"],

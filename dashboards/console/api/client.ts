@@ -43,6 +43,8 @@ export interface RequestOptions {
   readonly query?: Query;
   readonly ifMatch?: string;
   readonly signal?: AbortSignal;
+  /** In place of the session's: for a token that is yet to be tried. */
+  readonly token?: string;
 }
 
 export interface Answer<T> {
@@ -64,8 +66,9 @@ export const post = async <T>(path: string, options?: RequestOptions): Promise<T
 export const del = async <T>(path: string, options?: RequestOptions): Promise<T> => (await request<T>("DELETE", path, options)).data;
 
 /** The answer, once its head has come and says that all is well; its body is yet to be read. */
-export async function send(method: string, path: string, { body, query, ifMatch, signal }: RequestOptions = {}): Promise<Response> {
-  const used = token.peek();
+export async function send(method: string, path: string, options: RequestOptions = {}): Promise<Response> {
+  const { body, query, ifMatch, signal } = options;
+  const used = options.token ?? token.peek();
   const headers: Record<string, string> = { authorization: `Bearer ${used ?? ""}` };
   if (body !== undefined) headers["content-type"] = "application/json";
   if (ifMatch !== undefined) headers["if-match"] = ifMatch;
@@ -80,7 +83,9 @@ export async function send(method: string, path: string, { body, query, ifMatch,
     });
   } catch (error) {
     if (signal?.aborted === true) throw error;
-    throw new ApiError({ status: 0, code: "HUB_UNREACHABLE", detail: "The hub does not answer.", hint: "It is tried again by itself." });
+    const hint =
+      method === "GET" ? "It is tried again by itself." : "Look whether it was done, once the hub is back, before you do it again.";
+    throw new ApiError({ status: 0, code: "HUB_UNREACHABLE", detail: "The hub does not answer.", hint });
   }
   if (response.ok) return response;
   const error = new ApiError(await problemOf(response), response.headers.get("etag"));

@@ -64,13 +64,24 @@ async function sampleUntil(signal: AbortSignal): Promise<void> {
 }
 
 let underWay: Promise<void> | null = null;
+let next: Promise<void> | null = null;
 
-/** Asks for the status now; whoever asks meanwhile waits for the same answer. */
+/** Asks for the status: as it is after the call, and not by several requests at once. */
 export function refresh(signal?: AbortSignal): Promise<void> {
-  underWay ??= look(signal).finally(() => {
-    underWay = null;
-  });
-  return underWay;
+  if (underWay === null) {
+    underWay = look(signal).finally(() => {
+      underWay = null;
+    });
+    return underWay;
+  }
+  // what is under way may have been answered already; those who ask meanwhile share the one that follows
+  next ??= underWay
+    .catch(() => undefined)
+    .then(() => {
+      next = null;
+      return refresh(signal);
+    });
+  return next;
 }
 
 async function look(signal?: AbortSignal): Promise<void> {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { tableName } from "../../change/names.ts";
 import { fullSyncReport } from "../../full-sync/full-sync-report.ts";
+import { beginAnew } from "../../full-sync/resync.ts";
 import { directLinks, linkName } from "../../lifecycle/tree.ts";
 import { DELETE_GUARD } from "../../reconcile/delete-guard.ts";
 import { reconcileLinks } from "../../reconcile/reconcile-links.ts";
@@ -115,6 +116,11 @@ export const runRoutes: RoutePlugin = (server, hub) => {
           tables: z.array(named).optional(),
           verify: z.boolean().default(false),
           resume: z.boolean().default(false),
+          backup: z.boolean().default(true).meta({ description: "Copy the file of a SQLite target first. Not of an edge." }),
+          begin_anew: z.boolean().default(false).meta({
+            description:
+              "Let the two forget what they know of each other first, as after a restore: what `tombolo nodes resync` does. Takes `replace_rows`; not of an edge.",
+          }),
           replace_rows: z.boolean().default(false).meta({
             description:
               "Go on although rows of the target become others or go; else such a run is cancelled once it has told of the differences.",
@@ -128,13 +134,16 @@ export const runRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request, reply) => {
-      const { link: name, direction, tables, verify, resume, replace_rows: mayReplace, max_deletes: maxDeletes, wait } = request.body;
+      const { link: name, direction, tables, verify, resume, backup, wait } = request.body;
+      const { replace_rows: mayReplace, max_deletes: maxDeletes, begin_anew: anew } = request.body;
       const topology = hub.topology();
       const who = callerOf(request).name;
       hub.log.info({ who, link: name, direction }, "a full sync was asked for");
       const edge = await edgeOfLink(hub, topology, name);
       if (edge !== undefined) {
-        const unsuited = Object.entries({ verify, resume }).flatMap(([option, given]) => (given ? [option] : []));
+        const unsuited = Object.entries({ verify, resume, backup: !backup, begin_anew: anew }).flatMap(([option, given]) =>
+          given ? [option] : [],
+        );
         const order = {
           direction,
           tables: tables?.map(tableName) ?? null,
@@ -148,14 +157,20 @@ export const runRoutes: RoutePlugin = (server, hub) => {
       }
       const link = directLink(topology, name);
       if (maxDeletes !== undefined) throw runOption(`${name} is not the link of an edge: max_deletes is not for it`, "Leave it out.");
-      await streamRun(hub, { request, reply }, async ({ signal, progress, event }) =>
-        fullSyncReport(
+      if (anew && (resume || !mayReplace))
+        throw runOption("begin_anew goes with replace_rows, and not with resume", "See docs/full-sync.md.");
+      await streamRun(hub, { request, reply }, async ({ signal, progress, event }) => {
+        const [parent, child] = [await hub.node(link.parent), await hub.node(link.child)];
+        if (anew) {
+          await beginAnew({ parent, child, link, topology });
+          await parent.audit.record({ who, what: "nodes resync", details: { child: child.name, direction } });
+          event("note", { text: `${parent.name} and ${child.name} have begun anew` });
+        }
+        return fullSyncReport(
           await hub.parts.fullSync({
-            parent: await hub.node(link.parent),
-            child: await hub.node(link.child),
-            ...{ link, topology, direction, verify, resume, signal },
+            ...{ parent, child, link, topology, direction, verify, resume, signal },
             tables: tables?.map(tableName) ?? null,
-            backUp: true,
+            backUp: backup,
             watcher: {
               progress: ({ phase, rows, bytes, estimatedRows, rate, secondsLeft }) =>
                 progress({ phase, rows, bytes, estimated_rows: estimatedRows, rate, seconds_left: secondsLeft }),
@@ -166,8 +181,8 @@ export const runRoutes: RoutePlugin = (server, hub) => {
               },
             },
           }),
-        ),
-      );
+        );
+      });
     },
   );
 };

@@ -67,6 +67,7 @@ export const topologyRoutes: RoutePlugin = (server, hub) => {
     async ({ params }) => {
       const node = await hub.node(nodeOf(hub.topology(), params.node).name);
       const { tables } = await node.installation.status();
+      const drifts = new Map((await node.installation.verify()).map(({ table, ...drift }) => [table, drift]));
       const shapes = await node.log.shapes(tables.map(({ table }) => tableName(table)));
       return {
         node: node.name,
@@ -76,6 +77,7 @@ export const topologyRoutes: RoutePlugin = (server, hub) => {
           return {
             ...{ table, channel: shape.channel, state, reason },
             meaning: reason === null ? null : codeMeaning(reason),
+            drift: drifts.get(table) ?? null,
             key: [...shape.key],
             columns: shape.columns.map(({ name, type, notNull }) => ({ name, type, not_null: notNull })),
             references: (shape.references ?? []).map((each) => ({ table: each.table, columns: [...each.columns], to: [...each.to] })),

@@ -98,6 +98,7 @@ export const capturedTableSchema = z
     state: z.string().meta({ description: "`live`, or why not: `must_compare` and its like." }),
     reason: z.string().nullable().meta({ description: "Why it is not live: a code of docs/errors.md, or a sentence." }),
     meaning: z.string().nullable().meta({ description: "What the code means, where it is one." }),
+    drift: failure.nullable().meta({ description: "How the table, or its triggers, differ now from what was installed." }),
     key: z.array(z.string()),
     columns: z.array(z.object({ name: z.string(), type: z.string(), not_null: z.boolean() })),
     references: z.array(z.object({ table: z.string(), columns: z.array(z.string()), to: z.array(z.string()) })),

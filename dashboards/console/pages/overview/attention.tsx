@@ -2,12 +2,15 @@ import { useState } from "preact/hooks";
 import type { Status } from "../../api/types.ts";
 import { Button } from "../../components/button.tsx";
 import { Pill } from "../../components/pill.tsx";
-import { plural } from "../../format.ts";
+import { textOf } from "../../components/problem-text.tsx";
+import { formatCount, plural } from "../../format.ts";
 import { hrefTo } from "../../router.ts";
 import { type Finding, findings } from "./attention-list.ts";
 
 /** Of three hundred nodes all may be down at once. */
 const FIRST = 8;
+/** So many of one kind are told as one. */
+const MANY = 4;
 
 export function Attention({ status }: { readonly status: Status }) {
   const [isWhole, setIsWhole] = useState(false);
@@ -27,6 +30,7 @@ export function Attention({ status }: { readonly status: Status }) {
       </section>
     );
   }
+  const kinds = byKind(found);
   const bad = found.some(({ tone }) => tone === "bad");
   return (
     <section class={`attention card tone-${bad ? "bad" : "warn"}`} aria-labelledby="attention">
@@ -36,14 +40,14 @@ export function Attention({ status }: { readonly status: Status }) {
         </h2>
       </div>
       <ul>
-        {(isWhole ? found : found.slice(0, FIRST)).map((finding) => (
-          <Item key={`${finding.of} ${finding.what}`} {...finding} />
+        {(isWhole ? kinds : kinds.slice(0, FIRST)).map((kind) => (
+          <Kind key={kind.map(({ of, what }) => `${of} ${what}`)[0]} kind={kind} />
         ))}
       </ul>
-      {found.length > FIRST && (
+      {kinds.length > FIRST && (
         <div class="card-body">
           <Button kind="quiet" onClick={() => setIsWhole(!isWhole)}>
-            {isWhole ? "Show fewer" : `Show all ${found.length}`}
+            {isWhole ? "Show fewer" : "Show all"}
           </Button>
         </div>
       )}
@@ -51,12 +55,49 @@ export function Attention({ status }: { readonly status: Status }) {
   );
 }
 
+/** What is the same at many is one entry. */
+function byKind(found: readonly Finding[]): readonly (readonly Finding[])[] {
+  const kinds = Map.groupBy(found, ({ tone, what }) => `${tone} ${what}`);
+  return [...kinds.values()].flatMap((kind) => (kind.length < MANY ? kind.map((each) => [each]) : [kind]));
+}
+
+function Kind({ kind }: { readonly kind: readonly Finding[] }) {
+  const [first] = kind;
+  if (first === undefined) return null;
+  if (kind.length === 1) return <Item {...first} />;
+  return (
+    <li class="finding">
+      <Sign tone={first.tone} />
+      <div>
+        <p>
+          <strong>{formatCount(kind.length)}</strong> of this kind: {first.what}
+        </p>
+        <p class="small muted">{textOf(first.remedy)}</p>
+        <details class="small">
+          <summary>Which</summary>
+          <ul class="finding-names">
+            {kind.map(({ of, to, params }) => (
+              <li key={of}>
+                <a href={hrefTo(to, params)}>{of}</a>
+              </li>
+            ))}
+          </ul>
+        </details>
+      </div>
+    </li>
+  );
+}
+
+const Sign = ({ tone }: Pick<Finding, "tone">) => (
+  <Pill state={tone} tone={tone}>
+    {tone === "bad" ? "act" : "look"}
+  </Pill>
+);
+
 function Item({ tone, of, what, why, remedy, to, params }: Finding) {
   return (
     <li class="finding">
-      <Pill state={tone} tone={tone}>
-        {tone === "bad" ? "act" : "look"}
-      </Pill>
+      <Sign tone={tone} />
       <div>
         <p>
           <a href={hrefTo(to, params)}>
@@ -64,8 +105,8 @@ function Item({ tone, of, what, why, remedy, to, params }: Finding) {
           </a>
           : {what}
         </p>
-        {why !== null && <p class="small">{why}</p>}
-        <p class="small muted">{remedy}</p>
+        {why !== null && <p class="small">{textOf(why)}</p>}
+        <p class="small muted">{textOf(remedy)}</p>
       </div>
     </li>
   );

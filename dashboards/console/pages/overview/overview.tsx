@@ -3,6 +3,7 @@ import { status } from "../../api/live.ts";
 import { Ago } from "../../components/ago.tsx";
 import { PageHead } from "../../components/page-head.tsx";
 import { Attention } from "./attention.tsx";
+import { Charts } from "./charts.tsx";
 import { Tree } from "./tree.tsx";
 
 /** Whether all is well, where it is not, and what to do, before anything else. */
@@ -23,6 +24,7 @@ export function Overview() {
         <>
           <Attention status={now} />
           <Tree status={now} />
+          <Charts />
         </>
       )}
     </>
