@@ -2,6 +2,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/layout.css";
 import "./styles/components.css";
+import "./styles/desks.css";
 import { render } from "preact";
 import { followLive } from "./api/live.ts";
 import { takeTokenFromAddress } from "./api/session.ts";

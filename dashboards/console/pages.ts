@@ -1,4 +1,5 @@
 import type { Page } from "./page.ts";
+import { DESKS } from "./pages/desks.ts";
 import { FullSyncPage } from "./pages/full-sync/full-sync-page.tsx";
 import { NodePage } from "./pages/node/node-page.tsx";
 import { Overview } from "./pages/overview/overview.tsx";
@@ -8,4 +9,5 @@ export const PAGES: readonly Page[] = [
   { path: "/", title: () => "Overview", component: Overview, nav: { label: "Overview" } },
   { path: "/nodes/:node", title: ({ node = "" }) => node, component: NodePage },
   { path: "/full-sync", title: () => "Full sync", component: FullSyncPage, nav: { label: "Full sync" } },
+  ...DESKS,
 ];

@@ -8,6 +8,7 @@ export interface StatusEvent {
     readonly state: string;
     readonly conflicts_open: number | null;
     readonly parked_changes: number | null;
+    readonly revision: string | null;
   }[];
   readonly links: readonly { readonly parent: string; readonly child: string; readonly state: string }[];
   readonly edges: readonly { readonly edge: string; readonly parent: string; readonly state: string }[];
@@ -65,7 +66,13 @@ export class StatusFeed {
 }
 
 const eventOf = ({ nodes, links, edges }: StatusReport): StatusEvent => ({
-  nodes: nodes.map(({ name, state, conflicts_open, parked_changes }) => ({ name, state, conflicts_open, parked_changes })),
+  nodes: nodes.map(({ name, state, conflicts_open, parked_changes, revision }) => ({
+    name,
+    state,
+    conflicts_open,
+    parked_changes,
+    revision,
+  })),
   links: links.map(({ parent, child, state }) => ({ parent, child, state })),
   edges: edges.map(({ edge, parent, state }) => ({ edge, parent, state })),
 });

@@ -66,6 +66,8 @@ export interface NodeStatus {
   readonly logBytes: number;
   readonly openConflicts: number;
   readonly parkedChanges: number;
+  /** Another one whenever a conflict, a parked change, a comparison or an entry of the audit trail has been added. */
+  readonly revision: string;
   readonly peers: readonly PeerStatus[];
   readonly tables: readonly { readonly table: TableName; readonly state: string; readonly reason: string | null }[];
   /** The newest full syncs that the node was part of, newest first; missing where nobody looked. */

@@ -30,6 +30,8 @@ export interface NodeReport {
   readonly log_bytes: number | null;
   readonly conflicts_open: number | null;
   readonly parked_changes: number | null;
+  /** Another one whenever a conflict, a parked change, a comparison or an entry of the audit trail has been added. */
+  readonly revision: string | null;
   /** Captured tables that are not `live`. */
   readonly drift: readonly { readonly table: string; readonly state: string; readonly reason: string | null }[];
   /** The newest full sync that the node was the target of; null where there was none. */
@@ -190,6 +192,7 @@ function nodeReport(name: string, engine: "postgres" | "sqlite", looked: Looked 
     log_bytes: status?.logBytes ?? null,
     conflicts_open: status?.openConflicts ?? null,
     parked_changes: status?.parkedChanges ?? null,
+    revision: status?.revision ?? null,
     drift: (status?.tables ?? []).filter(({ state }) => state !== "live"),
     full_sync: fullSyncReport(status?.fullSyncs?.find(({ side }) => side === "target")),
   };

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import axe from "axe-core";
 import { type BrowserContext, chromium, type Page } from "playwright-core";
-import { afterAll, expect } from "vitest";
+import { afterAll, afterEach, expect } from "vitest";
 import type { ConsoleRole, ConsoleWorld } from "./console-world.ts";
 
 const FILE = process.env.TOMBOLO_CHROMIUM ?? "/usr/bin/chromium";
@@ -27,6 +27,8 @@ export function browserForFile(): { open(world: ConsoleWorld, options?: OpenOpti
   const profile = mkdtempSync(join(tmpdir(), "tombolo-browser-"));
   const launch = (): Promise<BrowserContext> =>
     chromium.launchPersistentContext(profile, { executablePath: FILE, args: FLAGS.split(" "), viewport: WIDTHS.wide });
+  // each holds a connection for its events, of the six that Chromium has for one host
+  afterEach(async () => void (await Promise.all(opened.map(({ page }) => page.close()))));
   afterAll(async () => {
     await (await running)?.close();
     rmSync(profile, { recursive: true, force: true });

@@ -6,6 +6,7 @@ import { wantedTables } from "../../replicator/lifecycle/tree.ts";
 import { createLink } from "../../replicator/link/create-link.ts";
 import type { Link } from "../../replicator/link/link.ts";
 import type { Topology } from "../../replicator/topology/topology.ts";
+import { until } from "../helpers/command.ts";
 import { drift } from "../helpers/drift.ts";
 import { ask, openHub, type TestHub, topologyFrom } from "../helpers/hub.ts";
 import { postgresNode, silent, sqliteNode, type TestNode } from "../helpers/nodes.ts";
@@ -257,6 +258,27 @@ reconcile:
     expect([bad.status, bad.body.code]).toEqual([400, "REQUEST_INVALID"]);
     expect((await looked("/v1/reconcile-rows", { link: "hub/store-1", table: "x", keys: examples })).body.code).toBe("TABLE_UNKNOWN");
     expect((await looked("/v1/reconcile-rows", { link: "hub/x", table: "x", keys: examples })).body.code).toBe("LINK_UNKNOWN");
+  });
+
+  test("an event comes with what is decided anew, although no count changes", async () => {
+    const path = `/v1/conflicts/hub/${await conflict("again")}`;
+    const decide = async (take: string) =>
+      operator(`${path}/resolve`, { take }, { "if-match": (await viewer(path)).headers.get("etag") ?? "" });
+    await decide("child");
+    const response = await fetch(`${hub.url}/v1/events`, { headers: { authorization: "Bearer viewer" } });
+    let heard = "";
+    const listening = (async () => {
+      for await (const chunk of response.body ?? []) heard += Buffer.from(chunk).toString();
+    })().catch(() => undefined);
+    const told = () => [...heard.matchAll(/data: (.*)/g)].map(([, data = ""]) => JSON.parse(data).nodes[0]);
+    await until("how it is", () => told().length === 1);
+    await decide("base");
+    await until("the decision", () => told().length === 2);
+    const [before, after] = told();
+    expect(after).toEqual({ ...before, revision: expect.not.stringMatching(before.revision) });
+    await hub.close();
+    await listening;
+    hub = await openHub({ topology, nodes: [hubNode.node, store.node] });
   });
 
   test("an edge is listed with the version that it says it runs", async () => {

@@ -20,7 +20,7 @@ export const eventRoutes: RoutePlugin = (server, hub) => {
         tags: ["nodes"],
         summary: "Changes of state as they happen: server-sent events",
         description:
-          "An event `status` at once and whenever the state of a node, a link or an edge, or a count of what waits for a person, has changed. Its data is JSON: `{nodes: [{name, state, conflicts_open, parked_changes}], links: [{parent, child, state}], edges: [{edge, parent, state}]}`.",
+          "An event `status` at once and whenever the state of a node, a link or an edge, or a count of what waits for a person, has changed, or a conflict, a parked change, a comparison or an entry of the audit trail has been added. Its data is JSON: `{nodes: [{name, state, conflicts_open, parked_changes, revision}], links: [{parent, child, state}], edges: [{edge, parent, state}]}`.",
         response: { 200: { description: "Server-sent events", content: { "text/event-stream": { schema: z.string() } } } },
       },
     },

@@ -40,6 +40,10 @@ export const nodeStatusSchema = z.object({
   log_bytes: z.number().nullable(),
   conflicts_open: z.int().nullable(),
   parked_changes: z.int().nullable(),
+  revision: z
+    .string()
+    .nullable()
+    .meta({ description: "Another one whenever a conflict, a parked change, a comparison or an entry of the audit trail has been added." }),
   drift: z.array(z.object({ table: z.string(), state: z.string(), reason: z.string().nullable() })),
   full_sync: fullSync.nullable().meta({ description: "The newest full sync that the node was the target of." }),
 });

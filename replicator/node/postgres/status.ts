@@ -17,6 +17,7 @@ interface StoredStatus {
   readonly logBytes: string;
   readonly openConflicts: number;
   readonly parkedChanges: number;
+  readonly revision: string;
   readonly peers: readonly (Omit<PeerStatus, "sentPacket" | "receivedPacket" | "parked"> & {
     sentPacket: string;
     receivedPacket: string;
@@ -43,6 +44,8 @@ const SELECT = `
     'logBytes', (select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::text from pg_inherits where inhparent = 'tombolo.change'::regclass),
     'openConflicts', (select count(*) from tombolo.conflict_history where status = 'open'),
     'parkedChanges', (select count(*) from tombolo.parked_change),
+    'revision', (select concat_ws('.', (select max(id) from tombolo.conflict_history), (select max(id) from tombolo.parked_change),
+                                  (select max(id) from tombolo.reconcile_run), (select max(id) from tombolo.audit))),
     'slot', (select json_build_object('name', s.slot_name, 'state', s.state, 'active', r.active is true, 'walStatus', r.wal_status,
                      'retainedBytes', coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint, 0))
                from tombolo.slot s left join pg_replication_slots r on r.slot_name = s.slot_name),

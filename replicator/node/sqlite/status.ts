@@ -38,10 +38,20 @@ export function status(file: DatabaseFile): NodeStatus {
       logBytes: log.bytes,
       openConflicts: count("select count(*) from tombolo_conflict_history where status = 'open'"),
       parkedChanges: count("select count(*) from tombolo_parked_change"),
+      revision: revision(connection),
       peers: peers(connection),
       tables: [...capturedTables(connection).values()].map(({ name, state, reason }) => ({ table: name, state, reason })),
     };
   });
+}
+
+function revision(connection: Connection): string {
+  const newest = (table: string): string => `coalesce((select max(id) from ${table}), 0)`;
+  const tables = ["tombolo_conflict_history", "tombolo_parked_change", "tombolo_reconcile_run", "tombolo_audit"];
+  return connection
+    .prepare(`select ${tables.map(newest).join(" || '.' || ")}`)
+    .pluck()
+    .get() as string;
 }
 
 /** About how large the change log is. */

@@ -1,0 +1,41 @@
+import type { Conflict, Taken } from "../../api/desk-types.ts";
+
+/** As the service's schema has them. */
+export const KINDS = [
+  "update_update",
+  "update_delete",
+  "delete_update",
+  "insert_insert",
+  "unique",
+  "foreign_key",
+  "check",
+  "filter",
+] as const;
+
+const TEXTS: Readonly<Record<string, string>> = {
+  update_update: "Both changed the row",
+  update_delete: "Parent changed, child deleted",
+  delete_update: "Parent deleted, child changed",
+  insert_insert: "Both inserted the key",
+  unique: "A unique value is taken",
+  foreign_key: "A row that is referred to",
+  check: "A constraint refuses it",
+  filter: "Outside of the child's rows",
+};
+
+export const kindText = (kind: string): string => TEXTS[kind] ?? kind.replaceAll("_", " ");
+
+const RESOLUTIONS: Readonly<Record<string, string>> = {
+  parent: "the parent's",
+  child: "the child's",
+  base: "the base",
+  merged: "merged",
+  values: "given values",
+  open: "nobody has decided",
+};
+
+/** What became of it, in a word or two. */
+export const resolutionText = ({ resolution }: Pick<Conflict, "resolution">): string => RESOLUTIONS[resolution] ?? resolution;
+
+export const TAKE_TEXT: Readonly<Record<Taken, string>> = { parent: "the parent's", child: "the child's", base: "the base" };
+export const TAKES: readonly Taken[] = ["parent", "child", "base"];

@@ -1,0 +1,62 @@
+import { until } from "../helpers/command.ts";
+import type { ConsoleWorld } from "./console-world.ts";
+
+/** What the tests of the desks do to a world: as applications and other operators would. */
+export interface DeskWorld {
+  /** The hub and store-1 both write to a row that they have; answers `hub/ID` of the conflict. */
+  conflict(id: number, ours?: string, theirs?: string): Promise<string>;
+  /** How the hub has the row. */
+  note(id: number): Promise<string | null>;
+  /** Whether nothing waits on any link. */
+  settle(): Promise<void>;
+  /** With store-1 out of reach for a while. */
+  apart(work: () => Promise<void>): Promise<void>;
+}
+
+export function deskWorld(world: ConsoleWorld): DeskWorld {
+  const api = async (method: string, path: string, body?: unknown) => {
+    const answer = await world.api(method, path, body);
+    if (answer.status >= 300) throw new Error(JSON.stringify(answer.body));
+    return answer.body;
+  };
+  const settle = (): Promise<void> =>
+    until("nothing waits", async () => {
+      const { links } = await api("GET", "/v1/links");
+      return links.every(
+        ({ state, up, down }: { state: string; up: Waiting; down: Waiting }) =>
+          state === "live" && up.pending_changes === 0 && down.pending_changes === 0,
+      );
+    });
+  const note = async (id: number): Promise<string | null> =>
+    (await world.hub.query<{ note: string | null }>("select note from shop.orders where id = $1", [id])).rows[0]?.note ?? null;
+  const apart = async (work: () => Promise<void>): Promise<void> => {
+    await settle();
+    await api("POST", "/v1/nodes/store-1/pause");
+    await until("it is paused", async () => {
+      const { links } = await api("GET", "/v1/links");
+      return links.some(({ child, state }: { child: string; state: string }) => child === "store-1" && state === "paused");
+    });
+    await work();
+    await api("POST", "/v1/nodes/store-1/resume");
+    await settle();
+  };
+  return {
+    settle,
+    note,
+    apart,
+    async conflict(id, ours = "Call Ada on Friday.", theirs = "Call Ada Lovelace on Monday.") {
+      await world.hub.query("insert into shop.orders values ($1, 'Call Ada on Monday.', 1)", [id]);
+      await apart(async () => {
+        await world.hub.query("update shop.orders set note = $2 where id = $1", [id, ours]);
+        world.store("store-1").prepare("update orders set note = ?, qty = 2 where id = ?").run(theirs, id);
+      });
+      const { conflicts } = await api("GET", "/v1/conflicts?open=true&limit=1");
+      if (conflicts[0]?.key.id !== String(id)) throw new Error("there is no conflict");
+      return `hub/${conflicts[0].id}`;
+    },
+  };
+}
+
+interface Waiting {
+  readonly pending_changes: number | null;
+}
