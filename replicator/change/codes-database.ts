@@ -127,6 +127,12 @@ export const DATABASE_CODES: readonly CodeRow[] = [
   ["POSTGRES_URL", "usage", "The URL of a Postgres cannot be read.", "Write postgres://user:password@host:port/database, percent-encoded."],
   ["PREPARED_TRANSACTION", "finding", "A prepared transaction is old.", "Find it in pg_prepared_xacts; commit it or roll it back."],
   ["PRIVILEGES", "finding", "What the replicator's role may do.", "Grant what the message names."],
+  [
+    "REFERENCE_TYPE",
+    "finding",
+    "A column refers to its own table and has another type, so that SQLite tells triggers another key than a deleted row had.",
+    "Declare the column with the type of what it refers to.",
+  ],
   ["SEQUENCE_CACHE", "finding", "The log's sequence hands out numbers out of order.", "Run alter sequence tombolo.change_seq cache 1."],
   ["SERVER_NOT_DURABLE", "finding", "The server does not survive a power failure.", "Set fsync and full_page_writes to on."],
   ["SERVER_VERSION", "finding", "The server's version, and the role.", "–"],

@@ -90,6 +90,26 @@ test("what has no identity that lasts is refused by plan, with the reason, and a
   });
 });
 
+test("a column that refers to its own table has the type of what it refers to: with another one SQLite tells triggers a key that no row had", async () => {
+  const tree = (key: string, up: string): string => `(id ${key} not null primary key, up ${up} references tree (id) on delete cascade)`;
+  for (const [key, up, good] of [
+    ["text", "text", true],
+    ["integer", "integer", true],
+    ["varchar(9)", "text", true],
+    ["text", "integer", false],
+    ["integer", "text", false],
+    ["", "real", false],
+  ] as const) {
+    await withDatabase(`create table tree ${tree(key, up)}`, [], async ({ node }) => {
+      const { findings } = await node.installation.plan(wanted(["tree"]));
+      expect(
+        findings.map(({ code }) => code),
+        `${key}, ${up}`,
+      ).toEqual(good ? [] : ["REFERENCE_TYPE"]);
+    });
+  }
+});
+
 test("a database that is not there, is none, or belongs to a newer version is told apart", async () => {
   const open = (path: string): Promise<unknown> =>
     openSqliteNode({ name: nodeName("store"), path }).catch((error: TomboloError) => [error.code, error.kind]);
@@ -179,5 +199,23 @@ test("a neighbour is paused and resumed, and status shows it", async () => {
     expect((await node.installation.status()).peers).toMatchObject([{ name: "hub", state: "paused" }]);
     await node.installation.setPaused(HUB, false);
     expect((await node.target.peer(HUB)).paused).toBe(false);
+  });
+});
+
+test("a write by way of another connection's ATTACH is captured, in the log of the table's own file", async () => {
+  await withDatabase("create table item (id integer primary key, v text)", ["item"], async ({ node, path }) => {
+    const { default: Sqlite } = await import("better-sqlite3");
+    const elsewhere = new Sqlite(":memory:");
+    try {
+      elsewhere.prepare("attach database ? as store").run(path);
+      elsewhere.exec("create table item (id integer primary key, v text); insert into item values (9, 'not this')");
+      elsewhere.exec(
+        "begin; insert into store.item values (1, 'a'); update store.item set v = 'b'; insert into item values (8, 'nor this'); commit",
+      );
+    } finally {
+      elsewhere.close();
+    }
+    const { changes } = await readAll(node, ["item"]);
+    expect(changes.map(({ op, key }) => `${op} ${key}`)).toEqual(['I {"id":{"i":"1"}}', 'U {"id":{"i":"1"}}']);
   });
 });

@@ -1,4 +1,5 @@
 import type { TableName } from "../../change/names.ts";
+import { columnKind } from "../../change/values/affinity.ts";
 import { conflictFindings } from "../conflict-findings.ts";
 import type { Finding, Step, WantedTable } from "../installation.ts";
 import { captureTriggers, type Trigger } from "./capture.ts";
@@ -6,6 +7,7 @@ import { type CapturedTable, capturedTables, isInstalled } from "./captured-tabl
 import type { Connection } from "./connection.ts";
 import { excludedFindings } from "./excluded.ts";
 import { filterFindings } from "./filter-check.ts";
+import { foreignKeysOf } from "./foreign-keys.ts";
 import { quote } from "./identifier.ts";
 import { rowidFindings } from "./rowid-ids.ts";
 import { type LocalTable, localKind, readTable, sha256, tableShape } from "./shape.ts";
@@ -166,6 +168,34 @@ function problemOf(connection: Connection, want: WantedTable): Finding | null {
       `the primary key of ${want.local} may hold NULL, so that it does not name a row`,
       "declare its columns NOT NULL, or make the table STRICT or WITHOUT ROWID",
     );
+  }
+  const mixed = table === null ? null : mixedReference(connection, table);
+  if (mixed !== null) {
+    return error(
+      "REFERENCE_TYPE",
+      `${mixed} of ${want.local} refers to the table itself and has another type: SQLite then tells triggers another key than the row's`,
+      "declare the column with the type of what it refers to",
+    );
+  }
+  return null;
+}
+
+/**
+ * A column that refers to its own table and has another affinity than what it refers to; null where there is none. Where foreign keys are on, SQLite (3.53)
+ * looks for referring rows with the key in that affinity, and AFTER triggers see it so: a row of the key '5' is told to be deleted as 5.
+ */
+function mixedReference(connection: Connection, { name, strict }: LocalTable): string | null {
+  const types = new Map(
+    (connection.prepare("select name, type from pragma_table_info(?)").raw().all(name) as [string, string][]).map(([column, type]) => [
+      column.toLowerCase(),
+      columnKind(type, strict),
+    ]),
+  );
+  const kindOf = (column: string) => types.get(column.toLowerCase());
+  for (const { parent, columns, to } of foreignKeysOf(connection, name)) {
+    if (parent !== name.toLowerCase()) continue;
+    const mixed = columns.find((column, at) => kindOf(column) !== kindOf(to[at] ?? ""));
+    if (mixed !== undefined) return mixed;
   }
   return null;
 }
