@@ -1,13 +1,12 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
-import { cpSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { cpSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { expect, test } from "vitest";
-import { startEmbedded } from "../../replicator/node/postgres/embedded.ts";
-import { until } from "../helpers/command.ts";
+import { freePort } from "../helpers/command.ts";
+import { killServer, restartServer } from "../helpers/crash.ts";
 import { durableServer, withClient } from "../helpers/postgres.ts";
 import { Oracle } from "./oracle.ts";
 import { COUNTERS, postgresWriter, SCHEMA, sqliteWriter } from "./writer.ts";
@@ -85,7 +84,7 @@ async function history(seed: number): Promise<void> {
         const server = random() < 0.5 ? hub : replica;
         await killServer(server.directory);
         await delay(300 * random());
-        await restart(server);
+        await restartServer(server);
       }
     }
     await Promise.all(writers.map((writer) => writer.stop()));
@@ -188,44 +187,6 @@ async function inStore(path: string): Promise<Omit<Place, "node">> {
   } finally {
     store.close();
   }
-}
-
-/** Returns when it is gone: one that is still ending would be taken for a server that runs. */
-async function killServer(directory: string): Promise<void> {
-  const pid = Number(readFileSync(join(directory, "pgdata", "postmaster.pid"), "utf8").split("\n")[0]);
-  process.kill(pid, "SIGKILL");
-  await until(`server ${pid} is gone`, () => !running(pid));
-}
-
-function running(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch {
-    return false;
-  }
-}
-
-/** On the same port. The killed server's children may hold its shared memory for a moment. */
-async function restart(server: { readonly directory: string; readonly url: string }): Promise<void> {
-  for (let attempt = 1; ; attempt++) {
-    try {
-      await startEmbedded({ directory: server.directory, port: Number(new URL(server.url).port) });
-      return;
-    } catch (error) {
-      if (attempt === 20) throw error;
-      await delay(200);
-    }
-  }
-}
-
-async function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as { port: number };
-      server.close(() => resolve(port));
-    });
-  });
 }
 
 test("random writers on all nodes, the replicator and the servers killed at random: afterwards all nodes are equal and no write is unaccounted for", {

@@ -51,9 +51,11 @@ export async function freshDatabase(options: { readonly bareRole?: boolean } = {
 }
 
 /** A server of the test's own that keeps what it commits (fsync on), for tests that kill it. Call `remove` at the end. */
-export async function durableServer(): Promise<EmbeddedServer & { readonly directory: string; remove(): Promise<void> }> {
+export async function durableServer(
+  settings: { readonly [name: string]: string } = {},
+): Promise<EmbeddedServer & { readonly directory: string; remove(): Promise<void> }> {
   const directory = mkdtempSync(join(inject("postgresDirectory"), "durable-"));
-  const server = await startEmbedded({ directory });
+  const server = await startEmbedded({ directory, settings });
   const remove = async () => {
     await server.stop();
     rmSync(directory, { recursive: true, force: true });

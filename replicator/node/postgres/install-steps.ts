@@ -18,7 +18,7 @@ import { verify } from "./verify.ts";
 const LOCK_TIMEOUT_MS = 400;
 const ATTEMPTS = 60;
 /** A slot is made when every transaction that was open has ended. */
-const SLOT_TIMEOUT_MS = 60_000;
+const SLOT_TIMEOUT_MS = 20_000;
 
 /** Any two numbers, the same in every Tombolo: one installer at a time in a database. */
 const INSTALLER_LOCK = "select pg_advisory_xact_lock(1953460578, 1)";
@@ -99,7 +99,8 @@ async function drained({ pool, capture, url, hstore }: Installing): Promise<() =
 async function makeSlot(pool: pg.Pool, step: Step): Promise<void> {
   const client = await pool.connect();
   try {
-    await client.query(`set statement_timeout = ${SLOT_TIMEOUT_MS}`);
+    // the server waits for open transactions as for locks: ours would end that first, and not say what it waited for
+    await client.query(`set statement_timeout = ${SLOT_TIMEOUT_MS}; set lock_timeout = 0`);
     for (const statement of step.sql.split("\n")) await client.query(statement);
   } catch (error) {
     const { code } = error as { code?: string };
@@ -108,19 +109,22 @@ async function makeSlot(pool: pg.Pool, step: Step): Promise<void> {
     if (code === QUERY_CANCELED) throw await blocked(pool, error);
     throw postgresError(error);
   } finally {
-    await client.query("reset statement_timeout").catch(() => undefined);
+    await client.query("reset statement_timeout; reset lock_timeout").catch(() => undefined);
     client.release();
   }
 }
 
 async function blocked(pool: pg.Pool, cause: unknown): Promise<TomboloError> {
-  const { rows } = await pool.query<{ pids: string | null }>(
-    "select string_agg(pid::text, ', ' order by xact_start) as pids from pg_stat_activity where backend_xid is not null and xact_start < clock_timestamp() - interval '30 seconds'",
+  const { rows } = await pool.query<{ open: string | null }>(
+    `select string_agg(who, ', ' order by since) as open from (
+       select format('pid %s of pg_stat_activity', pid) as who, xact_start as since from pg_stat_activity where backend_xid is not null
+       union all select format('%L of pg_prepared_xacts', gid), prepared from pg_prepared_xacts) as transactions
+      where since < clock_timestamp() - interval '${SLOT_TIMEOUT_MS} milliseconds'`,
   );
   return new TomboloError("the replication slot could not be made: transactions have been open for too long", {
     code: "SLOT_CREATE_BLOCKED",
     kind: "retry",
-    hint: `End them, or wait, and run \`tombolo apply\` again; they are in pg_stat_activity with pid ${rows[0]?.pids ?? "unknown"}.`,
+    hint: `End them, or wait, and run \`tombolo apply\` again: ${rows[0]?.open ?? "they have ended meanwhile"}.`,
     cause,
   });
 }

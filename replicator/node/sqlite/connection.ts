@@ -38,7 +38,7 @@ export class DatabaseFile {
     checkFile(options);
     this.#writer = this.connect();
     try {
-      checkVersion(this.#writer);
+      requireSafeVersion(sqliteVersion(this.#writer));
       this.#reader = this.connect();
       this.#inRead = this.#reader.transaction((read: (connection: Connection) => unknown) => read(this.#reader));
       this.#version = this.#reader.prepare("pragma data_version").pluck();
@@ -189,8 +189,8 @@ function checkFile(options: { readonly node: NodeName; readonly path: string }):
   });
 }
 
-function checkVersion(connection: Connection): void {
-  const version = sqliteVersion(connection);
+/** Throws `SQLITE_TOO_OLD` (fatal). */
+export function requireSafeVersion(version: string): void {
   const parts = version.split(".").map(Number);
   const [major = 0, minor = 0, patch = 0] = parts;
   const [a, b, c] = OLDEST_SAFE;
