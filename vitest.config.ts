@@ -24,6 +24,7 @@ const LONG = [
   "test/full-sync/copying.test.ts",
   "test/full-sync/fill.test.ts",
   "test/full-sync/push.test.ts",
+  "test/fuzz/**/*.test.ts",
   "test/hub/bad-line.test.ts",
   "test/hub/histories.test.ts",
   "test/hub/suites.test.ts",
@@ -39,6 +40,7 @@ const LONG = [
   "test/medium/histories.test.ts",
   "test/medium/mixed-histories.test.ts",
   "test/medium/travel.test.ts",
+  "test/postgres/prepared.test.ts",
   "test/reconcile/changed.test.ts",
   "test/reconcile/digest-compare.test.ts",
   "test/reconcile/repair.test.ts",
@@ -52,12 +54,14 @@ const LONG = [
 
 /** With processes and servers that are killed: `npm run test:faults`. */
 const FAULTS = ["test/faults/**/*.test.ts"];
+/** Each of these runs other tests, over a product without one of its guards: `npm run test:guards`. */
+const GUARDS = ["test/guards/**/*.test.ts"];
 
 /** In a Chromium: `npm run test:browser`. */
 const BROWSER = ["test/browser/**/*.test.ts"];
 
-const { TOMBOLO_SUITE: suite, TOMBOLO_FAULTS: faults } = process.env;
-const left = suite === "all" ? FAULTS : faults === undefined ? [...FAULTS, ...LONG] : [];
+const { TOMBOLO_SUITE: suite, TOMBOLO_FAULTS: faults, TOMBOLO_GUARDS: guards } = process.env;
+const left = [...(suite === "all" ? FAULTS : faults === undefined ? [...FAULTS, ...LONG] : []), ...(guards === undefined ? GUARDS : [])];
 const chosen = suite === "long" ? LONG : suite === "browser" ? BROWSER : ["test/**/*.test.ts"];
 
 export default defineConfig({

@@ -5,7 +5,7 @@ import { plan } from "./plan.ts";
 import { play } from "./play.ts";
 import { REGRESSIONS } from "./regressions.ts";
 
-const SEEDS = Number(process.env.TOMBOLO_SIM_SEEDS ?? 1_000);
+const SEEDS = Number(process.env.TOMBOLO_SIM_SEEDS ?? 2_000);
 /** The short run is always the same one; a longer one explores, and says where it began. */
 const SEED = Number(process.env.TOMBOLO_SEED ?? (process.env.TOMBOLO_SIM_SEEDS === undefined ? 1 : Math.floor(Math.random() * 2 ** 31)));
 /** Seeds in which each mistake has to show. */
