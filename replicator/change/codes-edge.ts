@@ -9,6 +9,12 @@ export const EDGE_CODES: readonly CodeRow[] = [
     "Correct its permissions, or remove it and enrol with a new code.",
   ],
   [
+    "EDGE_TOO_OLD",
+    "operator",
+    "An edge runs a version that cannot begin anew with its hub over HTTP.",
+    "Upgrade it, and run `tombolo nodes resync` again; or let it enrol anew.",
+  ],
+  [
     "EDGE_NOT_ENROLLED",
     "usage",
     "The database has not been enrolled at a hub.",

@@ -38,6 +38,12 @@ export const HUB_CODES: readonly CodeRow[] = [
   ],
   ["RATE_LIMITED", "retry", "Too many requests from one caller.", "Wait as long as Retry-After says."],
   ["REQUEST_INVALID", "usage", "A request is not as the route wants it.", "See `errors` in the answer and docs/openapi.json."],
+  [
+    "RESYNC_GONE",
+    "retry",
+    "Nobody wants an edge to begin anew with its hub, or not any more.",
+    "Nothing; the edge asks anew what is wanted of it.",
+  ],
   ["ROLE_FORBIDDEN", "usage", "The token's role may not do this.", "Use a token of the role that the hint names."],
   ["ROUTE_UNKNOWN", "usage", "The service has no such route.", "See docs/openapi.json."],
   ["ROUTE_WITHOUT_ACCESS", "fatal", "A route does not say who may call it.", "Report it with the log."],

@@ -56,7 +56,18 @@ export const fullSyncEdge: RunVerb = async (context, input) => {
 };
 
 /** Asks an edge to become a copy of its hub, or its hub's source, and tells what comes of it. Null where there is no such edge. */
-export async function fullSyncOfEdge(context: CommandContext, input: VerbInput, topology: Topology): Promise<ExitCode | null> {
+export const fullSyncOfEdge = (context: CommandContext, input: VerbInput, topology: Topology): Promise<ExitCode | null> =>
+  askOfEdge(context, input, { topology, anew: false });
+
+/** The same, after the two have begun anew: their memories of each other no longer agree. */
+export const resyncOfEdge = (context: CommandContext, input: VerbInput, topology: Topology): Promise<ExitCode | null> =>
+  askOfEdge(context, input, { topology, anew: true });
+
+async function askOfEdge(
+  context: CommandContext,
+  input: VerbInput,
+  { topology, anew }: { readonly topology: Topology; readonly anew: boolean },
+): Promise<ExitCode | null> {
   const name = input.args[0] ?? "";
   const parents = topology.nodes.filter((node) => topology.groups.some((group) => group.parent === node.name) || node === hubOf(topology));
   return withNodes(context, parents, async (nodes) => {
@@ -65,14 +76,18 @@ export async function fullSyncOfEdge(context: CommandContext, input: VerbInput, 
     if (group === undefined) return null;
     const direction = directionOf(input);
     if (flag(input, "verify")) throw verifiedThere();
+    const first = anew ? `${group.parent} and ${name} begin anew, and ` : "";
     const asked =
       direction === "pull"
-        ? `${name} becomes a copy of what ${group.parent} has for it: rows that only ${name} has go, others are replaced, and its conflict history keeps both; changes that it has not sent yet stay. Go on?`
-        : `${group.parent} takes over what ${name} has: of the rows that are ${name}'s to change, those that only ${group.parent} has go, others are replaced, and the conflict history keeps both. Nothing is changed where more rows would go than --max-deletes says. Go on?`;
+        ? `${first}${name} becomes a copy of what ${group.parent} has for it: rows that only ${name} has go, others are replaced, and its conflict history keeps both; changes that it has not sent yet stay. Go on?`
+        : `${first}${group.parent} takes over what ${name} has: of the rows that are ${name}'s to change, those that only ${group.parent} has go, others are replaced, and the conflict history keeps both. Nothing is changed where more rows would go than --max-deletes says. Go on?`;
     if (!(await agreed(context, input, asked))) return EXIT.failed;
     const parent = await reach(group.parent);
     const given = text(input, "maxDeletes");
-    const terms = given === undefined ? {} : { mayRemove: count("max-deletes", given, Number.MAX_SAFE_INTEGER) };
+    const terms = {
+      ...(given !== undefined && { mayRemove: count("max-deletes", given, Number.MAX_SAFE_INTEGER) }),
+      ...(anew && { anew }),
+    };
     const id = await askFullSync(parent, { topology, group, edge: name, tables: tablesOf(input), who: whoOf(input), direction, terms });
     context.out.note(`${name} begins with its next exchange`);
     const run = input.options.wait === false ? await parent.copies.runs.find(id) : await follow(context, parent, id);

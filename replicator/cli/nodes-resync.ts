@@ -12,7 +12,12 @@ import { whoOf } from "./who.ts";
 
 export const nodesResync: RunVerb = async (context, input) => {
   const topology = await requireTopology(context);
-  const link = linkOf(topology, input.args[0] ?? "");
+  const name = input.args[0] ?? "";
+  if (topology.groups.length > 0 && topology.nodes.every((node) => node.name !== name)) {
+    const code = await (await import("./edge-full-sync.ts")).resyncOfEdge(context, input, topology);
+    if (code !== null) return code;
+  }
+  const link = linkOf(topology, name);
   const direction = oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
   const [source, target] = direction === "pull" ? [link.parent, link.child] : [link.child, link.parent];
   const asked = `${link.parent} and ${link.child} begin anew, and ${target} becomes a copy of ${source}: what only ${target} has goes, and the conflict history of ${target} keeps it. Go on?`;

@@ -268,6 +268,11 @@ export const verbs: readonly Verb[] = [
       },
       { flags: "--verify", description: "compare both sides afterwards; ends with 3 when they differ" },
       { flags: "--no-backup", description: "do not copy a SQLite database before it is changed" },
+      { flags: "--no-wait", description: "where the node is an edge: do not wait for it" },
+      {
+        flags: "--max-deletes <count>",
+        description: "where an edge fills the hub: so many rows of a table of the hub's may go (default: 1000, and 10 %)",
+      },
       { flags: "--by <name>", description: "who decides (default: the user of the operating system)" },
       { flags: "--yes", description: "do not ask" },
     ],

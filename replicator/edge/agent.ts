@@ -6,7 +6,7 @@ import { sleep } from "../link/sleep.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { Edge, EdgeCounts } from "./edge.ts";
 import { EdgeErrands } from "./edge-errands.ts";
-import { type Exchanged, INTERRUPTED } from "./edge-link.ts";
+import { type Exchanged, INTERRUPTED, type WishedSync } from "./edge-link.ts";
 import { HubError } from "./hub-client.ts";
 
 /** What an agent tells those who watch it. Calls must not throw and must be cheap. */
@@ -40,6 +40,9 @@ export interface AgentOptions {
 const LONGEST_WAIT_MS = 50_000;
 /** What needs a person is asked about rarely: it costs data, and helps nobody. */
 const NEEDS_A_PERSON_MS = 300_000;
+/** Except for what the hub's operator settles from there, by letting the two begin anew. */
+const SETTLED_AT_HUB = new Set(["PACKET_FORK", "PEER_EPOCH", "POSITION_AHEAD", "NODE_REWOUND", "DATABASE_CLONED"]);
+const NEEDS_THE_HUB_MS = 60_000;
 
 /**
  * Keeps a database in step with its hub: sends what is written here at once, hears at once what the hub has, and otherwise waits. To be offline is a
@@ -51,6 +54,7 @@ export class EdgeAgent {
   #state: EdgeState | undefined;
   readonly #errands: EdgeErrands;
   #nudge = new AbortController();
+  #isPaused = false;
 
   constructor(options: AgentOptions) {
     const { random = Math.random } = options;
@@ -95,12 +99,17 @@ export class EdgeAgent {
     };
     const moved = await edge.exchange({ final: false, signal, progress });
     if (moved === INTERRUPTED) return "nothing";
-    return this.#took(moved);
+    return this.#took(moved, signal);
   }
 
-  #took(moved: Exchanged): "moved" | "nothing" {
+  async #took(moved: Exchanged, signal: AbortSignal): Promise<"moved" | "nothing"> {
+    const { manifest: _, wanted, started, fullSync, reconcile, resync, isPaused, ...counts } = moved;
+    this.#isPaused = isPaused;
+    if (resync !== null) {
+      await this.#beginAnew(resync, signal);
+      return "moved";
+    }
     this.#backoff.reset();
-    const { manifest: _, wanted, started, fullSync, reconcile, ...counts } = moved;
     this.#errands.wish({ fullSync, reconcile });
     const any = counts.sent + counts.received + counts.parked > 0;
     if (any) {
@@ -109,6 +118,15 @@ export class EdgeAgent {
     }
     this.#now("online");
     return any || wanted + started > 0 ? "moved" : "nothing";
+  }
+
+  /** Nothing is exchanged meanwhile. */
+  async #beginAnew(wished: WishedSync, signal: AbortSignal): Promise<void> {
+    await this.#errands.forget();
+    this.#now("syncing");
+    const progress = (now: SyncProgress): void => this.#options.watcher.fullSync?.(now);
+    await this.#options.edge.resync(wished, { watcher: { progress, note() {}, goAhead: async () => true }, signal });
+    this.#backoff.reset();
   }
 
   /** Until the edge has news, the hub has, or the interval is over. */
@@ -121,18 +139,21 @@ export class EdgeAgent {
     const interrupt = new AbortController();
     const nudged = this.#nudged();
     nudged.addEventListener("abort", stop, { once: true });
-    const news = node.log.news(edge.position ?? START, over.signal).then(() => interrupt.abort());
+    // of a link that is stopped, nothing is sent: its own news are none
+    const own = this.#isPaused ? aborted(over.signal) : node.log.news(edge.position ?? START, over.signal);
+    const news = own.then(() => interrupt.abort());
+    let moved: Exchanged | typeof INTERRUPTED;
     try {
       const progress = (received: number): void => watcher.progress(received);
       const waitMs = Math.min(intervalMs, LONGEST_WAIT_MS);
-      const moved = await edge.exchange({ final: false, waitMs, signal, interrupt: interrupt.signal, progress });
-      if (moved !== INTERRUPTED) this.#took(moved);
+      moved = await edge.exchange({ final: false, waitMs, signal, interrupt: interrupt.signal, progress });
     } finally {
       signal.removeEventListener("abort", stop);
       nudged.removeEventListener("abort", stop);
       over.abort();
       await news;
     }
+    if (moved !== INTERRUPTED) await this.#took(moved, signal);
   }
 
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {
@@ -157,6 +178,10 @@ export class EdgeAgent {
 
 function leastPause(error: unknown): number {
   if (error instanceof HubError && error.retryAfterMs !== null) return error.retryAfterMs;
+  if (error instanceof TomboloError && SETTLED_AT_HUB.has(error.code)) return NEEDS_THE_HUB_MS;
   const needsPerson = error instanceof TomboloError && ["operator", "usage", "newer", "fatal"].includes(error.kind);
   return needsPerson ? NEEDS_A_PERSON_MS : 0;
 }
+
+const aborted = (signal: AbortSignal): Promise<void> =>
+  new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));

@@ -84,7 +84,17 @@ export class EdgeErrands {
       })
       .finally(() => {
         this.#running = undefined;
+        // exchanges may have waited for the end of it
+        this.#nudge();
       });
+  }
+
+  /** Waits for what is being done; then nothing of it is gone on with, and what is left over is looked up anew. */
+  async forget(): Promise<void> {
+    await this.#running;
+    this.#fill = undefined;
+    this.#reconcile = null;
+    this.#looked = false;
   }
 
   /** Waits for what is being done, which the signal has ended. */

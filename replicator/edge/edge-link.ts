@@ -14,6 +14,13 @@ import type { ReconcileOptions } from "../reconcile/reconcile-link.ts";
 import { hubStatus } from "./hub-answers.ts";
 import type { HubClient } from "./hub-client.ts";
 
+/** A full sync that the hub wants of this edge. */
+export interface WishedSync {
+  readonly run: bigint;
+  readonly tables: readonly TableName[];
+  readonly direction: SyncDirection;
+}
+
 /** What an exchange moved, as the edge sees it. */
 export interface Exchanged {
   readonly sent: number;
@@ -29,7 +36,11 @@ export interface Exchanged {
   /** Of what the edge is to know of the topology, as it is at the hub now. */
   readonly manifest: string;
   /** The hub wants these tables filled anew, or filled from here; null for none. */
-  readonly fullSync: { readonly run: bigint; readonly tables: readonly TableName[]; readonly direction: SyncDirection } | null;
+  readonly fullSync: WishedSync | null;
+  /** The hub wants the two to begin anew, and this full sync to follow; null for no. Until then nothing else is exchanged. */
+  readonly resync: WishedSync | null;
+  /** Either side has the link stopped: nothing is sent. */
+  readonly isPaused: boolean;
   /** The hub wants the two compared; null for no. */
   readonly reconcile: (Pick<ReconcileOptions, "name" | "repair" | "scope"> & { readonly run: bigint }) | null;
 }
@@ -55,6 +66,8 @@ export interface EdgeLinkOptions {
   readonly node: string;
   /** What the hub may tell: see `EXCHANGE_FEATURES`. */
   readonly hubFeatures: readonly string[];
+  /** What this end goes by; see `Exchanged`. */
+  readonly manifest: string;
 }
 
 /**
@@ -93,8 +106,11 @@ export class EdgeLink {
   async #exchange({ final, waitMs = 0, signal, interrupt, progress }: ExchangeOptions): Promise<Exchanged> {
     const { end, client, node, hubFeatures } = this.#options;
     const heard = this.#heard ?? (await this.#ask(signal));
+    if ("run" in heard) return { ...NOTHING_MOVED, manifest: this.#options.manifest, resync: heard };
+    const report = await end.report();
+    const isPaused = report.state.paused || heard.state.paused;
     const request = new RequestBody({
-      report: reportJson(await end.report()),
+      report: reportJson(report),
       round_trip_ms: Math.min(this.#roundTripMs, 60_000),
       final,
       wait_seconds: waitMs / 1000,
@@ -103,7 +119,8 @@ export class EdgeLink {
     });
     const sender = await end.sender(heard, request);
     const started = performance.now();
-    const sending = sender.pass({ final }).then(
+    const passing = isPaused ? Promise.resolve() : sender.pass({ final });
+    const sending = passing.then(
       () => request.end(),
       (error: unknown) => request.fail(error),
     );
@@ -126,7 +143,7 @@ export class EdgeLink {
     // the hub may answer before it has read all, when it refuses; then this throws
     await sending;
     failpoint("edge.sent");
-    this.#position = sender.position;
+    if (!isPaused) this.#position = sender.position;
     if (waitMs === 0) this.#roundTripMs = performance.now() - started;
     return this.#take(client.bytes(answer, signal), request.started, progress);
   }
@@ -153,7 +170,9 @@ export class EdgeLink {
       }
       const through = await end.retryParked(heard);
       failpoint("edge.taken");
-      this.#heard = heard;
+      const resync = wishedSync(head.resync);
+      // it is looked at anew, and from where the two are then
+      this.#heard = resync === null ? heard : undefined;
       return {
         sent: up.changes + head.retried,
         received: down.changes + through,
@@ -165,28 +184,41 @@ export class EdgeLink {
         manifest: head.manifest,
         reconcile: head.reconcile === null ? null : { ...head.reconcile, run: BigInt(head.reconcile.run) },
         fullSync: wishOf("push", head.full_sync_push) ?? wishOf("pull", head.full_sync),
+        resync,
+        isPaused: heard.state.paused,
       };
     } finally {
       await reader.close();
     }
   }
 
-  /** Where the hub is with this edge. */
-  async #ask(signal: AbortSignal): Promise<Heard> {
+  /** Where the hub is with this edge; or that the two are to begin anew, before it is looked at: their memories may not agree. */
+  async #ask(signal: AbortSignal): Promise<Heard | WishedSync> {
     const { end, client, node } = this.#options;
     const started = performance.now();
-    const { report } = await hubStatus(client, node, signal);
+    const { report, resync } = await hubStatus(client, node, signal);
+    const wished = wishedSync(resync);
+    if (wished !== null) return wished;
     this.#roundTripMs = performance.now() - started;
     return end.hear(report, { delayMs: this.#roundTripMs / 2 });
   }
 }
 
-function wishOf(
-  direction: SyncDirection,
-  told: { readonly run: string; readonly tables: readonly string[] } | null,
-): Exchanged["fullSync"] {
-  return told === null ? null : { run: BigInt(told.run), tables: told.tables.map(tableName), direction };
+const NOTHING_MOVED = {
+  ...{ sent: 0, received: 0, conflicts: 0, open: 0, parked: 0, wanted: 0, started: 0 },
+  ...{ fullSync: null, reconcile: null, isPaused: true },
+};
+
+interface ToldSync {
+  readonly run: string;
+  readonly tables: readonly string[];
 }
+
+const wishOf = (direction: SyncDirection, told: ToldSync | null): WishedSync | null =>
+  told === null ? null : { run: BigInt(told.run), tables: told.tables.map(tableName), direction };
+
+const wishedSync = (told: (ToldSync & { readonly direction: SyncDirection }) | null): WishedSync | null =>
+  told === null ? null : wishOf(told.direction, told);
 
 /** The body of a request: its head is known when the first packet is, for until then tables may be started. */
 class RequestBody implements Carrier {

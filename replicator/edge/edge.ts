@@ -15,8 +15,9 @@ import type { Node } from "../node/node.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { Credential } from "./credential.ts";
+import { beginAnewWithHub } from "./edge-anew.ts";
 import { CHUNK_ROWS, type EdgeFullSyncOptions, fillFromHub, interruptedFullSync } from "./edge-full-sync.ts";
-import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED } from "./edge-link.ts";
+import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED, type WishedSync } from "./edge-link.ts";
 import type { EdgeLinkPlace } from "./edge-link-place.ts";
 import { pushToHub } from "./edge-push.ts";
 import { ALL_TABLES, type EdgeReconcileOptions, reconcileWithHub } from "./edge-reconcile.ts";
@@ -117,7 +118,9 @@ export class Edge {
   /** Exchanges until nothing is pending on either side, and does what the hub asks for besides. */
   async sync(signal: AbortSignal, progress?: (received: number) => void): Promise<EdgeCounts> {
     const filled = await this.interrupted(signal);
-    if (filled !== null) await this.#fill(filled, { resume: true, signal });
+    // what is to begin anew does not go on
+    const goesOn = filled !== null && (await hubStatus(this.client, this.#options.credential.node, signal)).resync === null;
+    if (goesOn) await this.#fill(filled, { resume: true, signal });
     const { counts, last } = await this.#rounds(signal, progress);
     if (last.fullSync === null && last.reconcile === null) return counts;
     if (last.fullSync !== null) await this.#fill(last.fullSync, { resume: false, signal });
@@ -143,6 +146,10 @@ export class Edge {
       if (moved === INTERRUPTED) break;
       counts = sumOf(counts, moved);
       last = moved;
+      if (moved.resync !== null) {
+        await this.resync(moved.resync, { watcher: UNWATCHED, signal });
+        continue;
+      }
       if (moved.sent + moved.received + moved.parked + moved.wanted + moved.started === 0) break;
     }
     return { counts, last };
@@ -161,6 +168,21 @@ export class Edge {
     const { direction = "pull", ...rest } = options;
     const given = { verify: false, chunkRows: CHUNK_ROWS, ...rest, judge: NO_JUDGE, now: this.#options.now };
     return direction === "push" ? pushToHub(place, given) : fillFromHub(place, given);
+  }
+
+  /**
+   * Begins anew with the hub, where that wants it because the memories of the two no longer agree, and fills one from the other. Nothing else may be under way with the hub. Throws what
+   * `beginAnewWithHub` and `fullSync` throw; afterwards, what the hub wants next is where to go on.
+   */
+  async resync(
+    { run, tables, direction }: WishedSync,
+    { watcher, signal }: { readonly watcher: FullSyncWatcher; readonly signal: AbortSignal },
+  ): Promise<FullSyncResult> {
+    const { place } = await this.#ready(signal);
+    await beginAnewWithHub(place, run, signal);
+    // what was remembered of the hub is of before
+    this.#link = undefined;
+    return this.fullSync({ tables, direction, resume: false, backUp: true, watcher, signal, onAbort: "interrupted" });
   }
 
   /** Compares the tables with the hub's. Throws what the hub answers. */
@@ -259,7 +281,7 @@ export class Edge {
     await this.#know(manifest, madeAt);
     const end = new LinkEnd({ ...prepared, role: "child", other: { name: link.parent, engine: parent.engine } });
     this.#link = {
-      link: new EdgeLink({ end, client: this.client, node: credential.node, hubFeatures: features }),
+      link: new EdgeLink({ end, client: this.client, node: credential.node, hubFeatures: features, manifest: id }),
       manifest: id,
       parent: link.parent,
       place: { node, end, link, topology: prepared.topology, client: this.client },

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { EXCHANGE_FEATURES, resyncWish } from "../link/exchange.ts";
 import { type Manifest, manifestSchema } from "../link/manifest.ts";
 import { reportSchema } from "../link/report.ts";
 import type { HubClient } from "./hub-client.ts";
@@ -8,12 +9,18 @@ const status = z.looseObject({
   parked_changes: z.number(),
   open_conflicts: z.number(),
   topology: z.string(),
+  // an older hub tells none
+  resync: resyncWish,
   report: reportSchema,
 });
 
-/** Where the hub is with an edge. */
+/** Where the hub is with an edge, and whether the two are to begin anew. */
 export const hubStatus = (client: HubClient, node: string, signal?: AbortSignal): Promise<z.output<typeof status>> =>
-  client.json(status, { method: "GET", path: `/v1/nodes/${encodeURIComponent(node)}/status`, ...(signal && { signal }) });
+  client.json(status, {
+    method: "GET",
+    path: `/v1/nodes/${encodeURIComponent(node)}/status?features=${EXCHANGE_FEATURES.join(",")}`,
+    ...(signal && { signal }),
+  });
 
 /** What an edge has to know of the topology. */
 export async function hubManifest(

@@ -148,6 +148,7 @@ const PASSES = new Set([
   "PACKET_COUNT",
   "PACKET_DIGEST",
   "EXCHANGE_INVALID",
+  "RESYNC_GONE",
   "RATE_LIMITED",
 ]);
 

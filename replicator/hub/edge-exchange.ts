@@ -14,8 +14,8 @@ import type { PassOptions } from "../link/transfer.ts";
 import type { NewsOf } from "../node/change-log.ts";
 import type { EdgePlace } from "./edge-desk.ts";
 import { LeftBehind } from "./left-behind.ts";
+import { toldWishes } from "./told-wishes.ts";
 import type { Turn, Turns } from "./turns.ts";
-import type { Wishes } from "./wish-board.ts";
 
 /**
  * Both ways in one request: what the edge brings is applied, then what the hub has for it is sent. The answer begins when there is something to
@@ -56,23 +56,22 @@ async function inTurn({
   const heard = await end.hear(head.report, { delayMs: head.round_trip_ms / 2 });
   observer.confirmed(head.report.state.number);
   failpoint("hub.heard");
-  for (const start of head.starts) await end.start(start);
-  const receipts = await end.receive(turn.whileOthersBring(eachWhole(reader.packets())), heard);
+  for await (const start of unlessPaused(place, head.starts)) await end.start(start);
+  const receipts = await end.receive(turn.whileOthersBring(eachWhole(unlessPaused(place, reader.packets()))), heard);
   await reader.close();
   failpoint("hub.received");
   if (receipts.every(({ wanted }) => wanted.length === 0)) observer.broughtAll();
   const brought = receipts.length + head.starts.length > 0;
   // an edge that only listens, as a thousand do, is content with what was looked up for others a moment ago, and finds the hub where it is now
   const oldMs = !brought && head.wait_seconds > 0 ? LOOKED_MS : 0;
-  const still = brought ? null : await end.report();
-  const retried = still?.state.hasParked === false ? 0 : await end.retryParked(heard, { all: head.final });
+  const still = await end.report();
+  const retried = still.state.hasParked ? await end.retryParked(heard, { all: head.final }) : 0;
   const up = sumOf(receipts);
   const left = new LeftBehind(place);
   const begin = async (): Promise<Buffer> => {
-    const report = still?.state.hasParked === false ? await end.report(still.state) : await end.report();
+    const report = still.state.hasParked ? await end.report() : await end.report(still.state);
     const told = { report: reportJson(report), receipts: receipts.map(receiptJson), retried, manifest: manifestId };
-    const wanted = await wishes.of(link.child, { oldMs: left.hasAsked ? 0 : oldMs });
-    return jsonSection({ ...told, ...understood(wanted, head.features) });
+    return jsonSection({ ...told, ...(await toldWishes(place, head.features, { oldMs: left.hasAsked ? 0 : oldMs })) });
   };
   const news = up.changes + up.parked + up.wanted + retried + head.starts.length > 0;
   const answer = new Answer(begin);
@@ -87,6 +86,7 @@ async function inTurn({
     signal,
     left,
     heard,
+    isPaused: still.state.paused,
     first: { final: head.final, oldMs },
     waitMs: news ? 0 : head.wait_seconds * 1000,
     wished: (stop, wished) => wishes.wait(link.child, stop, wished),
@@ -100,8 +100,15 @@ async function inTurn({
   return answer.begun(sending);
 }
 
-const understood = (wishes: Wishes, features: readonly string[]): Wishes =>
-  Object.fromEntries(Object.entries(wishes).filter(([name]) => features.includes(name)));
+/** Of a link that is paused, which the edge may not know yet, nothing is taken: it is brought again. */
+async function* unlessPaused<T>(place: EdgePlace, brought: Iterable<T> | AsyncIterable<T>): AsyncGenerator<T> {
+  for await (const each of brought) {
+    if (await isPausedHere(place)) return;
+    yield each;
+  }
+}
+
+const isPausedHere = async ({ node, link }: EdgePlace): Promise<boolean> => (await node.target.peer(link.child)).paused;
 
 /** Packets for an edge that only listens; null when there were none in time. */
 export async function pull(
@@ -116,7 +123,9 @@ export async function pull(
     packet: (_, bytes) => answer.packet(bytes),
   };
   const sender = await place.end.sender(heard, carrier);
-  const sending = follow({ place, sender, heard, first: { final: true, advance: false }, ...options, sent: () => answer.packets > 0 });
+  const isPaused = await isPausedHere(place);
+  const first = { final: true, advance: false };
+  const sending = follow({ place, sender, heard, isPaused, first, ...options, sent: () => answer.packets > 0 });
   void sending.then(
     () => answer.end(null),
     (error: unknown) => answer.fail(error),
@@ -142,6 +151,8 @@ async function follow(options: {
   readonly place: EdgePlace;
   readonly sender: Sender;
   readonly heard: Heard;
+  /** As the hub has it. */
+  readonly isPaused: boolean;
   readonly signal: AbortSignal;
   readonly first: PassOptions;
   readonly waitMs: number;
@@ -153,7 +164,8 @@ async function follow(options: {
   readonly turn?: Turn;
 }): Promise<number> {
   const { place, sender, heard, signal, first, waitMs, sent, wished, left, turn } = options;
-  let { changes } = await sender.pass(first);
+  const isPaused = options.isPaused || heard.state.paused;
+  let changes = isPaused ? 0 : (await sender.pass(first)).changes;
   if (sent() || signal.aborted || waitMs === 0) return changes;
   const over = AbortSignal.timeout(waitMs);
   const other = new AbortController();
@@ -165,6 +177,9 @@ async function follow(options: {
   const filters = heard.scopes?.current();
   const news: NewsOf = filters === undefined ? place.news : { ...place.news, filters };
   try {
+    // what ends it at the edge, the edge says itself
+    while (isPaused && !stop.aborted && (heard.state.paused || (await isPausedHere(place)))) await sleep(PAUSED_MS, stop);
+    if (isPaused) return changes;
     while (!sent() && !stop.aborted) {
       if (left?.isLeft) {
         await sleep(LEFT_PAUSE_MS, stop);
@@ -174,7 +189,7 @@ async function follow(options: {
         continue;
       }
       const emptyTo = await place.node.log.news(sender.position, stop, news);
-      if (signal.aborted || other.signal.aborted || (over.aborted && isAt(heard, emptyTo))) break;
+      if (signal.aborted || other.signal.aborted || (over.aborted && isAt(heard, emptyTo)) || (await isPausedHere(place))) break;
       changes += (await sender.pass({ final: false, advance: over.aborted, emptyTo })).changes;
     }
   } finally {
@@ -185,6 +200,9 @@ async function follow(options: {
 
 /** Somebody else's look is good enough for so long, where who asks waits for news from there on: waiting looks again within a second. */
 const LOOKED_MS = 2_000;
+
+/** How soon a link that was paused goes on. */
+const PAUSED_MS = 1_000;
 
 /** While an edge that was left behind is filled, nothing is sent to it. */
 const LEFT_PAUSE_MS = 1_000;

@@ -2,10 +2,16 @@ import type { z } from "zod";
 import { reportJson } from "../link/report.ts";
 import type { EdgePlace } from "./edge-desk.ts";
 import type { edgeStatusSchema } from "./schemas/edges.ts";
+import { toldWishes } from "./told-wishes.ts";
 
-/** Where the hub is with an edge. Changes nothing but that the two are known to each other. */
-export async function edgeStatus({ node, end, link, manifest, manifestId }: EdgePlace): Promise<z.input<typeof edgeStatusSchema>> {
+/**
+ * Where the hub is with an edge. Changes nothing but that the two are known to each other. The only wish that it tells is the one that exchanges may be in the way of:
+ * their memories no longer agree.
+ */
+export async function edgeStatus(place: EdgePlace, features: readonly string[]): Promise<z.input<typeof edgeStatusSchema>> {
+  const { node, end, link, manifest, manifestId } = place;
   const report = await end.report();
+  const { resync = null } = await toldWishes(place, features, { oldMs: 0 });
   const { state } = report;
   const { peers } = await node.installation.status();
   const peer = peers.find(({ name }) => name === link.child);
@@ -28,6 +34,7 @@ export async function edgeStatus({ node, end, link, manifest, manifestId }: Edge
     open_conflicts: peer?.openConflicts ?? 0,
     last_sync_in: peer?.lastSyncIn ?? null,
     last_sync_out: peer?.lastSyncOut ?? null,
+    resync: resync === null ? null : { ...resync, tables: [...resync.tables] },
     report: reportJson(report),
   };
 }

@@ -3,6 +3,7 @@ import { auditRoutes } from "./routes/audit.ts";
 import { changesRoutes } from "./routes/changes.ts";
 import { conflictDeskRoutes } from "./routes/conflict-desk.ts";
 import { conflictRoutes } from "./routes/conflicts.ts";
+import { edgeAnewRoutes } from "./routes/edge-anew.ts";
 import { edgeCompareRoutes } from "./routes/edge-compare.ts";
 import { edgeConflictRoutes } from "./routes/edge-conflicts.ts";
 import { edgeCopyRoutes } from "./routes/edge-copies.ts";
@@ -31,6 +32,7 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   edgeCompareRoutes,
   edgeCopyRoutes,
   edgePushRoutes,
+  edgeAnewRoutes,
   nodeRoutes,
   topologyRoutes,
   linkSyncRoutes,

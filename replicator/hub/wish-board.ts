@@ -1,11 +1,13 @@
 import type { NodeName } from "../change/names.ts";
 import { SharedCall } from "../change/shared-call.ts";
+import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
 
 /** What somebody at the hub wants an edge to do, as an exchange tells it (see `answerHead`). */
 export interface Wishes {
   readonly full_sync?: { readonly run: string; readonly tables: readonly string[] };
   readonly full_sync_push?: Wishes["full_sync"];
+  readonly resync?: NonNullable<Wishes["full_sync"]> & { readonly direction: SyncDirection };
   readonly reconcile?: { readonly run: string; readonly name: string; readonly repair: string; readonly scope?: string };
 }
 
@@ -84,9 +86,10 @@ export class WishBoard {
     const beganAt = performance.now();
     const [fills, compares] = await Promise.all([this.#node.copies.runs.requested(), this.#node.reconciles.requested()]);
     const wishes = new Map<NodeName, Wishes>();
-    for (const [edge, { id, tables, direction }] of fills) {
+    for (const [edge, { id, tables, direction, terms }] of fills) {
       const fill = { run: id.toString(), tables };
-      wishes.set(edge, direction === "push" ? { full_sync_push: fill } : { full_sync: fill });
+      if (terms.anew) wishes.set(edge, { resync: { ...fill, direction } });
+      else wishes.set(edge, direction === "push" ? { full_sync_push: fill } : { full_sync: fill });
     }
     for (const [edge, { id, name, repair, scope }] of compares) {
       // edges of an older version know of no scope: it is told only where it says something
@@ -98,5 +101,5 @@ export class WishBoard {
   }
 }
 
-const idOf = ({ full_sync: fill, full_sync_push: push, reconcile }: Wishes): string =>
-  `${fill?.run ?? push?.run ?? ""} ${reconcile?.run ?? ""}`;
+const idOf = ({ full_sync: fill, full_sync_push: push, resync, reconcile }: Wishes): string =>
+  `${fill?.run ?? push?.run ?? resync?.run ?? ""} ${reconcile?.run ?? ""}`;

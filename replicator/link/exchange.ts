@@ -35,7 +35,7 @@ export const startSchema = z
  * What may be said to each other beyond what every version knows: an edge lists those that it understands, to a hub that has listed any itself, and is told nothing of the
  * others. So either side may be the newer one. Whatever is not known besides is passed over.
  */
-export const EXCHANGE_FEATURES: readonly string[] = ["full_sync", "full_sync_push", "reconcile"];
+export const EXCHANGE_FEATURES: readonly string[] = ["full_sync", "full_sync_push", "resync", "reconcile"];
 
 /** What an edge begins an exchange with. */
 export const requestHead = z.object({
@@ -49,6 +49,12 @@ export const requestHead = z.object({
   /** Where there is nothing to send: how long to wait for something, seconds. */
   wait_seconds: z.number().min(0).max(55).default(0),
 });
+
+/** The two are to begin anew, and a full sync is to follow. */
+export const resyncWish = z
+  .object({ run: digits, tables: z.array(name), direction: z.enum(["pull", "push"]) })
+  .nullable()
+  .default(null);
 
 /** What the hub answers with, before its own packets. */
 export const answerHead = z.object({
@@ -68,6 +74,7 @@ export const answerHead = z.object({
     .object({ run: digits, tables: z.array(name) })
     .nullable()
     .default(null),
+  resync: resyncWish,
   /** A comparison with the hub that the edge is to begin. */
   reconcile: z
     .object({ run: digits, name, repair: z.enum(["report", "parent", "newest"]), scope: z.enum(["all", "changed"]).default("all") })

@@ -25,3 +25,6 @@ export function identityOf(node: Node, { now, atMostMs }: { readonly now: number
   });
   return identity;
 }
+
+/** It has begun a life of its own: who it was is forgotten. */
+export const forgetIdentity = (node: Node): void => void reads.delete(node);

@@ -14,6 +14,8 @@ export type RunEnd = Exclude<RunState, "requested" | "running">;
 export interface RunTerms {
   /** So many rows of a table may go at the target; where it is missing, a guard decides. */
   readonly mayRemove?: number;
+  /** Before it, the two begin anew: see `beginAnew`. */
+  readonly anew?: boolean;
 }
 
 export interface RunStart {
@@ -77,6 +79,8 @@ export interface FullSyncRuns {
   request(wish: Omit<RunStart, "resume" | "holder"> & { readonly terms?: RunTerms }, by: string): Promise<bigint>;
   /** What peers have been asked for and have not begun, one for each. */
   requested(): Promise<ReadonlyMap<NodeName, FullSyncRun>>;
+  /** A wish that its peer cannot take up fails, with the reason; nothing happens to one that is none any more. */
+  refuse(id: bigint, error: string): Promise<void>;
   /** Gives up a run, whoever holds it, and drops what it has staged: its process ends when it notices. Does nothing to one that has ended. */
   cancel(id: bigint): Promise<void>;
 }

@@ -1,4 +1,5 @@
-import type { ChannelName, NodeName, PacketNumber, Position } from "../change/names.ts";
+import { TomboloError } from "../change/error.ts";
+import type { ChannelName, Epoch, NodeName, PacketNumber, Position } from "../change/names.ts";
 
 /** What a node has kept of its exchange with a neighbour. */
 export interface PeerMarks {
@@ -11,6 +12,16 @@ export interface PeerMarks {
   readonly sentPacket: PacketNumber;
 }
 
+/** From where on two nodes that begin anew go on. */
+export interface Restart {
+  readonly received: ReadonlyMap<ChannelName, Position>;
+  readonly sent: ReadonlyMap<ChannelName, Position>;
+  /** Of the neighbour's life from now on; its first packet tells it where this is missing. */
+  readonly epoch?: Epoch;
+  /** The last packet from the neighbour: the positions are of when it was that. */
+  readonly receivedPacket?: PacketNumber;
+}
+
 /** How two nodes whose memories of each other no longer agree begin anew. */
 export interface Rejoin {
   /** Null for a neighbour that is not known. */
@@ -21,12 +32,10 @@ export interface Rejoin {
 
   /**
    * The packets of the two begin at 1 again, of whatever epoch, and go on from these positions; of the node's own log, from the first that it still reaches back
-   * to. Nothing flows (state `snapshot`) until `resume`, or until a full sync of the two is handed over. Answers the positions in its own log.
+   * to. Nothing flows (state `snapshot`) until `resume`, or until a full sync of the two is handed over. Answers the positions in its own log. Throws `PACKET_GAP` (retry)
+   * where another packet has come since `receivedPacket`.
    */
-  restart(
-    peer: NodeName,
-    at: { readonly received: ReadonlyMap<ChannelName, Position>; readonly sent: ReadonlyMap<ChannelName, Position> },
-  ): Promise<ReadonlyMap<ChannelName, Position>>;
+  restart(peer: NodeName, at: Restart): Promise<ReadonlyMap<ChannelName, Position>>;
 
   /** Ends `snapshot` and `must_resync`. */
   resume(peer: NodeName): Promise<void>;
@@ -34,3 +43,10 @@ export interface Rejoin {
   /** Forgets a neighbour, with its parked changes; the log is kept for it no longer. False where it is not known. */
   forget(peer: NodeName): Promise<boolean>;
 }
+
+export const cameBetween = (peer: NodeName): TomboloError =>
+  new TomboloError(`a packet of ${peer} has come before the two could begin anew`, {
+    code: "PACKET_GAP",
+    kind: "retry",
+    hint: "Nothing; where they go on from is looked up again.",
+  });

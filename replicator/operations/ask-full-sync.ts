@@ -1,4 +1,5 @@
 import { nodeName, type TableName } from "../change/names.ts";
+import { acceptCopy } from "../full-sync/resync.ts";
 import { chosenTables } from "../full-sync/sync-plan.ts";
 import type { FullSyncRun, RunTerms, SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
@@ -7,7 +8,10 @@ import type { Topology, TopologyGroup } from "../topology/topology.ts";
 const LOOK_EVERY_MS = 500;
 const ENDED = new Set(["done", "failed", "cancelled"]);
 
-/** Notes that an edge is to be filled anew, or to fill its hub: it learns that with its next exchange. Throws `FULL_SYNC_TABLES` (usage). Answers the run. */
+/**
+ * Notes that an edge is to be filled anew, or to fill its hub, after the two have begun anew where `terms.anew` says so: it learns that with its next exchange.
+ * Throws `FULL_SYNC_TABLES` (usage). Answers the run.
+ */
 export async function askFullSync(
   parent: Node,
   wish: {
@@ -23,6 +27,8 @@ export async function askFullSync(
   },
 ): Promise<bigint> {
   const { topology, group, edge, who, terms = {} } = wish;
+  // the edge could not even ask a hub that takes itself for a copy
+  if (terms.anew) await acceptCopy(parent);
   const wanted = wish.direction ?? "pull";
   const channels = group.channels
     .filter(({ direction }) => direction !== (wanted === "pull" ? "up" : "down"))

@@ -114,6 +114,11 @@ metrics: off
     this.#code = made.trim();
   }
 
+  /** Asks the edge to begin anew with its hub, once it comes. */
+  async resync(name: string): Promise<void> {
+    await this.#command(["nodes", "resync", name, "--no-wait", "--yes"]);
+  }
+
   async close(): Promise<void> {
     for (const side of ["edge", "hub"] as const) await this.end(side);
     for (const each of this.#close) await each();

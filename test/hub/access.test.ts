@@ -30,6 +30,8 @@ const ALLOWED: { readonly [operation: string]: "public" | readonly Role[] } = {
   edgePushRows: ["node"],
   edgePushChanges: ["node"],
   edgePushHandOver: ["node"],
+  edgeBeginsAnew: ["node"],
+  edgeHasBegunAnew: ["node"],
   compareWithEdge: ["node"],
   beginEdgeReconcile: ["node"],
   endEdgeReconcile: ["node"],

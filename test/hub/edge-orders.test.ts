@@ -58,6 +58,10 @@ describe.each(["postgres", "sqlite"] as const)("an operator of a %s hub", (engin
     const filled = await streamed("/v1/full-sync", { link: "hub/shop", replace_rows: true });
     expect(filled.at(-1)).toMatchObject({ event: "done", data: { link: "hub/shop", state: "done", rows: 3, direction: "pull" } });
     expect(await edge.rows(ALL)).toEqual(await world.database.rows(ALL));
+    const anew = await streamed("/v1/full-sync", { link: "hub/shop", replace_rows: true, begin_anew: true });
+    expect(anew.at(-1)).toMatchObject({ event: "done", data: { state: "done", rows: 3 } });
+    const begun = await operator("GET", "/v1/audit?what=edge%20began%20anew", undefined, "admin");
+    expect(begun.body.entries).toMatchObject([{ who: "edge shop", details: { node: "shop", direction: "pull" } }]);
     await drift(edge, "delete from item where id > 1; insert into item values (9, 'true')");
     const pushed = await streamed("/v1/full-sync", { link: "hub/shop", direction: "push", replace_rows: true, max_deletes: 2 });
     expect(pushed.at(-1)).toMatchObject({ event: "done", data: { state: "done", direction: "push" } });

@@ -14,7 +14,7 @@ import { exchange, pull, push } from "../edge-exchange.ts";
 import { edgeStatus } from "../edge-status.ts";
 import { problemOf, sendProblem } from "../problem.ts";
 import { bigNumber, moment, named, nodeParam } from "../schemas/common.ts";
-import { edgeStatusSchema, pullQuery, reportOfQuery } from "../schemas/edges.ts";
+import { edgeStatusSchema, pullQuery, reportOfQuery, statusQuery } from "../schemas/edges.ts";
 import { Turns } from "../turns.ts";
 
 /** After which an edge comes again that found too many others. */
@@ -39,10 +39,11 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
         tags: ["edges"],
         summary: "Where the hub is with an edge: what it has received of it, and what it has for it; changes nothing",
         params: nodeParam,
+        querystring: statusQuery,
         response: { 200: edgeStatusSchema },
       },
     },
-    async (request) => edgeStatus(await desk.place(callerOf(request))),
+    async (request) => edgeStatus(await desk.place(callerOf(request)), request.query.features),
   );
   server.get(
     "/v1/nodes/:node/topology",
@@ -57,7 +58,9 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
           200: z.object({
             id: z.string(),
             made_at: moment,
-            features: z.array(z.string()).meta({ description: "What the hub may tell in an exchange to an edge that lists it." }),
+            features: z.array(z.string()).meta({
+              description: "What the hub may tell in an exchange to an edge that lists it.",
+            }),
             topology: manifestSchema,
           }),
         },

@@ -119,7 +119,7 @@ export const runRoutes: RoutePlugin = (server, hub) => {
           backup: z.boolean().default(true).meta({ description: "Copy the file of a SQLite target first. Not of an edge." }),
           begin_anew: z.boolean().default(false).meta({
             description:
-              "Let the two forget what they know of each other first, as after a restore: what `tombolo nodes resync` does. Takes `replace_rows`; not of an edge.",
+              "Let the two forget what they know of each other first, as after a restore: what `tombolo nodes resync` does. Takes `replace_rows`.",
           }),
           replace_rows: z.boolean().default(false).meta({
             description:
@@ -141,15 +141,14 @@ export const runRoutes: RoutePlugin = (server, hub) => {
       hub.log.info({ who, link: name, direction }, "a full sync was asked for");
       const edge = await edgeOfLink(hub, topology, name);
       if (edge !== undefined) {
-        const unsuited = Object.entries({ verify, resume, backup: !backup, begin_anew: anew }).flatMap(([option, given]) =>
-          given ? [option] : [],
-        );
+        const unsuited = Object.entries({ verify, resume, backup: !backup }).flatMap(([option, given]) => (given ? [option] : []));
         const order = {
           direction,
           tables: tables?.map(tableName) ?? null,
           mayReplace,
           unsuited,
           maxDeletes: maxDeletes ?? null,
+          anew,
           wait,
           who,
         };

@@ -5,6 +5,15 @@ import { bigNumber, moment } from "./common.ts";
 
 const counted = z.int().min(0);
 
+export const statusQuery = z.object({
+  features: z
+    .string()
+    .max(2000)
+    .default("")
+    .transform((text) => text.split(","))
+    .meta({ description: "Those of the hub's (see …/topology) that the edge knows, with commas between them." }),
+});
+
 export const edgeStatusSchema = z.object({
   node: z.string(),
   group: z.string(),
@@ -26,6 +35,10 @@ export const edgeStatusSchema = z.object({
   open_conflicts: counted,
   last_sync_in: moment.nullable(),
   last_sync_out: moment.nullable(),
+  resync: z
+    .object({ run: z.string(), tables: z.array(z.string()), direction: z.enum(["pull", "push"]) })
+    .nullable()
+    .meta({ description: "The two are to begin anew, and a full sync is to follow; null where that is not wanted." }),
   report: z.any().meta({ description: "The same for an edge's agent, as in an exchange." }),
 });
 

@@ -99,6 +99,13 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
     return new Map(rows.map(({ run }) => runOf(run)).map((run) => [run.peer, run]));
   }
 
+  async refuse(id: bigint, error: string): Promise<void> {
+    await this.#query(
+      "update tombolo.full_sync_run set state = 'failed', error = $2, finished_at = clock_timestamp() where id = $1 and state = 'requested'",
+      [String(id), error],
+    );
+  }
+
   async cancel(id: bigint): Promise<void> {
     await transaction(this.#pool, async (client) => {
       const { rowCount } = await client.query(

@@ -1,7 +1,7 @@
 import type pg from "pg";
 import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position } from "../../change/names.ts";
 import type { StoredProgress } from "../progress.ts";
-import type { PeerMarks, Rejoin } from "../rejoin.ts";
+import { cameBetween, type PeerMarks, type Rejoin, type Restart } from "../rejoin.ts";
 import { transaction } from "./connection.ts";
 import { FORWARDS } from "./copy-runs.ts";
 import { clusterIdentity } from "./migrate.ts";
@@ -38,22 +38,25 @@ export class PostgresRejoin implements Rejoin {
     ]);
   }
 
-  async restart(peer: NodeName, at: Parameters<Rejoin["restart"]>[1]): Promise<ReadonlyMap<ChannelName, Position>> {
+  async restart(peer: NodeName, at: Restart): Promise<ReadonlyMap<ChannelName, Position>> {
     return transaction(this.#pool, async (client) => {
       const sent = new Map<ChannelName, Position>();
       for (const [channel, wanted] of at.sent) sent.set(channel, await reachable(client, wanted));
       const received = Object.fromEntries([...at.received].map(([channel, place]) => [channel, { position: place.toString() }]));
-      await client.query(
+      const { rowCount } = await client.query(
         `update tombolo.peer
-            set epoch = null, received_packet_no = 0, received_digest = '', received_receipt = null, received = $2, sent_packet_no = 0, sent = $3,
+            set epoch = $4, received_packet_no = 0, received_digest = '', received_receipt = null, received = $2, sent_packet_no = 0, sent = $3,
                 state = 'snapshot', reason = 'its positions begin anew: a full sync is to follow'
-          where name = $1`,
+          where name = $1 and received_packet_no = coalesce($5, received_packet_no)`,
         [
           peer,
           JSON.stringify(received),
           JSON.stringify(Object.fromEntries([...sent].map(([channel, place]) => [channel, place.toString()]))),
+          at.epoch ?? null,
+          at.receivedPacket?.toString() ?? null,
         ],
       );
+      if (rowCount === 0 && at.receivedPacket !== undefined) throw cameBetween(peer);
       await client.query("delete from tombolo.sent_packet where peer_id = (select id from tombolo.peer where name = $1)", [peer]);
       await client.query("delete from tombolo.told where peer_id = (select id from tombolo.peer where name = $1)", [peer]);
       await client.query("delete from tombolo.compare_hold where peer_id = (select id from tombolo.peer where name = $1)", [peer]);

@@ -125,6 +125,14 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
     return new Map(requested.map((run) => [run.peer, run]));
   }
 
+  async refuse(id: bigint, error: string): Promise<void> {
+    await this.#file.write((connection) =>
+      connection
+        .prepare("update tombolo_full_sync_run set state = 'failed', error = ?, finished_at = ? where id = ? and state = 'requested'")
+        .run(error, isoTime(this.#clock()), id),
+    );
+  }
+
   async cancel(id: bigint): Promise<void> {
     await this.#file.write((connection) => {
       const { changes } = connection

@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position } from "../../change/names.ts";
 import type { StoredProgress } from "../progress.ts";
-import type { PeerMarks, Rejoin } from "../rejoin.ts";
+import { cameBetween, type PeerMarks, type Rejoin, type Restart } from "../rejoin.ts";
 import type { DatabaseFile } from "./connection.ts";
 import { setForwards } from "./copy-runs.ts";
 import { purgedUpTo } from "./purge.ts";
@@ -35,7 +35,7 @@ export class SqliteRejoin implements Rejoin {
     await this.#file.write((connection) => connection.prepare("update tombolo_node set epoch = ?").run(randomUUID()));
   }
 
-  restart(peer: NodeName, at: Parameters<Rejoin["restart"]>[1]): Promise<ReadonlyMap<ChannelName, Position>> {
+  restart(peer: NodeName, at: Restart): Promise<ReadonlyMap<ChannelName, Position>> {
     return this.#file.write((connection) => {
       const purged = purgedUpTo(connection);
       const newest = newestEntry(connection);
@@ -49,14 +49,18 @@ export class SqliteRejoin implements Rejoin {
       const texts = (map: ReadonlyMap<ChannelName, Position>): { [channel: string]: string } =>
         Object.fromEntries([...map].map(([channel, place]) => [channel, place.toString()]));
       const received = Object.fromEntries([...at.received].map(([channel, place]) => [channel, { position: place.toString() }]));
-      connection
+      const { changes } = connection
         .prepare(
           `update tombolo_peer
-              set epoch = null, received_packet_no = 0, received_digest = '', received_receipt = null, received = ?, judged = ?, sent_packet_no = 0, sent = ?,
+              set epoch = ?, received_packet_no = 0, received_digest = '', received_receipt = null, received = ?, judged = ?, sent_packet_no = 0, sent = ?,
                   state = 'snapshot', reason = 'its positions begin anew: a full sync is to follow'
-            where name = ?`,
+            where name = ? and received_packet_no = coalesce(?, received_packet_no)`,
         )
-        .run(JSON.stringify(received), JSON.stringify(texts(sent)), JSON.stringify(texts(sent)), peer);
+        .run(
+          ...[at.epoch ?? null, JSON.stringify(received), JSON.stringify(texts(sent)), JSON.stringify(texts(sent))],
+          ...[peer, at.receivedPacket ?? null],
+        );
+      if (changes === 0 && at.receivedPacket !== undefined) throw cameBetween(peer);
       connection.prepare("delete from tombolo_sent_packet where peer_id = (select id from tombolo_peer where name = ?)").run(peer);
       connection.prepare("delete from tombolo_told where peer_id = (select id from tombolo_peer where name = ?)").run(peer);
       connection.prepare("delete from tombolo_compare_hold where peer_id = (select id from tombolo_peer where name = ?)").run(peer);
