@@ -11,6 +11,7 @@ const LONG = [
   "test/e2e/add-columns.test.ts",
   "test/e2e/conflicts.test.ts",
   "test/e2e/edge.test.ts",
+  "test/e2e/notify.test.ts",
   "test/e2e/parked.test.ts",
   "test/e2e/reconcile.test.ts",
   "test/e2e/robust.test.ts",
@@ -59,10 +60,13 @@ const GUARDS = ["test/guards/**/*.test.ts"];
 
 /** In a Chromium: `npm run test:browser`. */
 const BROWSER = ["test/browser/**/*.test.ts"];
+/** With a Prometheus of the system's: `npm run test:observability`. */
+const OBSERVABILITY = ["test/observability/**/*.test.ts"];
 
 const { TOMBOLO_SUITE: suite, TOMBOLO_FAULTS: faults, TOMBOLO_GUARDS: guards } = process.env;
 const left = [...(suite === "all" ? FAULTS : faults === undefined ? [...FAULTS, ...LONG] : []), ...(guards === undefined ? GUARDS : [])];
-const chosen = suite === "long" ? LONG : suite === "browser" ? BROWSER : ["test/**/*.test.ts"];
+const suites: { readonly [suite: string]: string[] } = { long: LONG, browser: BROWSER, observability: OBSERVABILITY };
+const chosen = suites[suite ?? ""] ?? ["test/**/*.test.ts"];
 
 export default defineConfig({
   test: {
@@ -71,6 +75,7 @@ export default defineConfig({
       "node_modules/**",
       "dist/**",
       ...(suite === "browser" ? [] : BROWSER),
+      ...(suite === "observability" ? [] : OBSERVABILITY),
       ...(suite === "long" || suite === "browser" ? [] : left),
     ],
     globalSetup: existsSync(globalSetup) ? [globalSetup] : [],

@@ -4,6 +4,7 @@ import { DATABASE_CODES } from "./codes-database.ts";
 import { EDGE_CODES } from "./codes-edge.ts";
 import { HUB_CODES } from "./codes-hub.ts";
 import { MEDIUM_CODES } from "./codes-medium.ts";
+import { NOTIFY_CODES } from "./codes-notify.ts";
 import { RECONCILE_CODES } from "./codes-reconcile.ts";
 import { REPLICATION_CODES } from "./codes-replication.ts";
 import { SLOT_CODES } from "./codes-slot.ts";
@@ -18,6 +19,7 @@ export const CODE_TABLES: readonly { readonly title: string; readonly rows: read
   { title: "The hub's service", rows: HUB_CODES },
   { title: "Edges", rows: EDGE_CODES },
   { title: "Changes on files", rows: MEDIUM_CODES },
+  { title: "Notifications", rows: NOTIFY_CODES },
   { title: "The topology file", rows: TOPOLOGY_CODES },
   { title: "Commands and the process", rows: COMMAND_CODES },
 ];

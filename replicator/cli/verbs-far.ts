@@ -16,6 +16,16 @@ export const farVerbs: readonly Verb[] = [
     load: async () => (await import("./serve.ts")).serve,
   },
   {
+    name: "notify",
+    summary: "show what waits for those whom the topology's `notifications` name, or send them a test",
+    options: [
+      { flags: "--test", description: "send each a test message now, and say whether it was taken" },
+      { flags: "--target <name>", description: "only this one (default: all)" },
+    ],
+    examples: ["tombolo notify", "tombolo notify --test", "tombolo notify --test --target night-shift"],
+    load: async () => (await import("./notify.ts")).notify,
+  },
+  {
     name: "tokens create",
     summary: "make a token for a person or a script, or a one-time enrolment code for an edge; it is shown once",
     options: [

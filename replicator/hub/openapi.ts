@@ -49,7 +49,7 @@ const TAGS = [
   ["conflicts", "The conflict history and decisions."],
   ["parked changes", "Changes that were set aside."],
   ["rights", "Tokens, enrolment codes and the audit trail."],
-  ["upkeep", "Runs, clean-up and metrics."],
+  ["upkeep", "Runs, clean-up, notifications and metrics."],
 ] as const;
 
 const securityOf = (access: Access | undefined): object => {

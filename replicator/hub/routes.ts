@@ -14,6 +14,7 @@ import { eventRoutes } from "./routes/events.ts";
 import { fullSyncRunRoutes } from "./routes/full-sync-runs.ts";
 import { linkSyncRoutes } from "./routes/link-sync.ts";
 import { nodeRoutes } from "./routes/nodes.ts";
+import { notificationRoutes } from "./routes/notifications.ts";
 import { parkedRoutes } from "./routes/parked.ts";
 import { reconcileRecordRoutes } from "./routes/reconcile-records.ts";
 import { runRoutes } from "./routes/runs.ts";
@@ -47,5 +48,6 @@ export const HUB_ROUTES: readonly RoutePlugin[] = [
   reconcileRecordRoutes,
   runRoutes,
   fullSyncRunRoutes,
+  notificationRoutes,
   upkeepRoutes,
 ];

@@ -8,12 +8,14 @@ import { declareLabels, directions, type Metrics } from "../observability/metric
 import { collectStatus, type Reached, type StatusReport } from "../observability/status-report.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { ColumnCarrier } from "./column-carrier.ts";
+import { edgeContacts } from "./edge-contacts.ts";
 import { EdgeGroups } from "./edge-groups.ts";
 import { historyKeeper } from "./history-keeper.ts";
 import { Leadership } from "./leadership.ts";
 import { logKeeper } from "./log-keeper.ts";
 import { NodePool } from "./node-pool.ts";
 import { NodeWatch } from "./node-watch.ts";
+import { notificationServices } from "./notification-services.ts";
 import type { Parts } from "./parts.ts";
 import { openExamined, preflight } from "./preflight.ts";
 import { reconcileServices } from "./reconcile-services.ts";
@@ -47,6 +49,7 @@ export class Replicator {
   readonly #watch: NodeWatch;
   readonly #history: Service;
   readonly #logs: Service;
+  readonly #contacts: Service;
   readonly #columns: ColumnCarrier;
   readonly #stop = new AbortController();
   #fatal: { readonly error: unknown } | null = null;
@@ -83,6 +86,12 @@ export class Replicator {
       node: (name) => this.#pool.current(name),
       names: () => this.#topology.nodes.map(({ name }) => name),
       retention: () => ({ keepMs: this.#topology.log.keepMs, maxBytes: this.#topology.log.maxSizeBytes }),
+    });
+    this.#contacts = edgeContacts({
+      ...options,
+      node: (name) => this.#pool.current(name),
+      names: () => [hubOf(this.#topology).name],
+      groups: () => this.#topology.groups.map(({ name }) => name),
     });
     this.#columns = new ColumnCarrier({
       ...options,
@@ -190,9 +199,11 @@ export class Replicator {
     wanted.push({ service: this.#watch, fingerprint: "" });
     if (topology.addsColumns) wanted.push({ service: this.#columns, fingerprint: "" });
     if (this.leading) wanted.push({ service: this.#history, fingerprint: "" }, { service: this.#logs, fingerprint: "" });
+    if (this.leading && topology.groups.length > 0) wanted.push({ service: this.#contacts, fingerprint: "" });
     if (this.leading)
       wanted.push(
         ...reconcileServices({ ...this.#options, topology, node: (name) => this.node(name), open: this.#options.parts.openNode }),
+        ...notificationServices({ ...this.#options, topology, node: (name) => this.node(name) }),
       );
     const ends = new Set<string>(this.#ends());
     // a slot is read by one process: it is free for another only when the node is closed

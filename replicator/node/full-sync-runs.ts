@@ -44,6 +44,8 @@ export interface FullSyncRun extends Omit<RunStart, "resume" | "holder"> {
   readonly startedAt: string;
   readonly finishedAt: string | null;
   readonly error: string | null;
+  /** How long ago it last said that it lives; missing where nobody looked. */
+  readonly silentSeconds?: number;
 }
 
 export interface RunProgress {

@@ -86,6 +86,8 @@ export interface SlotStatus {
   readonly walStatus: string | null;
   /** What the server keeps of its write-ahead log because of it. */
   readonly retainedBytes: number;
+  /** How much more may be written before the server gives it up; null, or missing, where nothing limits it. */
+  readonly safeBytes?: number | null;
 }
 
 /** Parked changes that one rule refuses. */

@@ -8,6 +8,7 @@ import type { Digests } from "./digest.ts";
 import type { FullCopy } from "./full-copy.ts";
 import type { Installation } from "./installation.ts";
 import type { MediumDesk } from "./medium-desk.ts";
+import type { NotificationDesk } from "./notification-desk.ts";
 import type { ParkedDesk } from "./parked-desk.ts";
 import type { ReconcileDesk } from "./reconcile-desk.ts";
 import type { Rejoin } from "./rejoin.ts";
@@ -51,6 +52,8 @@ export interface Node {
   readonly media: MediumDesk;
   /** Who did what. */
   readonly audit: AuditTrail;
+  /** Whom to tell what; of the topology's hub only. */
+  readonly notifications: NotificationDesk;
   /** What is kept of comparisons with neighbours. */
   readonly reconciles: ReconcileDesk;
   /** From where on the log is kept for comparisons of what has changed. */

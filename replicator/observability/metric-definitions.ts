@@ -154,6 +154,18 @@ export const METRICS = {
     help: "Rows that full syncs have copied to the node, by direction, since this process began to look. Brought up to date every few seconds. Edges are told by their group.",
     labels: ["node", "direction"],
   },
+  fullSyncRuns: {
+    name: "tombolo_full_sync_runs_total",
+    type: "counter",
+    help: "Full syncs of the node that ended since this process began to look, by outcome: done, failed, cancelled, interrupted (its process is gone). Brought up to date every few seconds. Edges are told by their group.",
+    labels: ["node", "outcome"],
+  },
+  fullSyncsRunning: {
+    name: "tombolo_full_syncs_running",
+    type: "gauge",
+    help: "Full syncs of the node that go on. Edges are told by their group.",
+    labels: ["node"],
+  },
   logKeep: {
     name: "tombolo_log_keep_seconds",
     type: "gauge",
@@ -176,6 +188,12 @@ export const METRICS = {
     name: "tombolo_slot_retained_wal_bytes",
     type: "gauge",
     help: "Write-ahead log that the server keeps for the node's replication slot. Only where `capture` is `slot`.",
+    labels: ["node"],
+  },
+  slotSafe: {
+    name: "tombolo_slot_safe_wal_bytes",
+    type: "gauge",
+    help: "How much more write-ahead log may be written before the server gives the node's replication slot up. Only where `capture` is `slot` and the server has a `max_slot_wal_keep_size`.",
     labels: ["node"],
   },
   clockOffset: {
@@ -214,6 +232,36 @@ export const METRICS = {
     help: "When the schedule last came to its end with all rows equal, seconds since 1970; 0 before this process saw it.",
     labels: ["name"],
   },
+  reconcileInterval: {
+    name: "tombolo_reconcile_interval_seconds",
+    type: "gauge",
+    help: "The longest time between two dates that the schedule comes due at, as of the start or the last reload.",
+    labels: ["name"],
+  },
+  edges: {
+    name: "tombolo_edges",
+    type: "gauge",
+    help: "Edges of the group that are enrolled: their token is in force. Told by the process that leads, every minute.",
+    labels: ["group"],
+  },
+  edgeOldestContact: {
+    name: "tombolo_edge_oldest_contact_timestamp_seconds",
+    type: "gauge",
+    help: "When the edge of the group that has been silent for longest was last heard of, seconds since 1970, to five minutes; absent where the group has no edge. Told by the process that leads, every minute.",
+    labels: ["group"],
+  },
+  notifications: {
+    name: "tombolo_notifications_total",
+    type: "counter",
+    help: "Notifications by target and what became of them: sent; failed (a try that the target did not take; it is tried again); held_back (told by a summary, as they came faster than the target's limit); dropped (given up after `notifications.keep`).",
+    labels: ["target", "outcome"],
+  },
+  notificationsWaiting: {
+    name: "tombolo_notifications_waiting",
+    type: "gauge",
+    help: "Notifications that the target has not taken yet, because it fails or because of its limit. Told by the process that leads.",
+    labels: ["target"],
+  },
   hubRequests: {
     name: "tombolo_hub_request_duration_seconds",
     type: "histogram",
@@ -249,7 +297,7 @@ Label values come from the topology only, and the known ones are there at 0 from
 An edge has the name of its group here, whichever process served it: sums over the group's edges, and of their lags the largest. How each of them is, \`GET /v1/nodes\` of the hub
 tells. What goes down to an edge counts when the edge has said that it has it; what an edge has written while it is away nobody knows, so that the lag towards the hub is that of
 edges in touch.
-The usual \`process_*\` and \`nodejs_*\` metrics of the process itself are served too.
+The usual \`process_*\` and \`nodejs_*\` metrics of the process itself are served too. Every metric is on one of the [dashboards](operations.md#watching) or in an [alert](alerts.md).
 
 This page is generated from \`replicator/observability/metric-definitions.ts\` (\`UPDATE_DOCS=1 npx vitest run test/unit/metrics.test.ts\`).
 

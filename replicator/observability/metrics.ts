@@ -1,5 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from "prom-client";
 import { RECONCILE_OUTCOMES } from "../node/reconcile-desk.ts";
+import { longestInterval } from "../topology/cron.ts";
 import type { Topology, TopologyLink, TopologyTable } from "../topology/topology.ts";
 import type { LagBook } from "./lag.ts";
 import { METRICS, type MetricDefinition, NODE_STATUSES, type NodeStatusName } from "./metric-definitions.ts";
@@ -43,7 +44,10 @@ const KINDS = ["update_update", "update_delete", "delete_update", "insert_insert
 /** Puts the label sets that the topology makes possible at 0, and takes away those of nodes that it no longer has. */
 export function declareLabels(metrics: Metrics, topology: Topology): void {
   const nodes = new Set<string>(topology.nodes.map((node) => node.name));
-  forget(metrics, new Set([...nodes, ...topology.groups.map(({ name }) => name)]));
+  forget(metrics, new Set([...nodes, ...topology.groups.map(({ name }) => name)]), {
+    targets: new Set(topology.notifications?.targets.map(({ name }) => name)),
+    schedules: new Set(topology.reconcile.map(({ name }) => name)),
+  });
   for (const outcome of ["applied", "refused"]) metrics.reloads.inc({ outcome }, 0);
   metrics.logKeep.set(topology.log.keepMs / 1000);
   metrics.logMaxSize.set(topology.log.maxSizeBytes);
@@ -52,6 +56,7 @@ export function declareLabels(metrics: Metrics, topology: Topology): void {
     for (const outcome of ["made", "spared"]) metrics.logReads.inc({ node, outcome }, 0);
     for (const op of CAPTURED_OPS) metrics.changesCaptured.inc({ node, op }, 0);
     for (const direction of ["pull", "push"]) metrics.fullSyncRows.inc({ node, direction }, 0);
+    declareFullSyncs(metrics, node);
     for (const gauge of [metrics.conflictsOpen, metrics.parked, metrics.refused, metrics.drifted, metrics.logRows, metrics.logBytes])
       gauge.inc({ node }, 0);
   }
@@ -68,11 +73,25 @@ export function declareLabels(metrics: Metrics, topology: Topology): void {
   }
   declareConflicts(metrics, topology);
   declareReconciles(metrics, topology);
+  for (const { name: group } of topology.groups) declareFullSyncs(metrics, group);
+  for (const { name: group } of topology.groups) metrics.edges.inc({ group }, 0);
+  for (const { name: target } of topology.notifications?.targets ?? []) {
+    metrics.notificationsWaiting.inc({ target }, 0);
+    for (const outcome of ["sent", "failed", "held_back", "dropped"]) metrics.notifications.inc({ target, outcome }, 0);
+  }
+}
+
+function declareFullSyncs(metrics: Metrics, node: string): void {
+  metrics.fullSyncsRunning.inc({ node }, 0);
+  for (const outcome of ["done", "failed", "cancelled", "interrupted"]) metrics.fullSyncRuns.inc({ node, outcome }, 0);
 }
 
 function declareReconciles(metrics: Metrics, { reconcile, links, channels }: Topology): void {
-  for (const { name } of reconcile) {
+  for (const schedule of reconcile) {
+    const { name } = schedule;
     metrics.reconcileLastSuccess.inc({ name }, 0);
+    const interval = longestInterval(schedule);
+    if (interval !== null) metrics.reconcileInterval.set({ name }, interval / 1000);
     for (const outcome of RECONCILE_OUTCOMES) metrics.reconcileRuns.inc({ name, outcome }, 0);
   }
   for (const { child, channels: used } of reconcile.length === 0 ? [] : links) {
@@ -133,13 +152,25 @@ function resolutions({ policy, otherwise }: TopologyTable): readonly string[] {
   return policy === "newest_wins" ? ["parent", "child"] : ["parent", "child", "merged", ...open];
 }
 
-function forget(metrics: Metrics, nodes: ReadonlySet<string>): void {
+/** A target is a node, except for notifications: theirs are told of under names of their own. */
+const NOTIFYING: readonly string[] = ["notifications", "notificationsWaiting"] satisfies (keyof typeof METRICS)[];
+
+function forget(
+  metrics: Metrics,
+  nodes: ReadonlySet<string>,
+  others: { readonly targets: ReadonlySet<string>; readonly schedules: ReadonlySet<string> },
+): void {
   const labelled = Object.keys(METRICS) as (keyof typeof METRICS)[];
   for (const key of labelled) {
     const metric = metrics[key] as unknown as { hashMap: Record<string, { labels: Record<string, string> }>; remove(labels: object): void };
+    const targets = NOTIFYING.includes(key) ? others.targets : nodes;
     for (const { labels } of Object.values(metric.hashMap)) {
-      const named = [labels.node, labels.source, labels.target, labels.child].filter((name) => name !== undefined);
-      if (named.some((name) => !nodes.has(name))) metric.remove(labels);
+      const named = [labels.node, labels.source, labels.child, labels.group].filter((name) => name !== undefined);
+      const isGone =
+        named.some((name) => !nodes.has(name)) ||
+        (labels.target !== undefined && !targets.has(labels.target)) ||
+        (labels.name !== undefined && !others.schedules.has(labels.name));
+      if (isGone) metric.remove(labels);
     }
   }
 }

@@ -26,6 +26,7 @@ export async function pollNode(node: Node, options: NodePollOptions): Promise<No
   if (options.counts) countCaptured(node, await node.installation.captured(), options.metrics);
   countReads(node, options.metrics);
   countCopied(node, status, options.metrics);
+  await countFullSyncs(node, status, options);
   const drifted = await driftedTables(node.installation, status);
   const { metrics } = options;
   const label = { node: node.name };
@@ -33,6 +34,8 @@ export async function pollNode(node: Node, options: NodePollOptions): Promise<No
   metrics.logRows.set(label, status.logRows);
   metrics.logBytes.set(label, status.logBytes);
   if (status.slot) metrics.slotRetained.set(label, status.slot.retainedBytes);
+  if (status.slot?.safeBytes == null) metrics.slotSafe.remove(label);
+  else metrics.slotSafe.set(label, status.slot.safeBytes);
   metrics.conflictsOpen.set(label, status.openConflicts);
   metrics.parked.set(label, status.parkedChanges);
   metrics.refused.set(
@@ -95,6 +98,26 @@ function countCopied(node: Node, { fullSyncs = [] }: NodeStatus, metrics: Metric
     if (before !== undefined) metrics.fullSyncRows.inc({ node: node.name, direction }, Math.max(0, rows - (before.get(id) ?? 0)));
   }
   toldRows.set(node, now);
+}
+
+const toldEnds = new WeakMap<Node, Map<bigint, string>>();
+
+/** Of the node, and of edges that copy from it or to it: they are out of reach, so that the source, or the other target, tells. */
+async function countFullSyncs(node: Node, { fullSyncs = [] }: NodeStatus, { metrics, groupsOf }: NodePollOptions): Promise<void> {
+  const groups = fullSyncs.length === 0 ? new Map<string, string>() : await groupsOf(fullSyncs.map(({ peer }) => peer));
+  const before = toldEnds.get(node);
+  const now = new Map<bigint, string>();
+  const running = new Map<string, number>([[node.name, 0], ...[...new Set(groups.values())].map((group) => [group, 0] as const)]);
+  for (const { id, side, peer, state } of fullSyncs) {
+    now.set(id, state);
+    const about = side === "target" ? node.name : groups.get(peer);
+    if (about === undefined) continue;
+    if (state === "running") running.set(about, (running.get(about) ?? 0) + 1);
+    else if (state !== "requested" && before !== undefined && before.get(id) !== state)
+      metrics.fullSyncRuns.inc({ node: about, outcome: state });
+  }
+  toldEnds.set(node, now);
+  for (const [about, runs] of running) metrics.fullSyncsRunning.set({ node: about }, runs);
 }
 
 const noting = new WeakSet<Node>();

@@ -20,3 +20,13 @@ export function isKnownTimeZone(text: string): boolean {
     return false;
   }
 }
+
+/** So many of the next dates are looked at: a week of hours, a year of weeks. */
+const LOOKED_AT = 60;
+
+/** The longest time between two dates that a schedule comes due at, among the next ones, ms; null where it is due once more at most. */
+export function longestInterval({ cron, timezone }: { readonly cron: string; readonly timezone: string }): number | null {
+  const dates = new Cron(cron, { paused: true, timezone }).nextRuns(LOOKED_AT);
+  const gaps = dates.slice(1).map((date, at) => date.getTime() - (dates[at] as Date).getTime());
+  return gaps.length === 0 ? null : Math.max(...gaps);
+}

@@ -241,3 +241,34 @@ export const linkName = (about: About) =>
     },
     about,
   );
+
+/** May hold a secret, as those of chat services do, so that no message shows it. */
+export const hookUrl = (about: About) =>
+  ruled(
+    {
+      code: "BAD_HOOK_URL",
+      message: "is not the URL of a webhook",
+      hint: "Write https://host/path, or http:// inside of your own network; credentials go into `authorization`.",
+      test: (text) => {
+        if (!/^https?:\/\/[^\s\0]+$/.test(text) || !URL.canParse(text)) return false;
+        const { username, password } = new URL(text);
+        return username === "" && password === "";
+      },
+      show: false,
+    },
+    about,
+  );
+
+const MAIL_ADDRESS = /^[^\s@<>,;:"]+@[^\s@<>,;:"]+$/;
+
+export const mailAddress = (about: About) =>
+  ruled(
+    {
+      code: "BAD_MAIL_ADDRESS",
+      message: "is not a mail address",
+      hint: "Write name@host, without a name around it.",
+      test: (text) => MAIL_ADDRESS.test(text),
+      pattern: MAIL_ADDRESS,
+    },
+    about,
+  );

@@ -16,6 +16,7 @@ import {
   timeZone,
   words,
 } from "./fields.ts";
+import { notifications } from "./notification-schema.ts";
 
 /**
  * The shape of a topology file, with what each key means. From here come the checks of a file's shape, the JSON Schema for
@@ -343,6 +344,7 @@ export const topologyFile = z
       .union([metrics, z.literal(false), z.literal("off")])
       .prefault({})
       .meta({ description: "Where metrics and health are served; `off` serves none." }),
+    notifications: notifications.optional().meta({ description: "Who is told of what, by webhook or mail; see docs/notifications.md." }),
     medium: medium.optional().meta({ description: "Keys for links that travel on files." }),
     hub: hub.optional().meta({ description: "Serves the hub's HTTP interface to edges and operators." }),
     ddl: z

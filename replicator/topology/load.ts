@@ -4,6 +4,7 @@ import { dirname, resolve } from "node:path";
 import { checkAddresses } from "./check-addresses.ts";
 import { checkFilters } from "./check-filters.ts";
 import { checkIds } from "./check-ids.ts";
+import { checkNotifications } from "./check-notifications.ts";
 import { checkTables } from "./check-tables.ts";
 import { checkTree } from "./check-tree.ts";
 import { readDraft } from "./draft.ts";
@@ -54,6 +55,7 @@ export function parseTopology(
     ...checkIds(draft, source),
     ...checkFilters(draft),
     ...checkAddresses(draft, source, folder),
+    ...checkNotifications(source),
   ];
   if (faults.length > 0 || shape.file === null) return { problems: inOrder(faults, options.file) };
   return { topology: resolveTopology(shape.file, options.file) };

@@ -2,8 +2,9 @@ import { dirname } from "node:path";
 import { channelName, nodeName, tableName } from "../change/names.ts";
 import type { TopologyFile } from "./file-schema.ts";
 import { absolute, connectionUrl } from "./location.ts";
+import { NOTIFIED_EVENTS } from "./notification-fields.ts";
 import { parseTableName } from "./table-name.ts";
-import type { Topology, TopologyChannel, TopologyLink, TopologyNode, TopologyTable } from "./topology.ts";
+import type { NotificationTarget, Topology, TopologyChannel, TopologyLink, TopologyNode, TopologyTable } from "./topology.ts";
 import { durationMs, listenAddress, sizeBytes } from "./units.ts";
 
 /** What a checked file means. `file` is the absolute path of the topology. */
@@ -43,6 +44,7 @@ export function resolveTopology(raw: TopologyFile, file: string): Topology {
     history: { keepMs: checked(durationMs(raw.history.keep)) },
     reconcile: raw.reconcile.map((schedule) => ({ ...schedule, links: schedule.links === "all" ? "all" : schedule.links.map(linkEnds) })),
     metrics: typeof raw.metrics === "object" ? checked(listenAddress(raw.metrics.listen)) : null,
+    ...(raw.notifications !== undefined && { notifications: resolveNotifications(raw.notifications, folder) }),
     ...(raw.medium !== undefined && { medium: resolveMedium(raw.medium, folder) }),
     hub: raw.hub === undefined ? null : resolveHub(raw.hub, folder),
     addsColumns: raw.ddl === "add_columns",
@@ -95,6 +97,42 @@ function resolveUse(use: TopologyFile["links"][number]["channels"][number]): Top
 function linkEnds(link: string): { parent: ReturnType<typeof nodeName>; child: ReturnType<typeof nodeName> } {
   const [parent = "", child = ""] = link.split("/");
   return { parent: nodeName(parent), child: nodeName(child) };
+}
+
+type RawNotifications = NonNullable<TopologyFile["notifications"]>;
+
+function resolveNotifications(raw: RawNotifications, folder: string): NonNullable<Topology["notifications"]> {
+  return {
+    openConflicts: raw.open_conflicts,
+    keepMs: checked(durationMs(raw.keep)),
+    targets: raw.targets.map((target) => resolveTarget(target, folder)),
+  };
+}
+
+function resolveTarget(target: RawNotifications["targets"][number], folder: string): NotificationTarget {
+  const common = {
+    name: target.name,
+    events: target.events ?? NOTIFIED_EVENTS,
+    timeoutMs: checked(durationMs(target.timeout)),
+    limit: { messages: target.limit.messages, perMs: checked(durationMs(target.limit.per)) },
+    body: target.body ?? null,
+  };
+  if (target.type === "webhook") {
+    const { url, secret = null, authorization = null } = target;
+    return { ...common, type: "webhook", url, secret, authorization };
+  }
+  const { user, password } = target;
+  return {
+    ...common,
+    type: "email",
+    server: checked(listenAddress(target.server)),
+    tls: target.tls,
+    ca: target.ca === undefined ? null : absolute(folder, target.ca),
+    login: user === undefined || password === undefined ? null : { user, password },
+    from: target.from,
+    to: target.to,
+    subject: target.subject ?? null,
+  };
 }
 
 function resolveMedium({ key, trust }: NonNullable<TopologyFile["medium"]>, folder: string): NonNullable<Topology["medium"]> {

@@ -1,5 +1,6 @@
 import type { ChannelName, NodeName, TableName } from "../change/names.ts";
 import type { ConflictRule } from "../change/verdict.ts";
+import type { NotifiedEvent } from "./notification-fields.ts";
 
 /**
  * A topology after reading, interpolating, checking and filling in the defaults: what the rest of the product works with.
@@ -25,6 +26,8 @@ export interface Topology {
   readonly history: { readonly keepMs: number };
   readonly reconcile: readonly TopologyReconcile[];
   readonly metrics: { readonly host: string; readonly port: number } | null;
+  /** Missing where the file is silent: nobody is told. */
+  readonly notifications?: TopologyNotifications;
   /** Absolute paths of PEM files; missing where the file is silent. */
   readonly medium?: { readonly key: string | null; readonly trust: { readonly [node: string]: string } };
   readonly hub: {
@@ -106,6 +109,45 @@ export interface TopologyReconcile {
   readonly repair: "report" | "parent" | "newest";
   /** All rows, or those that have changed since they were last compared. */
   readonly scope: "all" | "changed";
+}
+
+export interface TopologyNotifications {
+  /** More of a node are told. */
+  readonly openConflicts: number;
+  /** How long a message is tried. */
+  readonly keepMs: number;
+  readonly targets: readonly NotificationTarget[];
+}
+
+export type NotificationTarget = WebhookTarget | EmailTarget;
+
+interface CommonTarget {
+  readonly name: string;
+  readonly events: readonly NotifiedEvent[];
+  readonly timeoutMs: number;
+  readonly limit: { readonly messages: number; readonly perMs: number };
+  /** A template; null for what is sent without one. */
+  readonly body: string | null;
+}
+
+/** `url`, `secret` and `authorization` are secrets. */
+export interface WebhookTarget extends CommonTarget {
+  readonly type: "webhook";
+  readonly url: string;
+  readonly secret: string | null;
+  readonly authorization: string | null;
+}
+
+export interface EmailTarget extends CommonTarget {
+  readonly type: "email";
+  readonly server: { readonly host: string; readonly port: number };
+  readonly tls: "starttls" | "implicit" | "none";
+  /** Absolute path of a PEM file. */
+  readonly ca: string | null;
+  readonly login: { readonly user: string; readonly password: string } | null;
+  readonly from: string;
+  readonly to: readonly string[];
+  readonly subject: string | null;
 }
 
 /** One problem in a topology file. */

@@ -69,6 +69,8 @@ const ALLOWED: { readonly [operation: string]: "public" | readonly Role[] } = {
   showFullSyncRun: ["viewer"],
   cancelFullSync: ["operator"],
   fullSync: ["operator"],
+  listNotificationTargets: ["viewer"],
+  testNotifications: ["operator"],
   metrics: ["viewer"],
   purge: ["operator"],
 };

@@ -25,7 +25,7 @@ function topology(children: readonly string[] = ["store-1"]): Topology {
     params: {},
     channels: [{ name: channelName("sales"), direction: "both" as const }],
   }));
-  const reconcile = [{ name: "nightly" }];
+  const reconcile = [{ name: "nightly", cron: "0 3 * * *", timezone: "UTC" }];
   return {
     name: "t",
     nodes,

@@ -19,6 +19,7 @@ import { createPostgresInstallation } from "./install.ts";
 import { PostgresLog } from "./log.ts";
 import { PostgresMediumDesk } from "./medium-desk.ts";
 import { hstoreSchema } from "./migrate.ts";
+import { PostgresNotificationDesk } from "./notification-desk.ts";
 import { PostgresParkedDesk } from "./parked-desk.ts";
 import { postgresError } from "./postgres-error.ts";
 import { PostgresReconcileDesk } from "./reconcile-desk.ts";
@@ -71,6 +72,7 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
       parked: new PostgresParkedDesk({ name, pool, tables, hstore, gate: beside }),
       tokens: new PostgresTokenDesk({ pool }),
       audit: new PostgresAuditTrail({ pool }),
+      notifications: new PostgresNotificationDesk({ pool }),
       media: new PostgresMediumDesk({ pool }),
       reconciles: new PostgresReconcileDesk({ pool }),
       compareHolds: new PostgresCompareHolds({ pool }),

@@ -105,7 +105,9 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
   }
 
   async list(limit: number): Promise<readonly FullSyncRun[]> {
-    return this.#file.read((connection) => newestRuns(connection, limit));
+    const now = this.#clock();
+    const newest = this.#file.read((connection) => newestRuns(connection, limit));
+    return newest.map((run) => ({ ...run, silentSeconds: (now - Date.parse(run.heartbeatAt)) / 1000 }));
   }
 
   async find(id: bigint): Promise<FullSyncRun | null> {
@@ -214,7 +216,7 @@ function runs(
   }));
 }
 
-export const newestRuns = (connection: Connection, limit: number): readonly FullSyncRun[] =>
+export const newestRuns = (connection: Connection, limit: number): readonly (FullSyncRun & { readonly heartbeatAt: string })[] =>
   runs(connection, `order by id desc limit ${Math.trunc(limit)}`);
 
 function setState(connection: Connection, id: bigint, state: RunState): void {

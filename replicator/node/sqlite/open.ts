@@ -19,6 +19,7 @@ import { SqliteDigests } from "./digest.ts";
 import { install, planInstall, planUninstall, uninstall } from "./install.ts";
 import { SqliteLog } from "./log.ts";
 import { SqliteMediumDesk } from "./medium-desk.ts";
+import { SqliteNotificationDesk } from "./notification-desk.ts";
 import { SqliteParkedDesk } from "./parked-desk.ts";
 import { SqliteReconcileDesk } from "./reconcile-desk.ts";
 import { SqliteRejoin } from "./rejoin.ts";
@@ -64,6 +65,7 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
     parked: new SqliteParkedDesk({ file, clock }),
     tokens: new SqliteTokenDesk({ file, clock }),
     audit: new SqliteAuditTrail({ file, clock }),
+    notifications: new SqliteNotificationDesk({ file }),
     media: new SqliteMediumDesk({ file }),
     reconciles: new SqliteReconcileDesk({ file, clock }),
     compareHolds: new SqliteCompareHolds({ file, clock }),

@@ -1,0 +1,107 @@
+import type { NodeStatus } from "../node/installation.ts";
+import type { Node } from "../node/node.ts";
+import type { NewNotification, NotificationDesk, NotificationWork } from "../node/notification-desk.ts";
+import type { Topology, TopologyNotifications } from "../topology/topology.ts";
+import type { NotificationEvent } from "./event.ts";
+import { conflictsEvent, FULL_SYNCS_LOOKED_AT, fullSyncEvent, mustResyncEvent, RUNS_LOOKED_AT, reconcileEvent } from "./find-events.ts";
+
+/** What ended longer ago is not news: whoever was away for so long looks at `tombolo status`. */
+export const NEWS_MS = 7 * 86_400_000;
+
+/** A level of the desk: since when a target is there. It is told of nothing that happened before. */
+export const targetLevel = (name: string): string => `target/${name}`;
+
+export interface WatchOptions {
+  readonly topology: Topology;
+  readonly notifications: TopologyNotifications;
+  readonly desk: NotificationDesk;
+  readonly now: () => number;
+}
+
+/**
+ * Finds in the nodes' own records what happened, and enters it for those who want to know. Nothing has to be told to it, so that what another process did, or
+ * what happened while nobody watched, is found as well; the ids keep it from being entered twice.
+ */
+export class NotificationWatch {
+  readonly #options: WatchOptions;
+  /** Entered by this process, so that it does not ask the database about them again. */
+  readonly #entered = new Set<string>();
+  #levels = new Map<string, number>();
+
+  constructor(options: WatchOptions) {
+    this.#options = options;
+  }
+
+  /** Before anything else: what earlier processes found, and since when targets are there. */
+  async begin(): Promise<void> {
+    const { desk, notifications, now } = this.#options;
+    const names = notifications.targets.map(({ name }) => targetLevel(name));
+    this.#levels = new Map(await desk.levels());
+    for (const level of this.#levels.keys()) {
+      if (level.startsWith(targetLevel("")) && !names.includes(level)) await this.#write({ lower: level });
+    }
+    for (const name of names) if (!this.#levels.has(name)) await this.#write({ raise: { name, at: now() } });
+  }
+
+  /** Looks at one node. Throws what its database throws, or the hub's. */
+  async look(node: Node): Promise<void> {
+    const { topology } = this.#options;
+    const [status, copies, reconciles] = [
+      await node.installation.status(),
+      await node.copies.runs.list(FULL_SYNCS_LOOKED_AT),
+      await node.reconciles.runs({ limit: RUNS_LOOKED_AT }),
+    ];
+    const found = [
+      ...copies.map((run) => fullSyncEvent(topology, node.name, run)),
+      ...reconciles.map((run) => reconcileEvent(topology, node.name, run)),
+    ].filter((event) => event !== null);
+    const news = found.filter(({ id, occurred_at }) => !this.#entered.has(id) && this.#isNews(Date.parse(occurred_at)));
+    if (news.length > 0) await this.#write({ enter: news.reverse().flatMap((event) => this.#forTargets(event)) });
+    for (const { id } of news) this.#entered.add(id);
+    await this.#watchLevels(node, status);
+  }
+
+  async #watchLevels(node: Node, { peers, openConflicts }: NodeStatus): Promise<void> {
+    const { topology, notifications } = this.#options;
+    for (const { name, role, state, reason } of peers) {
+      if (role !== "child") continue;
+      const level = `must_resync/${node.name}/${name}`;
+      if (state !== "must_resync") await this.#lower(level);
+      else await this.#raise(level, (since) => mustResyncEvent(topology, node.name, name, reason, since));
+    }
+    const level = `conflicts_open/${node.name}`;
+    const { openConflicts: most } = notifications;
+    if (openConflicts > most) await this.#raise(level, (since) => conflictsEvent(topology, node.name, openConflicts, since));
+    // between the two it stays as it is: a number that goes up and down by one is told once
+    else if (openConflicts <= most / 2) await this.#lower(level);
+  }
+
+  async #raise(name: string, event: (since: number) => NotificationEvent): Promise<void> {
+    if (this.#levels.has(name)) return;
+    const at = this.#options.now();
+    await this.#write({ raise: { name, at }, enter: this.#forTargets(event(at)) });
+  }
+
+  async #lower(name: string): Promise<void> {
+    if (this.#levels.has(name)) await this.#write({ lower: name });
+  }
+
+  async #write(work: NotificationWork): Promise<void> {
+    await this.#options.desk.write(work);
+    if (work.raise !== undefined) this.#levels.set(work.raise.name, work.raise.at);
+    if (work.lower !== undefined) this.#levels.delete(work.lower);
+  }
+
+  #isNews(occurredAt: number): boolean {
+    return occurredAt > this.#options.now() - NEWS_MS;
+  }
+
+  #forTargets(event: NotificationEvent): NewNotification[] {
+    const { notifications, now } = this.#options;
+    const wanted = notifications.targets.filter(
+      ({ name, events }) =>
+        (events as readonly string[]).includes(event.event) && Date.parse(event.occurred_at) >= (this.#levels.get(targetLevel(name)) ?? 0),
+    );
+    return wanted.map(({ name }) => ({ target: name, eventId: event.id, event: JSON.stringify(event), at: now() }));
+  }
+}
