@@ -13,7 +13,9 @@ export interface Shop {
   readonly directory: string;
   readonly topology: string;
   readonly metricsUrl: string;
-  /** Of the child processes: names the metrics port. */
+  /** Where the web console is. */
+  readonly consoleUrl: string;
+  /** Of the child processes: names the ports. */
   readonly env: NodeJS.ProcessEnv;
   /** The applications' connections: a URL or a path. Holds a password. */
   readonly locations: ReadonlyMap<string, string>;
@@ -38,8 +40,8 @@ export async function startShop(options: { readonly directory: string | null; re
   const directory = await emptyDirectory(options);
   const topology = join(directory, "topology.yaml");
   copyFileSync(asset("topology.yaml"), topology);
-  const port = await metricsPort(options.temporary);
-  const env = { ...process.env, DEMO_METRICS_PORT: String(port) };
+  const [port, hubPort] = [await usualPort(9187, options.temporary), await usualPort(7443, options.temporary)];
+  const env = { ...process.env, DEMO_METRICS_PORT: String(port), DEMO_HUB_PORT: String(hubPort) };
 
   const servers: EmbeddedServer[] = [];
   const locations = new Map<string, string>();
@@ -81,6 +83,7 @@ export async function startShop(options: { readonly directory: string | null; re
     directory,
     topology: relative(process.cwd(), topology).startsWith("..") ? topology : relative(process.cwd(), topology),
     metricsUrl: `http://127.0.0.1:${port}/metrics`,
+    consoleUrl: `http://127.0.0.1:${hubPort}/console/`,
     env,
     locations,
     databases,
@@ -143,8 +146,8 @@ function isAlive(pid: number): boolean {
 }
 
 /** The usual one for a person to look at, if it is free; otherwise any. */
-async function metricsPort(temporary: boolean): Promise<number> {
-  return (temporary ? null : await freePort(9187)) ?? (await freePort(0)) ?? 9187;
+async function usualPort(usual: number, temporary: boolean): Promise<number> {
+  return (temporary ? null : await freePort(usual)) ?? (await freePort(0)) ?? usual;
 }
 
 function freePort(wanted: number): Promise<number | null> {

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from "node:timers/promises";
+import { tombolo } from "./child-processes.ts";
 import { compareShops } from "./compare.ts";
 import { makeDrift } from "./drift.ts";
 import { readMetrics, total } from "./metrics-page.ts";
@@ -88,7 +89,15 @@ async function adaConflict(shop: Shop): Promise<Fields | undefined> {
 
 /** Until the signal aborts: a line every few seconds. */
 export async function watch(shop: Shop, signal: AbortSignal): Promise<void> {
-  heading("It goes on until you press Ctrl-C. Meanwhile, in another terminal:");
+  // an operator's, so that the console has its buttons; of a hub that is listened to on this machine only
+  const made = await tombolo(
+    ["-c", shop.topology, "tokens", "create", "--role", "operator", "--name", "demo", "--expires", "1d"],
+    shop.env,
+  );
+  check(made.status === 0, made.stderr);
+  heading("It goes on until you press Ctrl-C. Meanwhile, in a browser:");
+  say(indent(`${shop.consoleUrl}#token=${made.stdout.trim()}`));
+  heading("Or in another terminal:");
   say(
     indent(
       [

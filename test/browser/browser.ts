@@ -110,5 +110,7 @@ export async function shoot(page: Page, name: string): Promise<void> {
   const folder = process.env.TOMBOLO_SHOTS;
   if (folder === undefined) return;
   mkdirSync(folder, { recursive: true });
+  // what stands fast while one scrolls would be in the middle of the picture
+  await page.evaluate(() => window.scrollTo(0, 0));
   await page.screenshot({ path: join(folder, `${name}.png`), fullPage: true });
 }

@@ -1,9 +1,5 @@
 import { type RequestOptions, send } from "./client.ts";
-
-export interface StreamEvent {
-  readonly event: string;
-  readonly data: unknown;
-}
+import { parseBlock, type StreamEvent } from "./event-block.ts";
 
 /**
  * Server-sent events of a request that may have a body and always has a token, which `EventSource` can have neither of. Ends when the
@@ -29,15 +25,4 @@ export async function* eventStream(method: "GET" | "POST", path: string, options
   } finally {
     await reader.cancel().catch(() => undefined);
   }
-}
-
-/** Null for a comment, which only keeps the line open. */
-export function parseBlock(block: string): StreamEvent | null {
-  let event = "message";
-  const data: string[] = [];
-  for (const line of block.split("\n")) {
-    if (line.startsWith("event:")) event = line.slice(6).trim();
-    else if (line.startsWith("data:")) data.push(line.slice(5).trimStart());
-  }
-  return data.length === 0 ? null : { event, data: JSON.parse(data.join("\n")) };
 }

@@ -113,7 +113,14 @@ function optionsFor(element: HTMLElement, { series, format }: Pick<ChartProps, "
     cursor: { show: false },
     scales: { y: { range: (_, __, most) => [0, most > 0 ? most * 1.1 : 1] } },
     axes: [
-      { ...axis, size: 28, space: 70, values: (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB")) },
+      // the hub is looked at every few seconds: nothing finer than a second
+      {
+        ...axis,
+        size: 28,
+        space: 70,
+        incrs: [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800],
+        values: (_, splits) => splits.map((at) => new Date(at * 1000).toLocaleTimeString("en-GB")),
+      },
       { ...axis, size: 64, values: (_, splits) => splits.map((value) => format(value)) },
     ],
     series: [

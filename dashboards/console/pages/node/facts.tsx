@@ -32,7 +32,7 @@ export function NodeFacts({ node }: { readonly node: NodeStatus }) {
         <h2 id="database">Database</h2>
       </div>
       <dl class="facts card-body">
-        <Fact name="Installed by version">{node.version ?? "–"}</Fact>
+        <Fact name="Version">{node.version ?? "–"}</Fact>
         <Fact name="Clock">{clockText(node.clock_offset_ms)}</Fact>
         <Fact name="Changes in the log">{formatCount(node.log_rows)}</Fact>
         <Fact name="Size of the log">{formatBytes(node.log_bytes)}</Fact>

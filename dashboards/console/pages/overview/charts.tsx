@@ -3,7 +3,8 @@ import { Chart, MOST_SERIES } from "../../components/chart.tsx";
 import { formatLag } from "../../format.ts";
 import { lagSeries, packetSeries } from "./chart-series.ts";
 
-export const formatRate = (value: number): string => (value === 0 ? "0/s" : `${value < 10 ? value.toFixed(1) : Math.round(value)}/s`);
+export const formatRate = (value: number): string =>
+  value === 0 ? "0/s" : `${value < 1 ? value.toFixed(2) : value < 10 ? value.toFixed(1) : Math.round(value)}/s`;
 
 /** Since the page was opened: the hub keeps no such history, Prometheus does. */
 export function Charts({ link }: { readonly link?: string }) {
