@@ -78,8 +78,8 @@ export interface ReconcileDesk {
       readonly peer?: NodeName;
     },
   ): Promise<void>;
-  /** Newest first. */
-  runs(filter: { readonly name?: string; readonly limit: number }): Promise<readonly ReconcileRun[]>;
+  /** Newest first. `endedSince`: only those that have ended after that moment, ms since 1970. */
+  runs(filter: { readonly name?: string; readonly endedSince?: number; readonly limit: number }): Promise<readonly ReconcileRun[]>;
   /** These tables are equal to their neighbours' again: the mark `must_compare` goes, unless there is a newer reason for it. */
   compared(tables: readonly { readonly table: TableName; readonly reason: string | null }[]): Promise<void>;
 }

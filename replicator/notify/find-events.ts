@@ -1,4 +1,4 @@
-import { type FullSyncRun, isGone, RUNS_IN_STATUS } from "../node/full-sync-runs.ts";
+import { type FullSyncRun, isGone } from "../node/full-sync-runs.ts";
 import { type ReconcileRun, totals } from "../node/reconcile-desk.ts";
 import type { Topology } from "../topology/topology.ts";
 import { type EventDetails, eventId, type NotificationEvent } from "./event.ts";
@@ -71,15 +71,15 @@ export function reconcileEvent(topology: Topology, node: string, run: ReconcileR
   return {
     id: eventId(topology.name, "reconcile", node, run.id.toString(), run.startedAt, run.state),
     ...{ occurred_at: run.finishedAt ?? run.startedAt, topology: topology.name, details },
-    ...reconcileFound(run, { what, differing, repaired, compared }),
+    ...reconcileFound(run, { what, link, differing, repaired, compared }),
   };
 }
 
 function reconcileFound(
-  { state, peer }: ReconcileRun,
-  { what, compared, differing, repaired }: { what: string; compared: number; differing: number; repaired: number },
+  { state }: ReconcileRun,
+  { what, link, compared, differing, repaired }: { what: string; link: string; compared: number; differing: number; repaired: number },
 ): Omit<Found, "details"> {
-  const tables = `\`tombolo reconcile --link\` of the link to ${peer}`;
+  const command = `tombolo reconcile --link ${link}`;
   if (state === "clean") {
     const summary = `${what} found ${count(compared, "row")} equal`;
     return { event: "reconcile_completed", severity: "info", summary, remedy: "Nothing is to be done." };
@@ -95,7 +95,7 @@ function reconcileFound(
       event: "reconcile_drift",
       severity: "critical",
       summary,
-      remedy: `Look at the keys in its record, then run ${tables} with --repair.`,
+      remedy: `Look at the keys in its record, then run \`${command} --repair parent\`.`,
     };
   }
   if (state === "stopped") {
@@ -104,7 +104,7 @@ function reconcileFound(
       event: "reconcile_failed",
       severity: "critical",
       summary,
-      remedy: `Look at what differs; ${tables} with --max-deletes goes on.`,
+      remedy: `Look at what differs; where so many deletes are meant, \`${command} --repair parent --max-deletes N\`.`,
     };
   }
   const remedy = "docs/errors.md explains the code; the log has the whole.";
@@ -176,7 +176,3 @@ export function heldBackEvent(topology: Topology, target: string, events: readon
     events: events.slice(0, LISTED).map(({ id, event, occurred_at, summary }) => ({ id, event, occurred_at, summary })),
   };
 }
-
-/** How far back runs are looked at. */
-export const RUNS_LOOKED_AT = 200;
-export const FULL_SYNCS_LOOKED_AT = 10 * RUNS_IN_STATUS;

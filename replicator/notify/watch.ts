@@ -1,12 +1,19 @@
+import type { NodeName } from "../change/names.ts";
 import type { NodeStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { NewNotification, NotificationDesk, NotificationWork } from "../node/notification-desk.ts";
 import type { Topology, TopologyNotifications } from "../topology/topology.ts";
 import type { NotificationEvent } from "./event.ts";
-import { conflictsEvent, FULL_SYNCS_LOOKED_AT, fullSyncEvent, mustResyncEvent, RUNS_LOOKED_AT, reconcileEvent } from "./find-events.ts";
+import { conflictsEvent, fullSyncEvent, mustResyncEvent, reconcileEvent } from "./find-events.ts";
 
 /** What ended longer ago is not news: whoever was away for so long looks at `tombolo status`. */
 export const NEWS_MS = 7 * 86_400_000;
+
+/** Every look goes so much further back than the one before, as the nodes' clocks may be behind this one. */
+const OVERLAP_MS = 15 * 60_000;
+const MOST_RUNS = 10_000;
+/** A node is the target of one at a time. */
+const MOST_FULL_SYNCS = 100;
 
 /** A level of the desk: since when a target is there. It is told of nothing that happened before. */
 export const targetLevel = (name: string): string => `target/${name}`;
@@ -24,8 +31,10 @@ export interface WatchOptions {
  */
 export class NotificationWatch {
   readonly #options: WatchOptions;
-  /** Entered by this process, so that it does not ask the database about them again. */
-  readonly #entered = new Set<string>();
+  /** By node, what the last look has found and entered, so that the hub is not asked about it again. */
+  readonly #entered = new Map<NodeName, ReadonlySet<string>>();
+  /** By node, when it was last looked at. */
+  readonly #lookedAt = new Map<NodeName, number>();
   #levels = new Map<string, number>();
 
   constructor(options: WatchOptions) {
@@ -41,23 +50,29 @@ export class NotificationWatch {
       if (level.startsWith(targetLevel("")) && !names.includes(level)) await this.#write({ lower: level });
     }
     for (const name of names) if (!this.#levels.has(name)) await this.#write({ raise: { name, at: now() } });
+    const settled = { state: "dropped", nextAt: null, at: now(), error: "the topology has no such target any more" } as const;
+    const orphans = (await desk.waiting()).filter(({ target }) => !names.includes(targetLevel(target)));
+    if (orphans.length > 0) await this.#write({ settle: orphans.map(({ id, attempts }) => ({ id, attempts, ...settled })) });
   }
 
   /** Looks at one node. Throws what its database throws, or the hub's. */
   async look(node: Node): Promise<void> {
-    const { topology } = this.#options;
+    const { topology, now } = this.#options;
+    const at = now();
+    const endedSince = Math.max(at - NEWS_MS, (this.#lookedAt.get(node.name) ?? 0) - OVERLAP_MS);
     const [status, copies, reconciles] = [
       await node.installation.status(),
-      await node.copies.runs.list(FULL_SYNCS_LOOKED_AT),
-      await node.reconciles.runs({ limit: RUNS_LOOKED_AT }),
+      await node.copies.runs.list(MOST_FULL_SYNCS),
+      await node.reconciles.runs({ endedSince, limit: MOST_RUNS }),
     ];
     const found = [
       ...copies.map((run) => fullSyncEvent(topology, node.name, run)),
       ...reconciles.map((run) => reconcileEvent(topology, node.name, run)),
     ].filter((event) => event !== null);
-    const news = found.filter(({ id, occurred_at }) => !this.#entered.has(id) && this.#isNews(Date.parse(occurred_at)));
+    const news = found.filter(({ id, occurred_at }) => !this.#entered.get(node.name)?.has(id) && this.#isNews(Date.parse(occurred_at)));
     if (news.length > 0) await this.#write({ enter: news.reverse().flatMap((event) => this.#forTargets(event)) });
-    for (const { id } of news) this.#entered.add(id);
+    this.#entered.set(node.name, new Set(found.map(({ id }) => id)));
+    this.#lookedAt.set(node.name, at);
     await this.#watchLevels(node, status);
   }
 

@@ -337,6 +337,28 @@ ${notifications}
     expect(eventsOf(ops).map(({ event }) => event)).toEqual(["conflicts_open", "conflicts_open"]);
   });
 
+  test("that wait for a target which the topology no longer has are dropped; one that comes back is told of what happens from then on", async () => {
+    const ops = await receiver();
+    const shop = await world(hookTo(ops));
+    const { notifications } = shop.topology;
+    ops.status = 500;
+    const first = await shop.start();
+    await reconcile(shop, "failed");
+    await first.advance();
+    await first.stop();
+    expect(ops.posted).toHaveLength(1);
+    const others = { ...notifications!, targets: [{ ...notifications!.targets[0]!, name: "other", events: ["must_resync" as const] }] };
+    const second = await startNotifier({ ...shop, topology: { ...shop.topology, notifications: others } });
+    await second.advance();
+    await second.stop();
+    ops.status = 200;
+    shop.clock = Date.now() + MINUTE;
+    const third = await shop.start();
+    await third.advance(MINUTE);
+    expect(ops.posted).toHaveLength(1);
+    expect(await shop.hub.rows(shop.sql("select target, state from tombolo.notification"))).toEqual([["ops", "dropped"]]);
+  });
+
   test("tell of a full sync whose process is gone", async () => {
     const ops = await receiver();
     const shop = await world(hookTo(ops));

@@ -147,6 +147,24 @@ describe("metrics", () => {
     expect(text).toContain('tombolo_conflicts_open{node="store-2"} 0');
     expect(text).toContain("tombolo_build_info{");
   });
+
+  test("targets of notifications are no nodes, and stay until the topology no longer has them", async () => {
+    const { metrics, page } = await watched();
+    const notified = { ...topology(), notifications: { targets: [{ name: "ops" }] } } as unknown as Topology;
+    declareLabels(metrics, notified);
+    metrics.notifications.inc({ target: "ops", outcome: "sent" }, 3);
+    declareLabels(metrics, notified);
+    expect(await page()).toContain('tombolo_notifications_total{target="ops",outcome="sent"} 3');
+    declareLabels(metrics, topology());
+    expect(await page()).not.toContain('"ops"');
+  });
+
+  test("a schedule tells how often it is due at most, and leaves with the topology that has it", async () => {
+    const { metrics, page } = await watched();
+    expect(await page()).toContain('tombolo_reconcile_interval_seconds{name="nightly"} 86400');
+    declareLabels(metrics, { ...topology(), reconcile: [] });
+    expect(await page()).not.toContain('"nightly"');
+  });
 });
 
 describe("log lines", () => {

@@ -67,11 +67,11 @@ export class PostgresReconcileDesk implements ReconcileDesk {
     );
   }
 
-  async runs({ name, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
+  async runs({ name, endedSince, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
     const rows = await this.#query<StoredReconcileRun>(
       `select ${COLUMNS}
-         from tombolo.reconcile_run where name = coalesce($1, name) order by id desc limit $2::bigint`,
-      [name ?? null, limit],
+         from tombolo.reconcile_run where name = coalesce($1, name) and ($3::float8 is null or finished_at > to_timestamp($3::float8 / 1000)) order by id desc limit $2::bigint`,
+      [name ?? null, limit, endedSince ?? null],
     );
     return rows.map(reconcileRunOf);
   }

@@ -82,15 +82,16 @@ export class SqliteReconcileDesk implements ReconcileDesk {
     );
   }
 
-  async runs({ name, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
+  async runs({ name, endedSince, limit }: Parameters<ReconcileDesk["runs"]>[0]): Promise<readonly ReconcileRun[]> {
+    const since = endedSince === undefined ? null : isoTime(endedSince);
     const rows = this.#file.read((connection) => {
       requireCurrent(connection, this.#file.node);
       return connection
         .prepare(
           `select ${COLUMNS} from tombolo_reconcile_run
-            where name = coalesce(?, name) order by id desc limit ?`,
+            where name = coalesce(?, name) and coalesce(finished_at > ?, ?) order by id desc limit ?`,
         )
-        .all(name ?? null, limit) as StoredReconcileRun[];
+        .all(name ?? null, since, since === null ? 1 : 0, limit) as StoredReconcileRun[];
     });
     return rows.map(reconcileRunOf);
   }
