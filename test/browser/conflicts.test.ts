@@ -136,6 +136,11 @@ describe("the list of conflicts", () => {
     await page.reload();
     await page.getByRole("link", { name, exact: true }).click();
     await page.getByRole("heading", { name: `Conflict ${name}` }).waitFor();
+    // hub/6 waits as well, and hub/7 comes after it again
+    await page.getByRole("button", { name: "Next open conflict" }).click();
+    await page.getByRole("heading", { name: "Conflict hub/6" }).waitFor();
+    await page.getByRole("button", { name: "Next open conflict" }).click();
+    await page.getByRole("heading", { name: `Conflict ${name}` }).waitFor();
     await page.getByRole("link", { name: "Conflicts", exact: true }).first().click();
     await page.getByRole("link", { name, exact: true }).waitFor();
     expect(await page.getByLabel("Kind").inputValue()).toBe("update_update");
@@ -174,14 +179,28 @@ describe("the list of conflicts", () => {
   });
 });
 
+test("a tab that nobody looks at holds no connection, and follows again when it is looked at", async () => {
+  const { page } = await browser.open(world, { path: "/conflicts" });
+  await page.getByRole("link", { name: /^Conflicts \d+ waiting/ }).waitFor();
+  const turn = (state: string) =>
+    page.evaluate((visibility) => {
+      Object.defineProperty(document, "visibilityState", { value: visibility, configurable: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    }, state);
+  const isStream = (request: { url(): string }): boolean => request.url().endsWith("/v1/events");
+  const left = page.waitForEvent("requestfailed", isStream);
+  await turn("hidden");
+  await left;
+  const name = await desk.conflict(12);
+  expect(await page.getByRole("link", { name, exact: true }).count()).toBe(0);
+  await turn("visible");
+  await page.getByRole("link", { name, exact: true }).waitFor();
+});
+
 describe("a parked change", () => {
   test("tells what is in its way, and is tried again once that is gone", async () => {
-    await desk
-      .apart(async () => {
-        await world.hub.query("insert into shop.orders values (100, 'unique one', 1), (101, 'unique two', 1)");
-        world.store("store-1").exec("insert into orders values (200, 'unique one', 1), (201, 'unique two', 1)");
-      })
-      .catch(() => undefined);
+    await world.hub.query("insert into shop.orders values (100, 'unique one', 1), (101, 'unique two', 1)");
+    world.store("store-1").exec("insert into orders values (200, 'unique one', 1), (201, 'unique two', 1)");
     await until("it is parked", async () => (await world.api("GET", "/v1/parked")).body.parked.length === 2);
     const { page } = await browser.open(world, { path: "/parked" });
     await page.getByRole("row").filter({ hasText: "id 200" }).getByRole("link").click();

@@ -9,8 +9,6 @@ export interface DeskWorld {
   note(id: number): Promise<string | null>;
   /** Whether nothing waits on any link. */
   settle(): Promise<void>;
-  /** With store-1 out of reach for a while. */
-  apart(work: () => Promise<void>): Promise<void>;
 }
 
 export function deskWorld(world: ConsoleWorld): DeskWorld {
@@ -29,27 +27,18 @@ export function deskWorld(world: ConsoleWorld): DeskWorld {
     });
   const note = async (id: number): Promise<string | null> =>
     (await world.hub.query<{ note: string | null }>("select note from shop.orders where id = $1", [id])).rows[0]?.note ?? null;
-  const apart = async (work: () => Promise<void>): Promise<void> => {
-    await settle();
-    await api("POST", "/v1/nodes/store-1/pause");
-    await until("it is paused", async () => {
-      const { links } = await api("GET", "/v1/links");
-      return links.some(({ child, state }: { child: string; state: string }) => child === "store-1" && state === "paused");
-    });
-    await work();
-    await api("POST", "/v1/nodes/store-1/resume");
-    await settle();
-  };
   return {
     settle,
     note,
-    apart,
     async conflict(id, ours = "Call Ada on Friday.", theirs = "Call Ada Lovelace on Monday.") {
       await world.hub.query("insert into shop.orders values ($1, 'Call Ada on Monday.', 1)", [id]);
-      await apart(async () => {
-        await world.hub.query("update shop.orders set note = $2 where id = $1", [id, ours]);
-        world.store("store-1").prepare("update orders set note = ?, qty = 2 where id = ?").run(theirs, id);
-      });
+      await settle();
+      // the store has written before the hub's change can travel, and the hub before the store's can be applied
+      await world.hub.query("begin");
+      await world.hub.query("update shop.orders set note = $2 where id = $1", [id, ours]);
+      world.store("store-1").prepare("update orders set note = ?, qty = 2 where id = ?").run(theirs, id);
+      await world.hub.query("commit");
+      await settle();
       const { conflicts } = await api("GET", "/v1/conflicts?open=true&limit=1");
       if (conflicts[0]?.key.id !== String(id)) throw new Error("there is no conflict");
       return `hub/${conflicts[0].id}`;

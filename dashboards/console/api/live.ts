@@ -15,15 +15,27 @@ export const revision = signal(0);
 const SAMPLE_EVERY_MS = 5_000;
 const BACKOFF_MS = [500, 1_000, 2_000, 4_000, 8_000];
 
-/** Follows the hub as long as somebody is signed in: through restarts, too. */
+const isVisible = signal(document.visibilityState === "visible");
+
+/** Follows the hub as long as somebody is signed in and looks: through restarts, too. */
 export function followLive(): void {
+  document.addEventListener("visibilitychange", () => {
+    isVisible.value = document.visibilityState === "visible";
+  });
   effect(() => {
     if (token.value === null) return;
+    // what one token may see is not another's
+    return () => {
+      status.value = null;
+    };
+  });
+  effect(() => {
+    // a browser has six connections for one host: a seventh tab would wait for ever for one that nobody looks at
+    if (token.value === null || !isVisible.value) return;
     const leave = new AbortController();
     void follow(leave.signal);
     return () => {
       leave.abort();
-      status.value = null;
       connection.value = "connecting";
     };
   });

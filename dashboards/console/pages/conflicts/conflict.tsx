@@ -15,8 +15,8 @@ import { keyText } from "../../components/value-text.ts";
 import { Versions } from "../../components/versions.tsx";
 import { useLoad } from "../../load.ts";
 import type { PageProps } from "../../page.ts";
-import { hrefTo, query } from "../../router.ts";
-import { conflictName, conflictPath, filterQuery } from "./conflict-filter.ts";
+import { hrefTo, navigate, query } from "../../router.ts";
+import { conflictName, conflictPath, fetchConflicts, filterOf, filterQuery } from "./conflict-filter.ts";
 import { Decide, type Decision } from "./decide.tsx";
 import { kindText, resolutionText, TAKE_TEXT } from "./words.ts";
 
@@ -58,6 +58,7 @@ export function ConflictPage({ params }: PageProps) {
     <>
       <PageHead title={`Conflict ${node}/${id}`} above={<a href={hrefTo("/conflicts", filterQuery(query.value))}>Conflicts</a>}>
         {seen !== null && <Pill state={seen.data.conflict.status} />}
+        <Button onClick={() => goToNext(node, id)}>Next open conflict</Button>
       </PageHead>
       {seen === null ? (
         loaded.error === null ? (
@@ -85,6 +86,18 @@ export function ConflictPage({ params }: PageProps) {
       )}
     </>
   );
+}
+
+/** The next that waits for a person, of those that the filter of the address lets through; after the oldest comes the newest. */
+async function goToNext(node: string, id: string): Promise<void> {
+  const filter = { ...filterOf(query.peek()), status: "open" as const };
+  const own = conflictName({ node, id });
+  for (const before of [[own], null]) {
+    const { conflicts } = await fetchConflicts(filter, { limit: 2, before });
+    const next = conflicts.find((each) => conflictName(each) !== own);
+    if (next !== undefined) return navigate(conflictPath(next), filterQuery(query.peek()));
+  }
+  toast("No other conflict waits for a person.");
 }
 
 /** Nothing was done, since what was decided about is no longer so. */

@@ -89,7 +89,9 @@ function NodeCard({ node }: { readonly node: NodePlan }) {
         <h2 id={`plan-${name}`}>
           {name} <span class="muted small">{engine}</span>
         </h2>
-        <span class="muted">{error === null ? plural(steps.length, "step") : "cannot be planned"}</span>
+        <span class="muted">
+          {error !== null ? "cannot be planned" : steps.length === 0 ? "nothing to do" : plural(steps.length, "step")}
+        </span>
       </div>
       <div class="card-body stack">
         {error !== null && (
@@ -111,12 +113,12 @@ function NodeCard({ node }: { readonly node: NodePlan }) {
           </ul>
         )}
         {steps.length > 0 && (
-          <ul class="steps">
+          <ul class="plan-steps">
             {steps.map(({ action, object, sql: text }) => (
               <li key={`${action} ${object}`}>
                 <details>
                   <summary>
-                    <span class={`step-sign step-${action}`} aria-hidden="true">
+                    <span class={`plan-sign plan-${action}`} aria-hidden="true">
                       {SIGNS[action]}
                     </span>{" "}
                     {action} {object}
