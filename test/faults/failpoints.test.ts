@@ -7,7 +7,7 @@ import { type Engine, type Side, Trial } from "../helpers/trial.ts";
 const FULL = process.env.TOMBOLO_FAULTS !== "smoke";
 const SEED = Number(process.env.TOMBOLO_SEED ?? 1);
 /** Of all cases, so many are tried in the smoke test. */
-const SMOKE = 6;
+const SMOKE = 10;
 const HITS = [1, 3];
 /** So many times both sides are written to while a process is to die. */
 const ROUNDS = 8;
