@@ -76,6 +76,8 @@ test("`run` tells of a full sync of another process; what a target does not take
   expect((await command("full-sync", "store-1", "--yes")).code).toBe(0);
   const waits = /^ops \(webhook\): 1 message waits, the oldest for .*HTTP 500 \(NOTIFY_REFUSED\)/;
   await until("a try has failed", async () => waits.test((await command("notify")).stdout));
+  const metrics = async () => (await fetch(`${shop.url}/metrics`)).text();
+  await until("it is counted", async () => (await metrics()).includes('tombolo_full_sync_runs_total{node="store-1",outcome="done"} 1'));
   await first.stop("SIGKILL");
   ops.status = 200;
   const tried = ops.posted.length;
@@ -85,7 +87,7 @@ test("`run` tells of a full sync of another process; what a target does not take
   expect(events.at(-1)).toMatchObject({ event: "full_sync_completed", details: { node: "store-1", peer: "hub", rows: "2" } });
   expect(new Set(events.map(({ id }) => id)).size).toBe(1);
   await until("it is settled", async () => (await command("notify")).stdout === "ops (webhook): nothing waits\n");
-  expect(await (await fetch(`${shop.url}/metrics`)).text()).toContain('tombolo_notifications_total{target="ops",outcome="sent"} 1');
+  expect(await metrics()).toContain('tombolo_notifications_total{target="ops",outcome="sent"} 1');
   expect(log.join("")).toContain("notification sent");
   expect(log.join("")).not.toContain(canary);
 });
