@@ -12,6 +12,8 @@ export default defineConfig({
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
+    // whose code is in the page: in the package, and not served
+    license: { fileName: "licenses.md" },
   },
   server: { proxy: { "/v1": process.env.TOMBOLO_HUB ?? "http://127.0.0.1:7443" } },
 });

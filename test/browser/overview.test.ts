@@ -47,3 +47,12 @@ test("a hub that is killed and started anew while the page is open: it says that
   await world.api("POST", "/v1/nodes/store-2/resume");
   await page.getByRole("heading", { name: "All is well" }).waitFor();
 });
+
+test("a network that is gone without a word, and back", async () => {
+  const { page } = await browser.open(world);
+  await page.getByRole("heading", { name: "All is well" }).waitFor();
+  await page.context().setOffline(true);
+  await page.getByText("The hub does not answer").waitFor();
+  await page.context().setOffline(false);
+  await page.getByText("The hub does not answer").waitFor({ state: "detached" });
+});

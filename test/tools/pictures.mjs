@@ -15,14 +15,15 @@ const executablePath = process.env.TOMBOLO_CHROMIUM ?? "/usr/bin/chromium";
 const LOOKING_MS = 60_000;
 
 const DESK = { viewport: { width: 1280, height: 860 }, deviceScaleFactor: 1.5 };
+const TALL = { ...DESK, viewport: { width: 1280, height: 1080 } };
 const PHONE = { viewport: { width: 390, height: 780 }, deviceScaleFactor: 2 };
 
-/** By the name of the file. Pages that a demo without conflicts would show empty are not among them. */
+/** By the name of the file. */
 const PICTURES = [
   { name: "console-overview", path: "/", size: DESK, colorScheme: "light" },
   { name: "console-overview-phone", path: "/", size: PHONE, colorScheme: "dark" },
-  { name: "console-full-sync", path: "/full-sync?link=hub/store-1", size: DESK, colorScheme: "light" },
-  { name: "console-conflicts", path: "/conflicts", size: DESK, colorScheme: "dark" },
+  { name: "console-full-sync", path: "/full-sync?link=hub/store-1", size: TALL, colorScheme: "light" },
+  { name: "console-conflicts", path: "/conflicts?status=all", size: DESK, colorScheme: "dark" },
 ];
 
 const directory = mkdtempSync(join(tmpdir(), "tombolo-pictures-"));

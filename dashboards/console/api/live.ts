@@ -13,6 +13,8 @@ export const connection = signal<"connecting" | "live" | "lost">("connecting");
 export const revision = signal(0);
 
 const SAMPLE_EVERY_MS = 5_000;
+/** A status of databases that are away takes as long as it takes to find that out. */
+const PATIENCE_MS = 60_000;
 const BACKOFF_MS = [500, 1_000, 2_000, 4_000, 8_000];
 
 const isVisible = signal(document.visibilityState === "visible");
@@ -50,7 +52,7 @@ async function follow(signal: AbortSignal): Promise<void> {
     try {
       for await (const { event } of eventStream("GET", "/v1/events", { signal: both })) {
         if (event !== "status") continue;
-        if (failures !== 0 || connection.peek() !== "live") void sampleUntil(both);
+        if (failures !== 0 || connection.peek() !== "live") void sampleUntil(both, () => connected.abort());
         failures = 0;
         await refresh(both);
         revision.value += 1;
@@ -66,11 +68,19 @@ async function follow(signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Numbers that are no event's business, lag and packets: asked for while somebody looks, and seldom where the answer takes long. */
-async function sampleUntil(signal: AbortSignal): Promise<void> {
+/**
+ * Numbers that are no event's business, lag and packets: asked for while somebody looks, and seldom where the answer takes long. A line that is dead without
+ * a word, as after a sleep, is found out by this: the stream of events would wait on it for ever.
+ */
+async function sampleUntil(signal: AbortSignal, isDead: () => void): Promise<void> {
   while (!signal.aborted) {
     const began = performance.now();
-    if (document.visibilityState === "visible") await refresh(signal).catch(() => undefined);
+    try {
+      if (document.visibilityState === "visible") await refresh(signal);
+    } catch (error) {
+      // what the hub refuses, such as too many requests, it answers
+      if (!(error instanceof ApiError) || error.status === 0) isDead();
+    }
     await pause(Math.max(SAMPLE_EVERY_MS, 5 * (performance.now() - began)), signal);
   }
 }
@@ -97,7 +107,8 @@ export function refresh(signal?: AbortSignal): Promise<void> {
 }
 
 async function look(signal?: AbortSignal): Promise<void> {
-  const found = await get<Status>("/v1/status", signal === undefined ? {} : { signal });
+  const late = AbortSignal.timeout(PATIENCE_MS);
+  const found = await get<Status>("/v1/status", { signal: signal === undefined ? late : AbortSignal.any([signal, late]) });
   if (token.peek() === null) return;
   status.value = found;
   connection.value = "live";

@@ -17,6 +17,8 @@ export interface Sample {
 
 /** Half an hour, looked at every five seconds. */
 const MOST = 360;
+/** Looks that follow each other more closely, as after an event, say nothing of a rate. */
+const LEAST_SECONDS = 2;
 
 /** What the page has seen since it was opened, oldest first. */
 export const samples = signal<readonly Sample[]>([]);
@@ -24,7 +26,7 @@ export const samples = signal<readonly Sample[]>([]);
 export function record(status: Status): void {
   const at = Date.parse(status.at) / 1000;
   const last = samples.peek().at(-1);
-  if (last !== undefined && at <= last.at) return;
+  if (last !== undefined && at < last.at + LEAST_SECONDS) return;
   const links: [string, { up: DirectionSample; down: DirectionSample }][] = status.links.map(({ parent, child, up, down }) => [
     `${parent}/${child}`,
     { up: sampled(up), down: sampled(down) },
