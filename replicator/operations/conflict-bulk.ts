@@ -1,3 +1,4 @@
+import { TomboloError } from "../change/error.ts";
 import type { NodeName } from "../change/names.ts";
 import type { Taken } from "../node/conflict-desk.ts";
 import { conflictUnknown, decidedMeanwhile } from "../node/conflict-errors.ts";
@@ -30,8 +31,8 @@ export async function decideMany(
   const outcomes: BulkOutcome[] = [];
   const away = new Map<NodeName, unknown>();
   for (const named of conflicts) {
-    if (signal.aborted) break;
     try {
+      if (signal.aborted) throw draining();
       if (away.has(named.node)) throw away.get(named.node);
       await decideOne(await reach(named.node), named.id, { take, who });
       outcomes.push({ ...named, error: null });
@@ -43,6 +44,9 @@ export async function decideMany(
   }
   return outcomes;
 }
+
+const draining = (): TomboloError =>
+  new TomboloError("the service is being stopped", { code: "HUB_DRAINING", kind: "retry", hint: "Try again." });
 
 async function decideOne({ name, conflicts }: Node, id: bigint, by: { readonly take: Taken; readonly who: string }): Promise<void> {
   const record = (await conflicts.show(id))?.record;

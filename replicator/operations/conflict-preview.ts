@@ -1,7 +1,8 @@
 import { TomboloError } from "../change/error.ts";
+import type { Engine } from "../change/shape.ts";
 import { type Row, sameValue, type Value } from "../change/value.ts";
 import type { ConflictRule, MergeKind } from "../change/verdict.ts";
-import { decidedRow, settableColumns } from "../node/conflict-decision.ts";
+import { decidedRow, type ReadDecision, settableColumns } from "../node/conflict-decision.ts";
 import type { ConflictRecord, Decision, ShownConflict } from "../node/conflict-desk.ts";
 import { type RowJson, realText, rowJson } from "./row-json.ts";
 import { columnsOf } from "./row-versions.ts";
@@ -31,23 +32,27 @@ export interface ConflictPreview {
 
 /**
  * What would come of a decision. Changes nothing. Throws `CONFLICT_COLUMN` (usage), `CONFLICT_INCOMPLETE` and `CONFLICT_NO_MERGE` (operator), and why the
- * row cannot be read. @param rule of the table, as the topology has it; null where it has the table no more.
+ * row cannot be read. @param rule of the table, as the topology has it; null where it has the table no more. @param engine of the node.
  */
-export async function previewDecision(shown: ShownConflict, proposal: Proposal, rule: ConflictRule | null): Promise<ConflictPreview> {
+export async function previewDecision(
+  shown: ShownConflict,
+  proposal: Proposal,
+  { rule, engine }: { readonly rule: ConflictRule | null; readonly engine: Engine },
+): Promise<ConflictPreview> {
   if (shown.unreadable !== null) throw shown.unreadable;
-  if (!("merge" in proposal)) return { decision: proposal, ...outcome(shown, proposal), merged: [] };
+  if (!("merge" in proposal)) return { decision: proposal, ...outcome(shown, proposal, engine), merged: [] };
   const columns = await mergedColumns(shown, rule);
   const set = Object.fromEntries(columns.flatMap(({ column, text }) => (text === undefined ? [] : [[column, text] as const])));
   const decision = Object.keys(set).length === 0 ? null : { set };
   const merged = columns.map(({ column, kind, overlap }) => ({ column, kind, overlap }));
-  return { decision, ...outcome(shown, decision), merged };
+  return { decision, ...outcome(shown, decision, engine), merged };
 }
 
-function outcome(shown: ShownConflict, decision: Decision | null): Pick<ConflictPreview, "row" | "changed"> {
+function outcome(shown: ShownConflict, decision: Decision | null, engine: Engine): Pick<ConflictPreview, "row" | "changed"> {
   const { record, now } = shown;
   const before = rowJson(now);
   if (decision === null) return { row: before, changed: [] };
-  const wanted = decidedRow(record, read(shown, decision), tableOf(shown), now);
+  const wanted = decidedRow(record, read(shown, decision, engine), tableOf(shown), now);
   const after = wanted === null ? null : { ...before, ...rowJson(wanted) };
   const names = Object.keys(after ?? before ?? {});
   const isOther = (name: string): boolean => JSON.stringify(before?.[name] ?? null) !== JSON.stringify(after?.[name] ?? null);
@@ -55,9 +60,9 @@ function outcome(shown: ShownConflict, decision: Decision | null): Pick<Conflict
 }
 
 /** Values stay the texts that were given: what the column's type makes of them is for the database to say. */
-function read({ record, now }: ShownConflict, decision: Decision): { readonly take: "parent" | "child" | "base" } | { readonly set: Row } {
+function read({ record, now }: ShownConflict, decision: Decision, engine: Engine): ReadDecision {
   if ("take" in decision) return decision;
-  const alike = (a: string, b: string): boolean => a.toLowerCase() === b.toLowerCase();
+  const alike = (a: string, b: string): boolean => (engine === "sqlite" ? a.toLowerCase() === b.toLowerCase() : a === b);
   return { set: Object.fromEntries(settableColumns(record, decision.set, tableOf({ record, now }), alike)) };
 }
 
@@ -96,7 +101,8 @@ async function mergedColumns({ record, now }: ShownConflict, rule: ConflictRule 
 function parentNow({ parent, result }: ConflictRecord, now: Row | null): Row | null {
   if (now === null || parent === null) return parent === null ? null : now;
   const isLater = (column: string): boolean => result !== null && !sameValue(now[column], result[column]);
-  return Object.fromEntries(Object.entries(now).map(([column, value]) => [column, isLater(column) ? value : (parent[column] ?? value)]));
+  const stays = (column: string): boolean => isLater(column) || !Object.hasOwn(parent, column);
+  return Object.fromEntries(Object.entries(now).map(([column, value]) => [column, stays(column) ? value : (parent[column] ?? null)]));
 }
 
 /** As the topology says; where it is silent, text by text and JSON by JSON. */

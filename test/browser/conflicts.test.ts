@@ -107,6 +107,18 @@ describe("a conflict", () => {
     await desk.settle();
   });
 
+  test("is asked about twice where a click would delete the row", async () => {
+    const name = await desk.conflict(13, "Call Ada on Friday.", null);
+    const { page } = await browser.open(world, { path: `/conflicts/${name}` });
+    await page.getByRole("button", { name: "Take the child's (no row)" }).click();
+    await page.getByRole("button", { name: "Leave it as it is" }).click();
+    expect(await desk.note(13)).toBe("Call Ada on Friday.");
+    await page.getByRole("button", { name: "Take the child's (no row)" }).click();
+    await page.getByRole("button", { name: "Delete the row" }).click();
+    await page.getByText("is decided: the child's").waitFor();
+    expect(await desk.note(13)).toBeNull();
+  });
+
   test("a viewer sees it, and has nothing to act with", async () => {
     const name = await desk.conflict(6);
     const { page } = await browser.open(world, { role: "viewer", path: `/conflicts/${name}` });
@@ -120,6 +132,7 @@ describe("a conflict", () => {
 
 describe("the list of conflicts", () => {
   test("is filtered by what the address says, which survives a reload and a look at one of them", async () => {
+    const before = await desk.conflict(14);
     const name = await desk.conflict(7);
     const { page } = await browser.open(world, { path: "/conflicts" });
     await page.getByLabel("State").selectOption("all");
@@ -136,11 +149,14 @@ describe("the list of conflicts", () => {
     await page.reload();
     await page.getByRole("link", { name, exact: true }).click();
     await page.getByRole("heading", { name: `Conflict ${name}` }).waitFor();
-    // hub/6 waits as well, and hub/7 comes after it again
-    await page.getByRole("button", { name: "Next open conflict" }).click();
-    await page.getByRole("heading", { name: "Conflict hub/6" }).waitFor();
-    await page.getByRole("button", { name: "Next open conflict" }).click();
-    await page.getByRole("heading", { name: `Conflict ${name}` }).waitFor();
+    // one after the other, and after the oldest the newest again
+    const { conflicts } = (await world.api("GET", "/v1/conflicts?open=true")).body;
+    const open = conflicts.map(({ node, id }: { node: string; id: string }) => `${node}/${id}`);
+    expect(open.slice(0, 2)).toEqual([name, before]);
+    for (const each of [...open.slice(1), name]) {
+      await page.getByRole("button", { name: "Next open conflict" }).click();
+      await page.getByRole("heading", { name: `Conflict ${each}`, exact: true }).waitFor();
+    }
     await page.getByRole("link", { name: "Conflicts", exact: true }).first().click();
     await page.getByRole("link", { name, exact: true }).waitFor();
     expect(await page.getByLabel("Kind").inputValue()).toBe("update_update");

@@ -3,8 +3,8 @@ import type { ConsoleWorld } from "./console-world.ts";
 
 /** What the tests of the desks do to a world: as applications and other operators would. */
 export interface DeskWorld {
-  /** The hub and store-1 both write to a row that they have; answers `hub/ID` of the conflict. */
-  conflict(id: number, ours?: string, theirs?: string): Promise<string>;
+  /** The hub and store-1 both write to a row that they have (null deletes it at the store); answers `hub/ID` of the conflict. */
+  conflict(id: number, ours?: string, theirs?: string | null): Promise<string>;
   /** How the hub has the row. */
   note(id: number): Promise<string | null>;
   /** Whether nothing waits on any link. */
@@ -30,13 +30,15 @@ export function deskWorld(world: ConsoleWorld): DeskWorld {
   return {
     settle,
     note,
-    async conflict(id, ours = "Call Ada on Friday.", theirs = "Call Ada Lovelace on Monday.") {
+    async conflict(id, ours = "Call Ada on Friday.", theirs: string | null = "Call Ada Lovelace on Monday.") {
       await world.hub.query("insert into shop.orders values ($1, 'Call Ada on Monday.', 1)", [id]);
       await settle();
       // the store has written before the hub's change can travel, and the hub before the store's can be applied
       await world.hub.query("begin");
       await world.hub.query("update shop.orders set note = $2 where id = $1", [id, ours]);
-      world.store("store-1").prepare("update orders set note = ?, qty = 2 where id = ?").run(theirs, id);
+      const store = world.store("store-1");
+      if (theirs === null) store.prepare("delete from orders where id = ?").run(id);
+      else store.prepare("update orders set note = ?, qty = 2 where id = ?").run(theirs, id);
       await world.hub.query("commit");
       await settle();
       const { conflicts } = await api("GET", "/v1/conflicts?open=true&limit=1");

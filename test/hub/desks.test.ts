@@ -161,6 +161,8 @@ reconcile:
     const set = await looked(`${path}/preview`, { set: { qty: "7", note: null } });
     expect(set.body).toMatchObject({ row: { note: null, qty: "7" }, changed: ["note", "qty"] });
     expect((await looked(`${path}/preview`, { set: { nothing: "x" } })).body.code).toBe("CONFLICT_COLUMN");
+    const spelt = (await looked(`${path}/preview`, { set: { QTY: "7" } })).body;
+    expect(engine === "sqlite" ? spelt.row.qty : spelt.code).toBe(engine === "sqlite" ? "7" : "CONFLICT_COLUMN");
     expect((await looked(`${path}/preview`, {})).body.code).toBe("REQUEST_INVALID");
     const merged = await looked(`${path}/preview`, { merge: true });
     expect(merged.body).toMatchObject({
@@ -193,6 +195,12 @@ reconcile:
     const later = await looked(`${path}/preview`, { merge: true });
     // their edit and the later one: of the parent's first nothing was left to lose
     expect(later.body.row.note).toBe("theirs, later");
+    const emptied = await conflict("null", "note = null, city = 'Bonn'", "note = 'theirs: one two three', city = 'Ulm'");
+    const etag = (await viewer(`/v1/conflicts/hub/${emptied}`)).headers.get("etag") ?? "";
+    await operator(`/v1/conflicts/hub/${emptied}/resolve`, { take: "child" }, { "if-match": etag });
+    // what the parent emptied stays the parent's edit, although the row holds the child's by now
+    const again = await looked(`/v1/conflicts/hub/${emptied}/preview`, { merge: true });
+    expect(again.body.merged.find(({ column }: { column: string }) => column === "note").overlap).toEqual(expect.any(String));
     const deleted = await conflict("gone", "note = 'ours'", "");
     const nothing = await looked(`/v1/conflicts/hub/${deleted}/preview`, { merge: true });
     expect([nothing.status, nothing.body.code]).toEqual([422, "CONFLICT_NO_MERGE"]);

@@ -39,7 +39,7 @@ export const conflictDeskRoutes: RoutePlugin = (server, hub) => {
       const rule = tables.find(({ name }) => name === shown.record.table) ?? null;
       const { take, set } = body;
       const proposal = body.merge === true ? { merge: true as const } : take === undefined ? { set: set ?? {} } : { take };
-      const { changed, merged, ...preview } = await previewDecision(shown, proposal, rule);
+      const { changed, merged, ...preview } = await previewDecision(shown, proposal, { rule, engine: node.engine });
       return reply
         .header("etag", etagOf(shownConflictReport(node.name, shown)))
         .send({ ...preview, changed: [...changed], merged: [...merged] });

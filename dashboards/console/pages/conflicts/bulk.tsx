@@ -38,13 +38,24 @@ export function Bulk({ chosen, shown, hasMore, onSelect, onSelectAll, onDone }: 
 
   async function decide(take: Taken): Promise<void> {
     const count = plural(chosen.length, "conflict");
+    const without = chosen.filter((conflict) => conflict[`${take}_row`] === null).length;
     const yes = await confirm({
       title: `Take ${TAKE_TEXT[take]} in ${count}?`,
       body: (
-        <p>
-          Each of the {count} is decided by itself, and the decisions replicate. What somebody decides or changes meanwhile is left as it
-          is. A decision can be made anew later.
-        </p>
+        <>
+          {without > 0 && (
+            <p>
+              <strong>
+                In {formatCount(without)} of them {take === "base" ? "there was no row before" : `the ${take} has no row`}: those rows are
+                deleted.
+              </strong>
+            </p>
+          )}
+          <p>
+            Each of the {count} is decided by itself, and the decisions replicate. What somebody decides or changes meanwhile is left as it
+            is. A decision can be made anew later.
+          </p>
+        </>
       ),
       action: `Take ${TAKE_TEXT[take]}`,
     });

@@ -38,7 +38,7 @@ export function ConflictPage({ params }: PageProps) {
     await loaded.reload();
   }
 
-  async function decide(decision: Decision, etag: string | null): Promise<void> {
+  async function decide(decision: Decision, etag: string | null): Promise<boolean> {
     setMeanwhile(false);
     try {
       await request("POST", `${path}/resolve`, { body: decision, ...(etag === null ? {} : { ifMatch: etag }) });
@@ -48,10 +48,11 @@ export function ConflictPage({ params }: PageProps) {
       setSeen({ data: error.problem as unknown as ShownConflict, etag: error.etag });
       setMeanwhile(true);
       await loaded.reload();
-      return;
+      return false;
     }
     toast(`Conflict ${node}/${id} is decided: ${"take" in decision ? TAKE_TEXT[decision.take] : "the values given"}. It replicates.`);
     await show();
+    return true;
   }
 
   return (

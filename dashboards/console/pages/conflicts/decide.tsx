@@ -2,18 +2,19 @@ import { useEffect, useState } from "preact/hooks";
 import { type Answer, request } from "../../api/client.ts";
 import type { Preview, Row, ShownConflict, Taken } from "../../api/desk-types.ts";
 import { Button } from "../../components/button.tsx";
+import { confirm } from "../../components/dialog.tsx";
 import { ProblemText } from "../../components/problem-text.tsx";
 import { Versions } from "../../components/versions.tsx";
 import { conflictPath } from "./conflict-filter.ts";
 import { Values } from "./values.tsx";
-import { TAKE_TEXT } from "./words.ts";
+import { TAKE_TEXT, TAKES } from "./words.ts";
 
 export type Decision = { readonly take: Taken } | { readonly set: Readonly<Record<string, string | null>> };
 
 export interface DecideProps {
   readonly seen: Answer<ShownConflict>;
-  /** Throws what it cannot tell itself. `etag` is of what whoever decides has seen. */
-  readonly onDecide: (decision: Decision, etag: string | null) => Promise<void>;
+  /** Whether it was decided; throws what it cannot tell itself. `etag` is of what whoever decides has seen. */
+  readonly onDecide: (decision: Decision, etag: string | null) => Promise<boolean>;
 }
 
 /** Take one side with a click; merge both, or give values, and look at it first. */
@@ -37,10 +38,28 @@ export function Decide({ seen, onDecide }: DecideProps) {
   async function decide(decision: Decision, etag: string | null): Promise<void> {
     setError(null);
     try {
-      await onDecide(decision, etag);
+      if (await onDecide(decision, etag)) setMode(null);
     } catch (thrown) {
       setError(thrown);
     }
+  }
+  async function take(side: Taken): Promise<void> {
+    // a click is enough for what can be taken back; a row that goes takes its references along, and the like
+    const isDeletion = conflict[`${side}_row`] === null && now !== null;
+    const yes =
+      !isDeletion ||
+      (await confirm({
+        title: "Delete the row?",
+        body: (
+          <p>
+            {side === "base" ? "Before both changes" : `At the ${side}`} there was no row: to take that deletes the row of{" "}
+            <code>{conflict.table}</code> everywhere.
+          </p>
+        ),
+        action: "Delete the row",
+        danger: true,
+      }));
+    if (yes) await decide({ take: side }, seen.etag);
   }
   function open(next: "merge" | "values"): Promise<void> | undefined {
     setMode(next);
@@ -49,15 +68,14 @@ export function Decide({ seen, onDecide }: DecideProps) {
     return next === "merge" ? look({ merge: true }) : undefined;
   }
 
-  const sides = (["parent", "child", "base"] as const).map((take) => ({ take, row: conflict[`${take}_row`] }));
   return (
     <section class="card card-body stack" aria-labelledby="decide">
       <h2 id="decide">{conflict.status === "open" ? "Decide" : "Decide anew"}</h2>
       <div class="actions">
-        {sides.map(({ take, row }) => (
-          <Button key={take} kind={take === "base" ? "plain" : "primary"} onClick={() => decide({ take }, seen.etag)}>
-            Take {TAKE_TEXT[take]}
-            {row === null && " (no row)"}
+        {TAKES.map((side) => (
+          <Button key={side} kind={side === "base" ? "plain" : "primary"} onClick={() => take(side)}>
+            Take {TAKE_TEXT[side]}
+            {conflict[`${side}_row`] === null && " (no row)"}
           </Button>
         ))}
         <Button onClick={() => open("merge")}>Look at a merge</Button>
