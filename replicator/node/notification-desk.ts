@@ -30,9 +30,9 @@ export interface NotificationOutcome {
 
 /** Done as a whole or not at all. */
 export interface NotificationWork {
-  /** The rest is only done where this level is not up yet. */
-  readonly raise?: { readonly name: string; readonly at: number };
   readonly lower?: string;
+  /** After `lower`. What comes next is only done where this level was not up. */
+  readonly raise?: { readonly name: string; readonly at: number };
   /** What the target has been given before is not entered again. */
   readonly enter?: readonly NewNotification[];
   readonly settle?: readonly NotificationOutcome[];

@@ -40,10 +40,15 @@ export class Delivery {
   /** `all`: what waits for anybody. Throws only what the desk throws. */
   async deliver(all: readonly WaitingNotification[], signal: AbortSignal): Promise<void> {
     const { target, metrics, timers } = this.#options;
-    let waiting: readonly WaitingNotification[] = all.filter((each) => each.target === target.name);
+    let waiting: readonly WaitingNotification[] = this.#own(all);
     const now = timers.now();
     if (!waiting.some(({ nextAt }) => nextAt !== null && nextAt > now)) waiting = await this.#send(waiting, signal);
     metrics.notificationsWaiting.set({ target: target.name }, waiting.length);
+  }
+
+  /** What waits for the target: what was tried least first, and of that the oldest. */
+  #own(all: readonly WaitingNotification[]): readonly WaitingNotification[] {
+    return all.filter(({ target }) => target === this.#options.target.name).sort((a, b) => a.attempts - b.attempts);
   }
 
   /** Answers what still waits. */
@@ -55,7 +60,7 @@ export class Delivery {
     if (room < waiting.length && room > 0) return this.#sumUp(waiting, room - 1, signal);
     this.#tell(room <= 0);
     if (room <= 0) return waiting;
-    const left = [...waiting].sort((a, b) => a.attempts - b.attempts);
+    const left = [...waiting];
     while (left.length > 0 && !signal.aborted) {
       if (!(await this.#sendOne(left[0] as WaitingNotification))) break;
       left.shift();
@@ -81,7 +86,7 @@ export class Delivery {
       { target: target.name, held_back: rest.length, code: "NOTIFY_HELD_BACK" },
       "events are told by one message: they came faster than the limit",
     );
-    const entered = (await desk.waiting()).filter((each) => each.target === target.name);
+    const entered = this.#own(await desk.waiting());
     for (const [at, each] of entered.entries()) {
       if (signal.aborted || !(await this.#sendOne(each))) return entered.slice(at);
     }

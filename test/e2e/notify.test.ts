@@ -71,7 +71,10 @@ test("`run` tells of a full sync of another process; what a target does not take
   const first = run(shop, log);
   await shop.hub.query("insert into shop.orders values (1, 'a'), (2, 'b')");
   await until("the store has them", () => shop.storeRows("store-1") === "1:a 2:b");
-  await until("targets are known", async () => (await shop.hub.query("select from tombolo.notification_level")).rowCount === 1);
+  await until(
+    "targets are known",
+    async () => (await shop.hub.query("select from tombolo.notification_level where name = 'target/ops'")).rowCount === 1,
+  );
   ops.status = 500;
   expect((await command("full-sync", "store-1", "--yes")).code).toBe(0);
   const waits = /^ops \(webhook\): 1 message waits, the oldest for .*HTTP 500 \(NOTIFY_REFUSED\)/;

@@ -272,6 +272,39 @@ ${notifications}
     ).toEqual(["full_sync_failed"]);
   });
 
+  test("that a target never takes keep no other from it under a limit either", async () => {
+    const ops = await receiver();
+    const shop = await world(hookTo(ops, ", limit: { messages: 3, per: 1h }"));
+    const running = await shop.start();
+    ops.status = 500;
+    for (let run = 0; run < 5; run++) await reconcile(shop, "drift", run + 1);
+    await running.advance();
+    const refused = ops.posted[0]?.headers["webhook-id"];
+    ops.status = 200;
+    await running.advance(MINUTE);
+    const events = eventsOf(ops);
+    expect(events.map(({ event }) => event)).toEqual(["reconcile_drift", "reconcile_drift", "reconcile_drift", "held_back"]);
+    // others went first, and the one that was refused is among the rest
+    expect(events.slice(1, 3).map(({ id }) => id)).not.toContain(refused);
+    const { events: listed } = events[3] as { events: { id: string }[] };
+    expect(listed.map(({ id }) => id)).toContain(refused);
+  });
+
+  test("are not looked for anew from the beginning by the next process, and what ended between the two is found", async () => {
+    const ops = await receiver();
+    const shop = await world(hookTo(ops));
+    const first = await shop.start();
+    await reconcile(shop, "failed");
+    await first.advance();
+    await first.stop();
+    await reconcile(shop, "drift", 1);
+    const second = await shop.start();
+    await second.advance();
+    expect(eventsOf(ops).map(({ event }) => event)).toEqual(["reconcile_failed", "reconcile_drift"]);
+    const levels = await shop.hub.rows(shop.sql("select name from tombolo.notification_level order by name"));
+    expect(levels).toEqual([["looked/hub"], ["looked/store-1"], ["target/ops"]]);
+  });
+
   test("tell of a node that must be filled anew once, and again when it must be once more", async () => {
     const ops = await receiver();
     const shop = await world(hookTo(ops));
@@ -293,6 +326,12 @@ ${notifications}
     const told = eventsOf(ops);
     expect(told.map(({ event }) => event)).toEqual(["must_resync", "must_resync"]);
     expect(told[0]?.id).not.toBe(told[1]?.id);
+    // one that is gone altogether no longer must
+    await shop.hub.write(shop.sql("update tombolo.peer set name = 'store-9', state = 'live' where name = 'store-1'"));
+    await second.advance();
+    await shop.hub.write(shop.sql("update tombolo.peer set name = 'store-1', state = 'must_resync' where name = 'store-9'"));
+    await second.advance();
+    expect(ops.posted).toHaveLength(3);
   });
 
   test("tell of open conflicts once for each crossing: not again before they have fallen to half", async () => {

@@ -28,6 +28,7 @@ export class PostgresNotificationDesk implements NotificationDesk {
   async write({ raise, lower, enter: entered = [], settle: settled = [] }: NotificationWork): Promise<void> {
     await transaction(this.#pool, async (client) => {
       await requireCurrent(client);
+      if (lower !== undefined) await client.query("delete from tombolo.notification_level where name = $1", [lower]);
       if (raise !== undefined) {
         const { rowCount } = await client.query(
           `insert into tombolo.notification_level (name, raised_at) values ($1, ${moment("$2")}) on conflict do nothing`,
@@ -35,7 +36,6 @@ export class PostgresNotificationDesk implements NotificationDesk {
         );
         if (rowCount === 0) return;
       }
-      if (lower !== undefined) await client.query("delete from tombolo.notification_level where name = $1", [lower]);
       for (const each of entered) await enter(client, each);
       for (const each of settled) await settle(client, each);
     });

@@ -28,13 +28,13 @@ export class SqliteNotificationDesk implements NotificationDesk {
   async write({ raise, lower, enter = [], settle = [] }: NotificationWork): Promise<void> {
     await this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
+      if (lower !== undefined) connection.prepare("delete from tombolo_notification_level where name = ?").run(lower);
       if (raise !== undefined) {
         const { changes } = connection
           .prepare("insert or ignore into tombolo_notification_level (name, raised_at) values (?, ?)")
           .run(raise.name, isoTime(raise.at));
         if (changes === 0) return;
       }
-      if (lower !== undefined) connection.prepare("delete from tombolo_notification_level where name = ?").run(lower);
       const enters = connection.prepare(
         "insert or ignore into tombolo_notification (target, event_id, event, entered_at) values (?, ?, ?, ?)",
       );
