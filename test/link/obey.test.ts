@@ -3,7 +3,7 @@ import type { Change } from "../../replicator/change/change.ts";
 import { channelName, epoch, nodeName, type Position, packetNumber, START, tableName } from "../../replicator/change/names.ts";
 import type { Packet, Receipt } from "../../replicator/change/packet.ts";
 import { packet } from "../../replicator/change/packet-seal.ts";
-import { PLAIN_RULE } from "../../replicator/change/verdict.ts";
+import { type ConflictRule, PLAIN_RULE } from "../../replicator/change/verdict.ts";
 import { createJudge } from "../../replicator/conflict/judge.ts";
 import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
 import { postgresNode, sqliteNode, type TestNode, wanted } from "../helpers/nodes.ts";
@@ -18,7 +18,7 @@ afterEach(async () => {
 });
 
 /** A child that is told things by hand, as a hub would tell them. */
-async function child(engine: "postgres" | "sqlite") {
+async function child(engine: "postgres" | "sqlite", merged: Partial<ConflictRule> = {}) {
   const node =
     engine === "postgres"
       ? await postgresNode("child", "create table public.item (id bigint primary key, a text, b text)", [{ name: "item" }])
@@ -27,7 +27,7 @@ async function child(engine: "postgres" | "sqlite") {
   const { target, log } = node.node;
   await target.meet([{ name: HUB, role: "parent" }]);
   await target.start(HUB, ALL, [ITEM], START);
-  const rule = { table: ITEM, channel: ALL, ...PLAIN_RULE } as const;
+  const rule = { table: ITEM, channel: ALL, ...PLAIN_RULE, ...merged } as const;
   const context = {
     from: "parent",
     rules: new Map([[ITEM, rule]]),
@@ -113,6 +113,30 @@ for (const engine of ["postgres", "sqlite"] as const) {
       await tell(seen, [{ op: "U", old: '{"a": "x", "b": "y"}', new: '{"a": "theirs", "b": "theirs"}' }]);
       expect(await rows()).toEqual([["1", "mine", "theirs"]]);
     });
+
+    test.each([1, 150])(
+      "what it has added to a counter waits for the verdict, though it stands where the parent's stood (%d at once)",
+      async (count) => {
+        const { node, name, position, tell, rows } = await child(engine, { policy: "merge", mergeColumns: { a: "counter" } });
+        const ids = Array.from({ length: count }, (_, at) => at + 1);
+        const each = (old: string, now: string) =>
+          ids.map((id) => ({ op: "U" as const, key: `{"id": "${id}"}`, old: `{"a": "${old}"}`, new: `{"a": "${now}"}` }));
+        await node.write(`insert into ${name} values ${ids.map((id) => `(${id}, '5', 'y')`).join(", ")}`);
+        const seen = await position();
+        await tell(seen, []);
+        await node.write(`update ${name} set a = '6'`);
+        await tell(seen, each("5", "6"));
+        await tell(seen, each("6", "7"));
+        expect(new Set((await rows()).map(([, a]) => a))).toEqual(new Set(["6"]));
+        await tell(await position(), []);
+      // judged: five and one of each side's, and one more of the parent's
+        await tell(
+          await position(),
+          ids.map((id) => ({ op: "R" as const, key: `{"id": "${id}"}`, new: `{"id": "${id}", "a": "8", "b": "y"}` })),
+        );
+        expect(new Set((await rows()).map(([, a]) => a))).toEqual(new Set(["8"]));
+      },
+    );
 
     test("where its own change was judged meanwhile, it asks for the row instead of guessing which came last", async () => {
       const { node, name, position, tell, rows } = await child(engine);

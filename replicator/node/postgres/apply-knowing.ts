@@ -4,12 +4,11 @@ import { applySet, type ChangeSet } from "./fast-path.ts";
 import type { IncomingChange } from "./incoming.ts";
 import { withReferrers } from "./referrers.ts";
 
-const NONE: ReadonlySet<IncomingChange> = new Set();
-
-/** Applies what fits and was not deleted here; answers the rest. */
+/** Applies what fits and was not changed here in a way that forbids it; answers the rest. */
 export async function applyKnowing(session: ApplySession, set: ChangeSet, changes: readonly IncomingChange[]): Promise<IncomingChange[]> {
-  const toLookAt =
-    set.op === "D" ? new Set([...(await withReferrers(session, changes)), ...(await pendingHere(session, set, changes))]) : NONE;
+  const referred = set.op === "D" ? await withReferrers(session, changes) : [];
+  const pending = await pendingHere(session, set, changes);
+  const toLookAt = new Set([...referred, ...pending]);
   const missed = await applySet(session, set, toLookAt.size === 0 ? changes : changes.filter((incoming) => !toLookAt.has(incoming)));
   if (set.op !== "I") return [...missed, ...toLookAt];
   const unfit = new Set(missed);

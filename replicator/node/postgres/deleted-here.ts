@@ -25,21 +25,23 @@ export async function takeBackDeleted(
 }
 
 /**
- * The deletions of the parent's whose rows were inserted or changed here and the parent has not judged yet: a row that is what the parent
- * deleted may be another one, made here since. Someone must look at them.
+ * The deletions of the parent's, and the updates of counters, whose rows were inserted or changed here and the parent has not judged yet: a row that is what the
+ * parent deleted may be another one, made here since, and a counter that stands at the parent's number may have come there by what was added here. Someone must
+ * look at them.
  */
-export async function pendingHere(session: ApplySession, set: ChangeSet, deleted: readonly IncomingChange[]): Promise<IncomingChange[]> {
-  if (set.op !== "D" || unjudged(session, set) === null || deleted.length === 0) return [];
+export async function pendingHere(session: ApplySession, set: ChangeSet, changes: readonly IncomingChange[]): Promise<IncomingChange[]> {
+  if (set.op === "I" || unjudged(session, set) === null || changes.length === 0) return [];
   await session.gate.complete();
-  return changedHere(session, set, deleted);
+  return changedHere(session, set, changes);
 }
 
 /** What of this node's own makes a set of the parent's one to be looked at, as an array of operations; null where nothing does. */
 export function unjudged(
   { context }: Pick<ApplySession, "context">,
-  { op, table: { rule } }: Pick<ChangeSet, "op" | "table">,
+  { op, table: { rule }, columns }: Pick<ChangeSet, "op" | "table" | "columns">,
 ): string | null {
-  if (context.from !== "parent" || rule.oneWay === true || op === "U") return null;
+  if (context.from !== "parent" || rule.oneWay === true) return null;
+  if (op === "U") return columns.some((name) => rule.mergeColumns[name] === "counter") ? "{I,U}" : null;
   return op === "I" ? "{D}" : "{I,U,D}";
 }
 
@@ -49,7 +51,7 @@ export function unjudged(
  */
 export async function changedHere(
   session: Pick<ApplySession, "client" | "hstore" | "peer" | "header" | "context">,
-  set: Pick<ChangeSet, "op" | "table">,
+  set: Pick<ChangeSet, "op" | "table" | "columns">,
   changes: readonly IncomingChange[],
 ): Promise<IncomingChange[]> {
   const { client, hstore } = session;

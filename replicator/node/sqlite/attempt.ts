@@ -40,10 +40,16 @@ export function attemptFast(session: ApplySession, fast: FastPath, incoming: Inc
   }
 }
 
-/** An insert of a row that may have been deleted here, or a deletion of one that may have been made here, and the parent has not judged that. */
-const isPendingHere = (session: ApplySession, { change, table }: IncomingChange): boolean =>
-  session.context.from === "parent" &&
-  ((change.op === "I" && session.unjudged.anyDeleted(table)) || (change.op === "D" && session.unjudged.any(table)));
+/**
+ * An insert of a row that may have been deleted here, a deletion of one that may have been made here, or an update of a counter that may stand at the parent's number
+ * by what was added here; and the parent has not judged that.
+ */
+const isPendingHere = (session: ApplySession, { change, table, new: row }: IncomingChange): boolean => {
+  if (session.context.from !== "parent") return false;
+  if (change.op === "I") return session.unjudged.anyDeleted(table);
+  if (change.op === "U" && row?.set.names.some((name) => table.rule.mergeColumns[name] === "counter") !== true) return false;
+  return session.unjudged.any(table);
+};
 
 /** One change, by looking at its row. */
 function applyRow(session: ApplySession, incoming: IncomingChange): void {
