@@ -21,6 +21,12 @@ export const HUB_CODES: readonly CodeRow[] = [
     "Give `hub.tls`, listen on 127.0.0.1, or name the proxy that adds TLS in `hub.trust_proxy`.",
   ],
   ["HUB_TLS", "usage", "A certificate or key of `hub.tls` cannot be read or does not fit.", "Correct the files."],
+  [
+    "IMAGE_GONE",
+    "retry",
+    "An image of the rows that an edge was to have is not there any more.",
+    "Nothing; the rows are sent in chunks, or by another image.",
+  ],
   ["IF_MATCH_MISSING", "usage", "A decision does not say what it decides about.", "Send the ETag of the conflict in If-Match."],
   ["LINK_PAUSED", "operator", "A sync was asked for on a link that is paused.", "Resume it first: `tombolo nodes resume NODE`."],
   [

@@ -55,6 +55,7 @@ export class EdgeAgent {
   readonly #errands: EdgeErrands;
   #nudge = new AbortController();
   #isPaused = false;
+  readonly #filling = (now: SyncProgress): void => this.#options.watcher.fullSync?.(now);
 
   constructor(options: AgentOptions) {
     const { random = Math.random } = options;
@@ -97,7 +98,7 @@ export class EdgeAgent {
       this.#now("syncing");
       watcher.progress(received);
     };
-    const moved = await edge.exchange({ final: false, signal, progress });
+    const moved = await edge.exchange({ final: false, signal, progress, filling: this.#filling });
     if (moved === INTERRUPTED) return "nothing";
     return this.#took(moved, signal);
   }
@@ -124,8 +125,7 @@ export class EdgeAgent {
   async #beginAnew(wished: WishedSync, signal: AbortSignal): Promise<void> {
     await this.#errands.forget();
     this.#now("syncing");
-    const progress = (now: SyncProgress): void => this.#options.watcher.fullSync?.(now);
-    await this.#options.edge.resync(wished, { watcher: { progress, note() {}, goAhead: async () => true }, signal });
+    await this.#options.edge.resync(wished, { watcher: { progress: this.#filling, note() {}, goAhead: async () => true }, signal });
     this.#backoff.reset();
   }
 

@@ -6,9 +6,9 @@ import type { FullSyncWatcher } from "../full-sync/options.ts";
 import { flowTables } from "../link/flow.ts";
 import { type FullSyncRun, isGone, type SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
-import { type EdgeLinkPlace, hubEngine } from "./edge-link-place.ts";
+import { type EdgeLinkPlace, fileOf, hubEngine } from "./edge-link-place.ts";
 import { ALL_TABLES, reconcileWithHub } from "./edge-reconcile.ts";
-import { FarSource, farTables } from "./far-source.ts";
+import { FarSource, farTables, largeTables } from "./far-source.ts";
 
 /** Of rows of 100 bytes one MB, and compressed a fifth of that: what an interruption costs on a slow line. */
 export const CHUNK_ROWS = 10_000;
@@ -44,11 +44,12 @@ export interface FarSyncOptions extends Omit<EdgeFullSyncOptions, "direction"> {
 
 /** Makes an edge's tables what its hub has for it: a full sync whose source is behind HTTP. Throws what `fullSync` throws, and what the hub answers. */
 export async function fillFromHub(place: EdgeLinkPlace, { tables: wanted, ...options }: FarSyncOptions): Promise<FullSyncResult> {
-  const { node, end, link, topology, client } = place;
+  const { node, end, link, topology, client, hubFeatures } = place;
   const { signal, now, chunkRows } = options;
   // makes the two known to each other
   await end.report();
-  const far = { client, end, edge: node.name, hub: link.parent, signal, now, chunkRows };
+  const images = hubFeatures.includes("images") ? { images: { database: fileOf(place) } } : {};
+  const far = { client, end, edge: node.name, hub: link.parent, signal, now, chunkRows, ...images };
   const { shapes } = await farTables(far, wanted);
   const tables = shapes.map(({ table }) => table);
   const plan = {
@@ -63,6 +64,17 @@ export async function fillFromHub(place: EdgeLinkPlace, { tables: wanted, ...opt
     collected: new Set<TableName>(),
   } as const;
   return runSync(plan, { ...options, compare: (names) => differingFromHub(place, names, { signal, now }) });
+}
+
+/** The tables that a full sync at once would fill, where they have no row here, and so many at the hub that it is better than a packet; null otherwise. */
+export async function toBeFilled(place: EdgeLinkPlace, signal: AbortSignal): Promise<readonly TableName[] | null> {
+  const { node, link, topology, client, hubFeatures } = place;
+  const { filler } = node.copies;
+  if (!hubFeatures.includes("images") || filler === undefined) return null;
+  const flow = flowTables({ from: "parent", parentEngine: hubEngine(place), link, topology });
+  const all = flow.groups.flatMap((channels) => channels.flatMap(({ tables }) => tables));
+  if (all.length === 0 || !(await filler.areEmpty(all))) return null;
+  return largeTables({ client, edge: node.name, signal });
 }
 
 /** How many rows of the tables differ from the hub's; what is under way between the two is no difference. */

@@ -11,8 +11,16 @@ export interface EdgeLinkPlace {
   readonly link: TopologyLink;
   readonly topology: Topology;
   readonly client: HubClient;
+  /** What the hub can do: see `HUB_FEATURES`. */
+  readonly hubFeatures: readonly string[];
 }
 
 /** What the hub's database is. */
 export const hubEngine = ({ topology, link }: Pick<EdgeLinkPlace, "topology" | "link">): Engine =>
   topology.nodes.find(({ name }) => name === link.parent)?.type ?? "postgres";
+
+/** The edge's database, where that is a file. */
+export function fileOf({ node, topology }: Pick<EdgeLinkPlace, "node" | "topology">): string | null {
+  const config = topology.nodes.find(({ name }) => name === node.name);
+  return config?.type === "sqlite" ? config.path : null;
+}

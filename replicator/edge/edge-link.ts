@@ -2,6 +2,7 @@ import type { Dispatcher } from "undici";
 import { failpoint } from "../change/failpoints.ts";
 import { type Position, START, type TableName, tableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
+import type { FullSyncWatcher } from "../full-sync/options.ts";
 import { answerHead, answerTail, EXCHANGE_FEATURES, EXCHANGE_TYPE, ExchangeReader, jsonSection } from "../link/exchange.ts";
 import type { Heard, LinkEnd } from "../link/link-end.ts";
 import { Pipe, PipeClosed } from "../link/pipe.ts";
@@ -55,6 +56,8 @@ export interface ExchangeOptions {
   readonly interrupt?: AbortSignal;
   /** Called as packets arrive. */
   readonly progress?: (received: number) => void;
+  /** Called while tables that have nothing yet are filled by a full sync, before the first exchange. */
+  readonly filling?: FullSyncWatcher["progress"];
 }
 
 /** Waiting was interrupted. */

@@ -16,7 +16,7 @@ import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { Credential } from "./credential.ts";
 import { beginAnewWithHub } from "./edge-anew.ts";
-import { CHUNK_ROWS, type EdgeFullSyncOptions, fillFromHub, interruptedFullSync } from "./edge-full-sync.ts";
+import { CHUNK_ROWS, type EdgeFullSyncOptions, fillFromHub, interruptedFullSync, toBeFilled } from "./edge-full-sync.ts";
 import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED, type WishedSync } from "./edge-link.ts";
 import type { EdgeLinkPlace } from "./edge-link-place.ts";
 import { pushToHub } from "./edge-push.ts";
@@ -70,6 +70,8 @@ export class Edge {
   #begun = false;
   /** Of a token that never lives for longer than `RENEW_BEFORE_MS`, half its life is used. */
   #renewNotBefore = 0;
+  /** It has rows of the hub's, or gets them by packets. */
+  #isFilled = false;
   /** By which of the hub's topologies the database was last brought in line. */
   #installed: string | undefined;
 
@@ -104,6 +106,7 @@ export class Edge {
   async exchange(options: ExchangeOptions): Promise<Exchanged | typeof INTERRUPTED> {
     for (let attempt = 1; ; attempt++) {
       try {
+        await this.#fillFirst(options);
         const { link, manifest } = await this.#ready(options.signal);
         const { interrupt } = options;
         const moved = interrupt === undefined ? await link.exchange(options) : await link.exchange({ ...options, interrupt });
@@ -160,6 +163,27 @@ export class Edge {
     { resume, signal }: { readonly resume: boolean; readonly signal: AbortSignal },
   ): Promise<void> {
     await this.fullSync({ tables, direction, resume, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" });
+  }
+
+  /** An edge that has nothing yet, of a hub that has much, is filled in pieces that survive an interruption, and that many edges may share; and not by a packet. */
+  async #fillFirst({ signal, filling = UNWATCHED.progress }: ExchangeOptions): Promise<void> {
+    if (this.#isFilled) return;
+    const { place } = await this.#ready(signal);
+    const { node, link } = place;
+    try {
+      const tables = (await node.target.peer(link.parent)).tables.size > 0 ? null : await toBeFilled(place, signal);
+      if (tables !== null) {
+        const left = await this.interrupted(signal);
+        // what has no row needs no copy before
+        const given = { tables, direction: "pull", resume: left?.direction === "pull", backUp: false } as const;
+        await this.fullSync({ ...given, watcher: { ...UNWATCHED, progress: filling }, signal, onAbort: "interrupted" });
+      }
+    } catch (error) {
+      const passes = error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry");
+      // whatever else is in the way is told by the exchange, which fills the tables that it can
+      if (passes || signal.aborted || !(error instanceof TomboloError)) throw error;
+    }
+    this.#isFilled = true;
   }
 
   /** Makes the tables what the hub has for this edge, or the hub take over what they hold; exchanges may go on meanwhile. Throws what `fullSync` throws, and what the hub answers. */
@@ -284,7 +308,7 @@ export class Edge {
       link: new EdgeLink({ end, client: this.client, node: credential.node, hubFeatures: features, manifest: id }),
       manifest: id,
       parent: link.parent,
-      place: { node, end, link, topology: prepared.topology, client: this.client },
+      place: { node, end, link, topology: prepared.topology, client: this.client, hubFeatures: features },
     };
     return this.#link;
   }

@@ -7,12 +7,20 @@ import { FarSnapshot } from "../full-sync/far-snapshot.ts";
 import type { SyncSource } from "../full-sync/sync-ends.ts";
 import type { LinkEnd } from "../link/link-end.ts";
 import { reportJson } from "../link/report.ts";
+import type { CopySnapshot } from "../node/full-copy.ts";
 import type { RunEnd, RunProgress } from "../node/full-sync-runs.ts";
 import type { NodeIdentity } from "../node/identity.ts";
+import { type FarImage, fetchImage } from "./far-image.ts";
 import { hubStatus } from "./hub-answers.ts";
 import type { HubClient } from "./hub-client.ts";
 
-const tablesAnswer = z.looseObject({ epoch: z.string(), clock_ms: z.number(), shapes: z.array(shapeSchema) });
+const tablesAnswer = z.looseObject({
+  epoch: z.string(),
+  clock_ms: z.number(),
+  shapes: z.array(shapeSchema),
+  // an older hub does not say
+  large: z.boolean().default(false),
+});
 const begun = z.looseObject({ run: z.string(), resumed: z.boolean() });
 const scopesAnswer = z.looseObject({ scopes: z.array(z.tuple([z.string(), z.string()])) });
 
@@ -27,6 +35,8 @@ export interface FarSourceOptions {
   readonly now: () => number;
   /** Rows of a chunk. */
   readonly chunkRows: number;
+  /** Where the hub may have an image for many edges: the edge's file, null where that is not one. */
+  readonly images?: { readonly database: string | null };
 }
 
 /** Tables of the hub as they would be copied, and whose they are. Throws `FULL_SYNC_TABLES` (usage), as the hub does. */
@@ -40,6 +50,17 @@ export async function farTables(
   const answer = await client.json(tablesAnswer, { method: "GET", path, signal });
   const delayMs = (performance.now() - asked) / 2;
   return { shapes: answer.shapes, epoch: epoch(answer.epoch), clockOffsetMs: answer.clock_ms + delayMs - now() };
+}
+
+/** The tables that a full sync would fill, where they hold so many rows that an edge without any does well to ask for one; null otherwise. */
+export async function largeTables({
+  client,
+  edge,
+  signal,
+}: Pick<FarSourceOptions, "client" | "edge" | "signal">): Promise<readonly TableName[] | null> {
+  const path = `/v1/nodes/${encodeURIComponent(edge)}/full-sync?large=asked`;
+  const { shapes, large } = await client.json(tablesAnswer, { method: "GET", path, signal });
+  return large ? shapes.map(({ table }) => table) : null;
 }
 
 /** The hub as the source of a full sync, behind HTTP. Which tables and rows those are, it decides itself. */
@@ -65,7 +86,10 @@ export class FarSource implements SyncSource {
   }
 
   open: SyncSource["open"] = async (copied, staged) => {
-    const { client, edge, signal, chunkRows } = this.#options;
+    const { client, edge, signal, chunkRows, images } = this.#options;
+    const nothing = staged.position === null && copied.every(({ shape }) => (staged.progress.get(shape.table)?.upTo ?? null) === null);
+    const image = images === undefined || !nothing ? null : await fetchImage({ client, path: this.#path, signal, ...images });
+    if (image !== null) return new ImageSnapshot(await FarSnapshot.open(image.bytes, edge), image);
     const answer = await client.send({
       method: "POST",
       path: `${this.#path}/rows`,
@@ -149,6 +173,30 @@ export class FarSource implements SyncSource {
       ...(signal !== null && { signal }),
     });
     await answer.body.dump();
+  }
+}
+
+/** Read like what the hub would send; gone once it was. */
+class ImageSnapshot implements CopySnapshot {
+  readonly #snapshot: CopySnapshot;
+  readonly #image: FarImage;
+
+  constructor(snapshot: CopySnapshot, image: FarImage) {
+    this.#snapshot = snapshot;
+    this.#image = image;
+  }
+
+  get tick(): CopySnapshot["tick"] {
+    return this.#snapshot.tick;
+  }
+
+  estimate: CopySnapshot["estimate"] = (table) => this.#snapshot.estimate(table);
+  chunk: CopySnapshot["chunk"] = (...asked) => this.#snapshot.chunk(...asked);
+  changed: CopySnapshot["changed"] = (...asked) => this.#snapshot.changed(...asked);
+
+  async close(): Promise<void> {
+    await this.#snapshot.close();
+    await this.#image.remove();
   }
 }
 

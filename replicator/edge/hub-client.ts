@@ -19,6 +19,7 @@ export interface HubRequest {
   readonly path: string;
   readonly type?: string;
   readonly body?: string | AsyncIterable<Uint8Array>;
+  readonly headers?: { readonly [name: string]: string };
   readonly signal?: AbortSignal;
   /** How long the hub may take before it begins to answer, beyond the usual. */
   readonly waitMs?: number;
@@ -50,11 +51,12 @@ export class HubClient {
   }
 
   /** The answer, once it has begun. Throws the hub's error, `HUB_UNREACHABLE` (connect), or what aborted the signal. */
-  async send({ method, path, type, body, signal, waitMs = 0 }: HubRequest): Promise<Dispatcher.ResponseData> {
+  async send({ method, path, type, body, signal, waitMs = 0, headers: more = {} }: HubRequest): Promise<Dispatcher.ResponseData> {
     const headers: Record<string, string> = {
       "user-agent": USER_AGENT,
       ...(this.#token === undefined ? {} : { authorization: `Bearer ${this.#token}` }),
       ...(type === undefined ? {} : { "content-type": type }),
+      ...more,
     };
     let answer: Dispatcher.ResponseData;
     try {
@@ -148,6 +150,7 @@ const PASSES = new Set([
   "PACKET_COUNT",
   "PACKET_DIGEST",
   "EXCHANGE_INVALID",
+  "IMAGE_GONE",
   "RESYNC_GONE",
   "RATE_LIMITED",
 ]);

@@ -12,6 +12,7 @@ import type { Metrics } from "../observability/metrics.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { EdgeVersions } from "./edge-versions.ts";
 import type { Guesses } from "./guesses.ts";
+import type { ImageLimits } from "./images/image-store.ts";
 
 /** A Fastify server whose routes are typed by their zod schemas. */
 export type HubServer = FastifyInstance<RawServerDefault, IncomingMessage, ServerResponse, FastifyBaseLogger, ZodTypeProvider>;
@@ -33,6 +34,8 @@ export interface HubContext {
   readonly log: Logger;
   readonly timers: Timers;
   readonly version: string;
+  /** Of images of rows for edges that have none; as in production where it is not said. */
+  readonly images?: { readonly limits?: ImageLimits };
   /** Aborts when the service is to end: whatever waits for news then answers at once. */
   readonly closing: AbortSignal;
 }

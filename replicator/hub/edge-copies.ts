@@ -12,6 +12,8 @@ import { ANY_DIGEST } from "../node/sent-packets.ts";
 import type { Topology } from "../topology/topology.ts";
 import type { EdgePlace } from "./edge-desk.ts";
 import { edgeRun } from "./edge-run.ts";
+import type { ImageDesk, ImageOf } from "./images/image-desk.ts";
+import type { Image } from "./images/image-store.ts";
 
 /** How long one stream of rows may take, and so hold a snapshot. */
 const STREAM_MS = 60_000;
@@ -44,6 +46,36 @@ export class EdgeCopies {
     return { shapes, epoch, clockMs };
   }
 
+  /** Whether the edge, where it has no rows yet, does well to ask for a full sync at once. */
+  async isLarge(images: ImageDesk, wanted: readonly TableName[] | null): Promise<boolean> {
+    return images.isLarge(await this.#imageOf(wanted));
+  }
+
+  /** Throws `FULL_SYNC_LOST` (operator) where the run is not this edge's. From here on the log is kept for an edge that takes the image. */
+  async image(images: ImageDesk, id: bigint): Promise<Awaited<ReturnType<ImageDesk["offer"]>>> {
+    const { tables } = await this.#run(id);
+    return images.offer(this.#edge, await this.#imageOf(tables));
+  }
+
+  async mayHave(images: ImageDesk, id: bigint, image: Image): Promise<boolean> {
+    const { tables } = await this.#run(id);
+    return images.isOf(image, await this.#imageOf(tables));
+  }
+
+  async takes(id: bigint, { position }: Image): Promise<void> {
+    const { phase, rows, bytes, estimatedRows } = await this.#run(id);
+    await this.#place.node.copies.runs.beat(id, { phase, rows, bytes, estimatedRows, position }, this.#holder);
+  }
+
+  /** The same that `rows` would send. */
+  async #imageOf(wanted: readonly TableName[] | null): Promise<ImageOf> {
+    const { node } = this.#place;
+    const tables = this.#tables(wanted);
+    const rows = this.#scopes().first(tables);
+    const shapes = await node.log.shapes(tables);
+    return { node, topology: this.#topology, copied: shapes.map((shape) => ({ shape, rows: rows.get(shape.table)?.rows ?? null })) };
+  }
+
   /** Throws `PACKET_FORK` (operator), and what `FullSyncRuns.begin` throws. */
   async begin(options: {
     readonly tables: readonly TableName[];
@@ -74,10 +106,7 @@ export class EdgeCopies {
     },
   ): Promise<AsyncGenerator<Buffer>> {
     const { node } = this.#place;
-    const tables = this.#tables((await this.#run(id)).tables);
-    const rows = this.#scopes().first(tables);
-    const shapes = await node.log.shapes(tables);
-    const copied = shapes.map((shape) => ({ shape, rows: rows.get(shape.table)?.rows ?? null }));
+    const { copied } = await this.#imageOf((await this.#run(id)).tables);
     const snapshot = await node.copies.open(copied);
     const until = options.now() + STREAM_MS;
     const stream = copyStream(snapshot, {

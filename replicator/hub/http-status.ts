@@ -23,6 +23,7 @@ const BY_CODE: { readonly [code: string]: number } = {
   RESYNC_GONE: 409,
   RUN_OPTION: 422,
   POSITION_UNKNOWN: 410,
+  IMAGE_GONE: 410,
   BODY_TOO_LARGE: 413,
   // what If-Match speaks of is no longer so
   CONFLICT_DECIDED: 412,

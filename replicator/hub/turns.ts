@@ -102,5 +102,15 @@ export class Turn {
   }
 }
 
+/** Throws `RATE_LIMITED` (retry), and what the work throws. */
+export async function inTurn<T>(turns: Turns, work: () => Promise<T>): Promise<T> {
+  const turn = await turns.begin();
+  try {
+    return await work();
+  } finally {
+    turn.giveBack();
+  }
+}
+
 const busy = (): TomboloError =>
   new TomboloError("too many edges have come at once", { code: "RATE_LIMITED", kind: "retry", hint: "Wait as long as Retry-After says." });

@@ -36,6 +36,8 @@ export const startSchema = z
  * others. So either side may be the newer one. Whatever is not known besides is passed over.
  */
 export const EXCHANGE_FEATURES: readonly string[] = ["full_sync", "full_sync_push", "resync", "reconcile"];
+/** What a hub can do besides, for edges that know to ask for it. */
+export const HUB_FEATURES: readonly string[] = [...EXCHANGE_FEATURES, "images"];
 
 /** What an edge begins an exchange with. */
 export const requestHead = z.object({

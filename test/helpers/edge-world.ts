@@ -78,7 +78,7 @@ export async function edgeWorld(options: EdgeWorldOptions): Promise<EdgeWorld> {
   const agent = (node: TestNode, token: string, url = hub.url): Edge => {
     const made = new Edge({
       credential: { hub: url, node: node.node.name, token, ca: null },
-      database: node.node.engine === "postgres" ? "postgres://edge" : "/edge.db",
+      database: node.node.engine === "postgres" ? "postgres://edge" : "path" in node ? String(node.path) : "/edge.db",
       openNode: async () => ({ ...node.node, close: async () => undefined }),
       observer: silent,
       now: Date.now,

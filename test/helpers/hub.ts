@@ -29,7 +29,8 @@ export interface TestHub extends Hub {
   log(): string;
 }
 
-export interface TestHubOptions extends Partial<Pick<HubServerOptions, "maxRequests" | "trustProxy" | "timers" | "version" | "bodyTimes">> {
+export interface TestHubOptions
+  extends Partial<Pick<HubServerOptions, "maxRequests" | "trustProxy" | "timers" | "version" | "bodyTimes" | "images">> {
   /** By role, as below, unless it is said; `tokens` is as in production. */
   readonly authenticate?: Authenticate | "tokens";
   readonly topology?: Topology;

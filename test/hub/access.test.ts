@@ -23,6 +23,8 @@ const ALLOWED: { readonly [operation: string]: "public" | readonly Role[] } = {
   beginEdgeFullSync: ["node"],
   edgeFullSyncRows: ["node"],
   noteEdgeFullSync: ["node"],
+  edgeFullSyncImage: ["node"],
+  edgeFullSyncImageBytes: ["node"],
   edgeHandsOver: ["node"],
   edgeHasHandedOver: ["node"],
   beginEdgePush: ["node"],

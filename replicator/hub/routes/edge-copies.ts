@@ -9,11 +9,21 @@ import { type Caller, callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { EdgeCopies } from "../edge-copies.ts";
 import { EdgeDesk } from "../edge-desk.ts";
+import { ImageDesk } from "../images/image-desk.ts";
+import { IMAGE_LIMITS, ImageStore } from "../images/image-store.ts";
 import { bigNumber, named, nodeParam } from "../schemas/common.ts";
+import { inTurn, Turns } from "../turns.ts";
+import { edgeImageRoutes } from "./edge-images.ts";
 
 const NODE = { access: ["node"] } as const;
 /** A report tells of every row that the edge wants. */
 const BODY_BYTES = 4 * 2 ** 20;
+
+/** So many edges are sent rows at once, and so many are looked up what there is for them. */
+const STREAMS = 4;
+const LOOKS = 2;
+/** Below what an edge takes for silence. */
+const PATIENCE_MS = 20_000;
 
 const count = z.number().min(0);
 const digits = z.string().regex(/^(0|[1-9]\d{0,18})$/);
@@ -35,6 +45,13 @@ const progressBody = z.strictObject({
 /** How an edge is filled, or made equal to its hub again, in pieces: see docs/edges.md. */
 export const edgeCopyRoutes: RoutePlugin = (server, hub) => {
   const desk = new EdgeDesk(hub);
+  const { limits = IMAGE_LIMITS } = hub.images ?? {};
+  const store = new ImageStore({ limits, now: hub.timers.now, log: hub.log });
+  const images = new ImageDesk(store, { now: hub.timers.now });
+  server.addHook("onClose", () => store.close());
+  // a snapshot keeps a connection of the node's, and needs another while it is opened: others are to find one as well
+  const streams = new Turns({ atOnce: STREAMS, patienceMs: PATIENCE_MS });
+  const looks = new Turns({ atOnce: LOOKS, patienceMs: PATIENCE_MS });
   const copies = async (caller: Caller): Promise<EdgeCopies> => new EdgeCopies(await desk.place(caller), hub.topology());
 
   server.get(
@@ -51,12 +68,16 @@ export const edgeCopyRoutes: RoutePlugin = (server, hub) => {
             .union([z.string(), z.array(z.string())])
             .optional()
             .meta({ description: "Only these (given several times)." }),
+          large: z.literal("asked").optional().meta({ description: "Without it `large` is not looked up." }),
         }),
         response: {
           200: z.object({
             epoch: z.string().meta({ description: "Of the hub's database." }),
             clock_ms: z.number().meta({ description: "Its clock, milliseconds since 1970." }),
             shapes: z.array(z.any()).meta({ description: "As in the header of a packet." }),
+            large: z
+              .boolean()
+              .meta({ description: "So many rows that an edge without any is better filled by a full sync than by a packet." }),
           }),
         },
       },
@@ -64,8 +85,10 @@ export const edgeCopyRoutes: RoutePlugin = (server, hub) => {
     async (request) => {
       const { table } = request.query;
       const wanted = table === undefined ? null : [table].flat().map(tableName);
-      const { epoch, clockMs, shapes } = await (await copies(callerOf(request))).plan(wanted);
-      return { epoch, clock_ms: clockMs, shapes: [...shapes] };
+      const place = await copies(callerOf(request));
+      const large = request.query.large === undefined ? false : await inTurn(looks, () => place.isLarge(images, wanted));
+      const { epoch, clockMs, shapes } = await place.plan(wanted);
+      return { epoch, clock_ms: clockMs, shapes: [...shapes], large };
     },
   );
   server.post(
@@ -106,13 +129,21 @@ export const edgeCopyRoutes: RoutePlugin = (server, hub) => {
     async (request, reply) => {
       const { tables, position: at, chunk_rows: chunkRows } = request.body;
       const places = new Map(tables.map(({ table, up_to: upTo, done }) => [tableName(table), { upTo, done }]));
-      const stream = await (await copies(callerOf(request))).rows(request.params.run, {
-        position: at === null ? null : position(at),
-        places,
-        chunkRows,
-        now: hub.timers.now,
-      });
-      return reply.type(ROWS_TYPE).send(Readable.from(stream, { objectMode: false, highWaterMark: 1 << 18 }));
+      const turn = await streams.begin();
+      try {
+        const stream = await (await copies(callerOf(request))).rows(request.params.run, {
+          position: at === null ? null : position(at),
+          places,
+          chunkRows,
+          now: hub.timers.now,
+        });
+        const bytes = Readable.from(stream, { objectMode: false, highWaterMark: 1 << 18 });
+        bytes.once("close", () => turn.giveBack());
+        return reply.type(ROWS_TYPE).send(bytes);
+      } catch (error) {
+        turn.giveBack();
+        throw error;
+      }
     },
   );
   server.put(
@@ -184,4 +215,5 @@ export const edgeCopyRoutes: RoutePlugin = (server, hub) => {
       return reply.code(204).send(null);
     },
   );
+  edgeImageRoutes(server, hub, { copies, store, images, looks });
 };

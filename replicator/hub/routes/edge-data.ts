@@ -4,7 +4,7 @@ import { z } from "zod";
 import { TomboloError } from "../../change/error.ts";
 import type { PacketHeader } from "../../change/packet.ts";
 import { NODE_LIMITS } from "../../change/packet-limits.ts";
-import { EXCHANGE_FEATURES, EXCHANGE_TYPE, PACKET_TYPE } from "../../link/exchange.ts";
+import { EXCHANGE_TYPE, HUB_FEATURES, PACKET_TYPE } from "../../link/exchange.ts";
 import { manifestSchema } from "../../link/manifest.ts";
 import { receiptJson, receiptSchema } from "../../link/receipts.ts";
 import { callerOf } from "../caller.ts";
@@ -59,7 +59,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
             id: z.string(),
             made_at: moment,
             features: z.array(z.string()).meta({
-              description: "What the hub may tell in an exchange to an edge that lists it.",
+              description: "What the hub may tell in an exchange to an edge that lists it; and `images`, where it has rows for many edges.",
             }),
             topology: manifestSchema,
           }),
@@ -71,7 +71,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
       return {
         id: manifestId,
         made_at: new Date(hub.timers.now()).toISOString(),
-        features: [...EXCHANGE_FEATURES],
+        features: [...HUB_FEATURES],
         topology: manifest,
       };
     },
