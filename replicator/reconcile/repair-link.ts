@@ -8,6 +8,7 @@ import type { ComparedLink } from "./compared-link.ts";
 import type { ComparedTable } from "./compared-tables.ts";
 import type { Difference } from "./comparison.ts";
 import { atCuts } from "./cuts.ts";
+import { persistently } from "./persistently.ts";
 import { type CheckedRow, checkRows } from "./row-check.ts";
 
 /** Whose row it is to become: always the parent's, or the one that was changed later as far as both logs tell. */
@@ -73,21 +74,17 @@ async function repairRows(
   if (parentWins.length > 0) {
     const told = parentWins.map(({ key }) => ({ table: table.pair.parent, key }));
     const lost = parentWins.filter((row) => row.child !== null).map((row) => discarded(table, row, "parent"));
-    await parent.repairs.overrule(told, lost, by);
+    await persistently(() => parent.repairs.overrule(told, lost, by), options.signal);
   }
   // what has no form at the parent it would only set aside
   const offers = childWins.filter(({ child: row, parent: expected }) => row?.texts !== null && expected?.texts !== null);
   if (offers.length > 0) {
-    await parent.repairs.record(
-      offers.filter((row) => row.parent !== null).map((row) => discarded(table, row, "child")),
-      by,
-    );
-    await child.repairs.offer(
-      parent.name,
-      offers.map(({ key, parent: expected, childChangedAt }): OfferedRow => {
-        return { table: table.pair.child, key, expected: expected?.texts ?? null, changedAt: childChangedAt };
-      }),
-    );
+    const givesWay = offers.filter((row) => row.parent !== null).map((row) => discarded(table, row, "child"));
+    const offered = offers.map(({ key, parent: expected, childChangedAt }): OfferedRow => {
+      return { table: table.pair.child, key, expected: expected?.texts ?? null, changedAt: childChangedAt };
+    });
+    await persistently(() => parent.repairs.record(givesWay, by), options.signal);
+    await persistently(() => child.repairs.offer(parent.name, offered), options.signal);
   }
   return [...parentWins, ...offers].map(({ key }) => key);
 }

@@ -1,6 +1,8 @@
-import { describe, expect, test } from "vitest";
+import pg from "pg";
+import { describe, expect, test, vi } from "vitest";
+import { until } from "../helpers/command.ts";
 import { drift } from "../helpers/drift.ts";
-import { type TestTable, testLink } from "../helpers/nodes.ts";
+import { type TestNode, type TestTable, testLink } from "../helpers/nodes.ts";
 import { both, closeAfterEach, type Engine, nodeOf, type Pair, pairOf } from "../helpers/pair.ts";
 import { reconciled, summary } from "../helpers/reconcile.ts";
 
@@ -226,4 +228,26 @@ test("a value that only looks different is repaired by nobody, and texts that ar
   await drift(pair.parent, "insert into item values (1, cast(x'ff' as text)), (2, cast(x'fe' as text)), (3, 'a' || char(0) || 'b')");
   await drift(pair.child, "insert into item values (1, cast(x'ff' as text)), (2, cast(x'ff' as text)), (3, 'a' || char(0) || 'c')");
   expect(summary(await reconciled(pair))).toEqual(["drift", "item: 3 compared, 2 differ, 0 repaired"]);
+});
+
+test("Postgres: a repair waits for an application that writes the table, and goes on once it has ended", async () => {
+  const pair = await pairOf(["postgres", "postgres"], SCHEMA, TABLES);
+  await pair.parent.write("insert into public.item values (1, 'one', 1)");
+  await pair.settle();
+  await drift(pair.child, "insert into public.item values (9, 'surplus', 9)");
+  const application = new pg.Client({ connectionString: (pair.parent as TestNode & { database: { url: string } }).database.url });
+  await application.connect();
+  try {
+    await application.query("begin; insert into public.item values (2, 'two', 2)");
+    const overrule = vi.spyOn(pair.parent.node.repairs, "overrule");
+    const report = reconciled(pair, { repair: "parent" });
+    report.catch(() => undefined);
+    await until("the repair was kept out once", () => overrule.mock.settledResults.some(({ type }) => type === "rejected"));
+    await application.query("commit");
+    expect((await report).outcome).toBe("repaired");
+  } finally {
+    await application.end();
+  }
+  await pair.settle();
+  expect(await pair.child.rows("select id from public.item order by id")).toEqual([["1"], ["2"]]);
 });
