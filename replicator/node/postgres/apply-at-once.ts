@@ -2,7 +2,7 @@ import { applyKnowing } from "./apply-knowing.ts";
 import type { ApplySession, AtOnceDone, Failure } from "./apply-session.ts";
 import { mustNotDangle } from "./dangling.ts";
 import { takeBackDeleted } from "./deleted-here.ts";
-import { type ChangeSet, copySet } from "./fast-path.ts";
+import { type ChangeSet, copySet, stillHere } from "./fast-path.ts";
 import type { IncomingChange } from "./incoming.ts";
 import { isRowError } from "./row-error.ts";
 
@@ -14,8 +14,22 @@ export async function applyAtOnce(
   const { atOnce } = session;
   const done = (atOnce?.sets === sets ? await atOnce.done() : null) ?? (await stepByStep(session, sets));
   if (!("unfit" in done)) return done;
-  for (const [index, { op, changes }] of sets.entries()) session.outcome.count(op, changes.length - (done.unfit[index]?.length ?? 0));
-  return { unfit: done.unfit.flat() };
+  const unfit: IncomingChange[] = [];
+  for (const [index, set] of sets.entries()) {
+    const left = await withoutGone(session, set, done.unfit[index] ?? []);
+    session.outcome.count(set.op, set.changes.length - left.length);
+    unfit.push(...left);
+  }
+  return { unfit };
+}
+
+/**
+ * There is nothing to judge or to do about a deleted row that is not here, whatever the reason. There may be many: a row that was made and
+ * deleted between two looks at the log travels as a deletion.
+ */
+async function withoutGone(session: ApplySession, set: ChangeSet, unfit: readonly IncomingChange[]): Promise<readonly IncomingChange[]> {
+  if (set.op !== "D" || unfit.length === 0) return unfit;
+  return stillHere(session, set, unfit);
 }
 
 async function stepByStep(session: ApplySession, sets: readonly ChangeSet[]): Promise<AtOnceDone> {

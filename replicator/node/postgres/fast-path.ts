@@ -6,7 +6,7 @@ import { copyRows, copyText, FEWEST_TO_COPY } from "./copy-in.ts";
 import { valueIn } from "./image.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { isRowError } from "./row-error.ts";
-import { columnNamed, deleteStatement, insertStatement, updateStatement } from "./set-statements.ts";
+import { columnNamed, deleteStatement, insertStatement, presentStatement, updateStatement } from "./set-statements.ts";
 
 /** Changes of one table and operation, and of one set of columns: what one statement applies. */
 export interface ChangeSet {
@@ -102,6 +102,18 @@ export async function applySet(
 ): Promise<IncomingChange[]> {
   const known = changes === set.changes ? ready.get(set) : undefined;
   const rows = await prepared(session.client, statementFor(set), Array.isArray(known) ? known : parameters(set, changes));
+  return rows.map(([ordinal]) => changes[Number(ordinal) - 1] as IncomingChange);
+}
+
+/** Those of the changes whose rows are here, as this transaction sees it. One look, however many they are. */
+export async function stillHere(
+  session: Pick<ApplySession, "client">,
+  set: Pick<ChangeSet, "table">,
+  changes: readonly IncomingChange[],
+): Promise<IncomingChange[]> {
+  const { table } = set.table;
+  const keys = table.key.map((name) => textArray(changes.map((incoming) => valueIn(incoming.images.key, name))));
+  const rows = await prepared(session.client, presentStatement(table), keys);
   return rows.map(([ordinal]) => changes[Number(ordinal) - 1] as IncomingChange);
 }
 

@@ -147,6 +147,13 @@ export const updateStatement = (table: CapturedTable, changed: readonly Column[]
 
 export const insertStatement = (table: CapturedTable, columns: readonly Column[]): string => alone(insertStep(table, columns, ALONE));
 
+/** Parameters: the key columns. Answers the ordinals of those whose rows are there. */
+export function presentStatement(table: CapturedTable): string {
+  const keys = keyColumns(table);
+  const values = keys.map((column, index) => ({ column, as: `k${index}` }));
+  return `with x as materialized (${input(values, 0)}) select x.ord from x join ${table.sql} as t on ${keyMatches(keys)} order by x.ord`;
+}
+
 /** One statement of several steps: foreign keys are checked when all of them are done. Answers the number of a step and the ordinals that did not fit in it. */
 export const together = (steps: readonly Step[]): string =>
   `with ${steps.map(({ ctes }) => ctes).join(",\n    ")}

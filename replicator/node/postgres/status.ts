@@ -3,12 +3,11 @@ import { TomboloError } from "../../change/error.ts";
 import { type NodeName, nodeName, tableName } from "../../change/names.ts";
 import { RUNS_IN_STATUS } from "../full-sync-runs.ts";
 import type { NodeStatus, PeerNote, PeerStatus, WaitingChanges } from "../installation.ts";
+import { type AcknowledgedPlace, type ChangesBehind, COUNTED_AT_LEAST, COUNTED_CHANGES, pendingBy } from "../pending.ts";
 import { newestRuns } from "./copy-runs.ts";
 import { identity } from "./identity.ts";
 import { requireCurrent } from "./migrate.ts";
 
-/** Counting stops here: status must stay cheap whatever the backlog. */
-const COUNTED_ROWS = 100_000;
 /** Of the log, where the count is there to estimate by: every node is asked every few seconds, and its sessions wait meanwhile. */
 const SAMPLED_ROWS = 5_000;
 
@@ -18,7 +17,11 @@ interface StoredStatus {
   readonly openConflicts: number;
   readonly parkedChanges: number;
   readonly revision: string;
-  readonly peers: readonly (Omit<PeerStatus, "sentPacket" | "receivedPacket" | "parked"> & {
+  readonly behind: readonly ChangesBehind[];
+  readonly places: readonly AcknowledgedPlace[];
+  readonly peers: readonly (Omit<PeerStatus, "sentPacket" | "receivedPacket" | "parked" | "pendingChanges" | "oldestPendingAt"> & {
+    id: number;
+    sent: { readonly [channel: string]: string };
     sentPacket: string;
     receivedPacket: string;
     parked: readonly (WaitingChanges & { readonly oldest: { readonly id: string } })[];
@@ -32,8 +35,24 @@ const waiting = (table: string, id: string): string => `(
            'op', o.op, 'reason', o.reason, 'parkedAt', to_char(o.parked_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))) order by w.changes desc, w.code), '[]')
     from (select code, count(*) as changes, min(id) as id from ${table} where peer_id = p.id group by code) as w join ${table} o on o.id = w.id)`;
 
-const SELECT = `
+/** `place` is one of few rows, for each of which the log behind it is looked up by its index. */
+export const SELECT_STATUS = `
+  with place as materialized (
+    select distinct on (sent.channel, t.position) sent.channel, t.position, t.snapshot, t.seq_high
+      from tombolo.peer p, jsonb_each_text(p.sent) as sent (channel, position), tombolo.tick t where t.position = sent.position::bigint),
+  behind as (
+    select place.channel, place.position, c.origin, c.target, count(*) as changes, round(extract(epoch from min(c.changed_at)) * 1e6)::bigint as oldest
+      from place cross join lateral (
+        select c.origin, c.target, c.changed_at
+          from tombolo.change c join tombolo.captured_table k on k.id = c.table_id and k.channel = place.channel
+         where c.xid >= pg_snapshot_xmax(place.snapshot) or c.xid = any (array(select pg_snapshot_xip(place.snapshot)))
+         limit (select greatest(${COUNTED_AT_LEAST}, ${COUNTED_CHANGES} / greatest(1, count(*))) from place)) as c
+     group by place.channel, place.position, c.origin, c.target)
   select json_build_object(
+    'places', (select coalesce(json_agg(json_build_object('channel', channel, 'position', position::text,
+                      'numbers', greatest(0, (select last_value from tombolo.change_seq) - seq_high))), '[]') from place),
+    'behind', (select coalesce(json_agg(json_build_object('channel', channel, 'position', position::text, 'origin', origin, 'target', target,
+                      'changes', changes, 'oldest', oldest)), '[]') from behind),
     'logRows', (select case when capped.rows < ${SAMPLED_ROWS} then capped.rows
                             -- as many rows as the counted part has to the page
                             else greatest(capped.rows, (capped.rows::float8 * sizes.pages / nullif(capped.pages, 0))::bigint) end
@@ -50,25 +69,15 @@ const SELECT = `
                      'retainedBytes', coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint, 0), 'safeBytes', r.safe_wal_size)
                from tombolo.slot s left join pg_replication_slots r on r.slot_name = s.slot_name),
     'peers', (
-      select coalesce(json_agg(json_build_object('name', p.name, 'role', p.role, 'state', p.state, 'reason', p.reason,
+      select coalesce(json_agg(json_build_object('id', p.id, 'sent', p.sent, 'name', p.name, 'role', p.role, 'state', p.state, 'reason', p.reason,
                'sentPacket', p.sent_packet_no::text, 'receivedPacket', p.received_packet_no::text,
                'lastSyncIn', to_char(p.last_sync_in, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'), 'lastSyncOut', to_char(p.last_sync_out, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
-               'pendingChanges', pending.changes, 'oldestPendingAt', pending.oldest, 'clockOffsetMs', p.clock_offset_ms,
+               'clockOffsetMs', p.clock_offset_ms,
                'parkedChanges', (select count(*) from tombolo.parked_change c where c.peer_id = p.id),
                'parked', ${waiting("tombolo.parked_change", "o.id::text")},
                'refusedChanges', p.refused_changes, 'refused', ${waiting("tombolo.refused_change", "null")},
                'openConflicts', (select count(*) from tombolo.conflict_history h where h.status = 'open' and h.child_node = p.name)) order by p.name), '[]')
-        from tombolo.peer p
-        left join lateral (
-          select count(*) as changes, round(extract(epoch from min(changed_at)) * 1e6)::bigint as oldest
-            from (select c.changed_at
-                    from jsonb_each_text(p.sent) as sent (channel, position)
-                    join tombolo.tick t on t.position = sent.position::bigint
-                    join tombolo.change c
-                      on c.xid >= pg_snapshot_xmax(t.snapshot) or c.xid = any (array(select pg_snapshot_xip(t.snapshot)))
-                    join tombolo.captured_table k on k.id = c.table_id and k.channel = sent.channel
-                   where (c.target is null and c.origin is distinct from p.id) or c.target = p.id
-                   limit ${COUNTED_ROWS}) as waiting) as pending on true),
+        from tombolo.peer p),
     'tables', (select coalesce(json_agg(json_build_object('table', table_name, 'state', state, 'reason', reason) order by table_name), '[]') from tombolo.captured_table)
   )::text as status`;
 
@@ -76,20 +85,26 @@ const SELECT = `
 export async function status(pool: pg.Pool): Promise<NodeStatus> {
   const who = await identity(pool);
   await requireCurrent(pool);
-  const { rows } = await pool.query<{ status: string }>(SELECT);
-  const stored = JSON.parse(rows[0]?.status ?? "{}") as StoredStatus;
+  const { rows } = await pool.query<{ status: string }>(SELECT_STATUS);
+  const { behind, places, ...stored } = JSON.parse(rows[0]?.status ?? "{}") as StoredStatus;
+  const pendingOf = pendingBy(behind, places);
   return {
     ...stored,
     identity: who,
     fullSyncs: await newestRuns(pool, RUNS_IN_STATUS),
     logBytes: Number(stored.logBytes),
-    peers: stored.peers.map((peer) => ({
-      ...peer,
-      name: nodeName(peer.name),
-      sentPacket: BigInt(peer.sentPacket),
-      receivedPacket: BigInt(peer.receivedPacket),
-      parked: peer.parked.map((one) => ({ ...one, oldest: { ...one.oldest, id: BigInt(one.oldest.id) } })),
-    })),
+    peers: stored.peers.map(({ id, sent, ...peer }) => {
+      const { changes, oldest } = pendingOf(id, sent);
+      return {
+        ...peer,
+        pendingChanges: changes,
+        oldestPendingAt: oldest,
+        name: nodeName(peer.name),
+        sentPacket: BigInt(peer.sentPacket),
+        receivedPacket: BigInt(peer.receivedPacket),
+        parked: peer.parked.map((one) => ({ ...one, oldest: { ...one.oldest, id: BigInt(one.oldest.id) } })),
+      };
+    }),
     tables: stored.tables.map((row) => ({ ...row, table: tableName(row.table) })),
   };
 }

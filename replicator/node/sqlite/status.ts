@@ -3,6 +3,7 @@ import { epoch, nodeName, tableName } from "../../change/names.ts";
 import { RUNS_IN_STATUS } from "../full-sync-runs.ts";
 import type { NodeIdentity } from "../identity.ts";
 import type { Finding, NodeStatus, PeerNote, PeerStatus, WaitingChanges } from "../installation.ts";
+import { type AcknowledgedPlace, type ChangesBehind, countedAtPlace, type Pending, pendingBy } from "../pending.ts";
 import { capturedTables, isInstalled, requireInstalled } from "./captured-tables.ts";
 import { microseconds } from "./clock.ts";
 import { type Connection, type DatabaseFile, sqliteVersion } from "./connection.ts";
@@ -10,7 +11,7 @@ import { newestRuns } from "./copy-runs.ts";
 import { requireCurrent } from "./migrations.ts";
 import { prepared } from "./rows.ts";
 
-/** Counting what is pending stops here: a person needs no more, and status must stay cheap. */
+/** Counting the log stops here: a person needs no more, and status must stay cheap. */
 const COUNT_LIMIT = 100_000;
 
 export function identity(file: DatabaseFile): NodeIdentity {
@@ -92,8 +93,9 @@ function peers(connection: Connection): PeerStatus[] {
          from tombolo_peer p order by p.name`,
     )
     .all() as PeerRow[];
+  const pendingFor = pendingOf(connection, rows);
   return rows.map((row) => {
-    const pending = pendingFor(connection, row);
+    const pending = pendingFor(row);
     return {
       name: nodeName(row.name),
       role: row.role,
@@ -130,24 +132,36 @@ function waiting(connection: Connection, table: "tombolo_parked_change" | "tombo
   }));
 }
 
-/** What the peer has not acknowledged, of the channels that it reads. */
-function pendingFor(connection: Connection, peer: PeerRow): { changes: number; oldest: number | null } {
-  let changes = 0;
-  let oldest: number | null = null;
-  for (const [channel, position] of Object.entries(JSON.parse(peer.sent) as { [channel: string]: string })) {
-    const sql = `from (select changed_at from tombolo_change
-        where seq > ? and op <> 'H' and ((target is null and (origin is null or origin <> ?)) or target = ?)
-          and table_id in (select s.id from tombolo_shape s join tombolo_captured_table c on c.table_name = s.table_name where c.channel = ?)
-        limit ${COUNT_LIMIT})`;
-    const [count, first] = connection
-      .prepare(`select count(*), min(changed_at) ${sql}`)
-      .raw()
-      .get(BigInt(position), peer.id, peer.id, channel) as [bigint, string | null];
-    changes += Number(count);
-    const at = first === null ? null : microseconds(first);
-    if (at !== null && (oldest === null || at < oldest)) oldest = at;
+/** See `pendingBy`. */
+function pendingOf(connection: Connection, peers: readonly PeerRow[]): (peer: PeerRow) => Pending {
+  const sentBy = new Map(peers.map(({ id, sent }) => [id, JSON.parse(sent) as { [channel: string]: string }]));
+  const places = new Map<string, AcknowledgedPlace>();
+  const newest = connection.prepare("select coalesce(max(seq), 0) from tombolo_change").pluck().get() as bigint;
+  for (const [channel, position] of [...sentBy.values()].flatMap((sent) => Object.entries(sent))) {
+    const numbers = newest - BigInt(position);
+    places.set(`${position} ${channel}`, { channel, position, numbers: numbers < 0n ? 0 : Number(numbers) });
   }
-  return { changes, oldest };
+  const count = connection
+    .prepare(
+      `select origin, target, count(*), min(changed_at) from (
+         select origin, target, changed_at from tombolo_change
+          where seq > ? and op <> 'H'
+            and table_id in (select s.id from tombolo_shape s join tombolo_captured_table c on c.table_name = s.table_name where c.channel = ?)
+          limit ${countedAtPlace(places.size)})
+        group by origin, target`,
+    )
+    .raw();
+  const id = (value: bigint | null): number | null => (value === null ? null : Number(value));
+  const behind = [...places.values()].flatMap(({ channel, position }) =>
+    (count.all(BigInt(position), channel) as [bigint | null, bigint | null, bigint, string][]).map(
+      ([origin, target, changes, oldest]): ChangesBehind => ({
+        ...{ channel, position, origin: id(origin), target: id(target) },
+        ...{ changes: Number(changes), oldest: microseconds(oldest) },
+      }),
+    ),
+  );
+  const pending = pendingBy(behind, [...places.values()]);
+  return (peer) => pending(Number(peer.id), sentBy.get(peer.id) ?? {});
 }
 
 /** Smaller changes of a measured clock offset are its noise: an idle system writes nothing. */

@@ -1,0 +1,59 @@
+import { afterAll, expect, test } from "vitest";
+import { channelName, nodeName, type Position, packetNumber } from "../../replicator/change/names.ts";
+import { SELECT_STATUS } from "../../replicator/node/postgres/status.ts";
+import { postgresNode, sqliteNode, type TestNode } from "../helpers/nodes.ts";
+import { withClient } from "../helpers/postgres.ts";
+
+const TABLES = [{ name: "item" }];
+const SCHEMA = "create table item (id integer primary key, name text)";
+const PEERS = Array.from({ length: 30 }, (_, index) => nodeName(`edge-${index + 1}`));
+const nodes: TestNode[] = [];
+afterAll(async () => {
+  for (const node of nodes) await node.close();
+});
+
+/** Half of the peers stand behind 500 rows, the others behind 200. */
+async function standingApart(hub: TestNode): Promise<void> {
+  nodes.push(hub);
+  await hub.node.target.meet(PEERS.map((name) => ({ name, role: "child" })));
+  const write = async (from: number, count: number): Promise<Position> => {
+    const values = Array.from({ length: count }, (_, index) => `(${from + index}, 'x')`);
+    await hub.write(`insert into item values ${values.join(", ")}`);
+    return (await hub.node.log.tick()).position;
+  };
+  const [first, second] = [await write(1, 100), await write(101, 300)];
+  for (const [index, name] of PEERS.entries())
+    await hub.node.log.acknowledge(name, [channelName("all")], index % 2 === 0 ? first : second, packetNumber(1));
+  await write(401, 200);
+  const { peers } = await hub.node.installation.status();
+  expect(peers).toHaveLength(PEERS.length);
+  for (const [index, name] of PEERS.entries()) {
+    expect(peers.find((peer) => peer.name === name)?.pendingChanges).toBe(index % 2 === 0 ? 500 : 200);
+  }
+}
+
+interface Plan {
+  readonly "Relation Name"?: string;
+  readonly "Actual Rows": number;
+  readonly "Actual Loops": number;
+  readonly Plans?: readonly Plan[];
+}
+
+const rowsOfLog = (plan: Plan): number =>
+  (plan["Relation Name"]?.startsWith("change_") ? plan["Actual Rows"] * plan["Actual Loops"] : 0) +
+  (plan.Plans ?? []).reduce((sum, below) => sum + rowsOfLog(below), 0);
+
+test("Postgres: what is pending for many peers is counted once per place at which they stand", async () => {
+  const hub = await postgresNode("hub", SCHEMA, TABLES);
+  await standingApart(hub);
+  const plan = await withClient(hub.database.url, async (client) => {
+    const { rows } = await client.query(`explain (analyze, format json) ${SELECT_STATUS}`);
+    return rows[0]["QUERY PLAN"][0].Plan as Plan;
+  });
+  // each place once, and what the size of the log is estimated by
+  expect(rowsOfLog(plan)).toBeLessThan(2 * (500 + 200));
+});
+
+test("SQLite: the same answer", async () => {
+  await standingApart(await sqliteNode("hub", SCHEMA, TABLES));
+});
