@@ -33,7 +33,10 @@ export interface FarImageOptions {
 export async function fetchImage(options: FarImageOptions): Promise<FarImage | null> {
   for (let attempt = 1; attempt <= ATTEMPTS; attempt++) {
     const offer = await offerOf(options);
-    if (offer === null) return null;
+    if (offer === null) {
+      await removeOthers(options.database, null).catch(() => undefined);
+      return null;
+    }
     const file = fileFor(options.database, offer);
     try {
       await removeOthers(options.database, file);
@@ -42,6 +45,8 @@ export async function fetchImage(options: FarImageOptions): Promise<FarImage | n
       // what arrived is not what was sent: it is not gone on with
       await rm(file, { force: true });
     } catch (error) {
+      // what cannot be found again is not left behind
+      if (options.database === null) await rm(file, { force: true });
       if (isGone(error)) continue;
       if (error instanceof TomboloError || options.signal.aborted) throw error;
       // this disk is full, or may not be written to
@@ -104,11 +109,11 @@ const fileFor = (database: string | null, { sha256 }: Offer): string =>
 const prefixOf = (database: string): string => `${database}-tombolo-image-`;
 
 /** Of an earlier image: nobody goes on with it. */
-async function removeOthers(database: string | null, file: string): Promise<void> {
+async function removeOthers(database: string | null, file: string | null): Promise<void> {
   if (database === null) return;
   const folder = dirname(database);
   for (const name of await readdir(folder))
-    if (name.startsWith(basename(prefixOf(database))) && name !== basename(file)) await rm(join(folder, name), { force: true });
+    if (name.startsWith(basename(prefixOf(database))) && name !== (file && basename(file))) await rm(join(folder, name), { force: true });
 }
 
 const isGone = (error: unknown): boolean => error instanceof TomboloError && error.code === "IMAGE_GONE";

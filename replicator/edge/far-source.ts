@@ -89,7 +89,7 @@ export class FarSource implements SyncSource {
     const { client, edge, signal, chunkRows, images } = this.#options;
     const nothing = staged.position === null && copied.every(({ shape }) => (staged.progress.get(shape.table)?.upTo ?? null) === null);
     const image = images === undefined || !nothing ? null : await fetchImage({ client, path: this.#path, signal, ...images });
-    if (image !== null) return new ImageSnapshot(await FarSnapshot.open(image.bytes, edge), image);
+    if (image !== null) return ImageSnapshot.open(image, edge);
     const answer = await client.send({
       method: "POST",
       path: `${this.#path}/rows`,
@@ -181,9 +181,18 @@ class ImageSnapshot implements CopySnapshot {
   readonly #snapshot: CopySnapshot;
   readonly #image: FarImage;
 
-  constructor(snapshot: CopySnapshot, image: FarImage) {
+  private constructor(snapshot: CopySnapshot, image: FarImage) {
     this.#snapshot = snapshot;
     this.#image = image;
+  }
+
+  static async open(image: FarImage, target: NodeName): Promise<ImageSnapshot> {
+    try {
+      return new ImageSnapshot(await FarSnapshot.open(image.bytes, target), image);
+    } catch (error) {
+      await image.remove();
+      throw error;
+    }
   }
 
   get tick(): CopySnapshot["tick"] {
