@@ -129,7 +129,7 @@ for (const engine of ["postgres", "sqlite"] as const) {
         await tell(seen, each("6", "7"));
         expect(new Set((await rows()).map(([, a]) => a))).toEqual(new Set(["6"]));
         await tell(await position(), []);
-      // judged: five and one of each side's, and one more of the parent's
+        // judged: five and one of each side's, and one more of the parent's
         await tell(
           await position(),
           ids.map((id) => ({ op: "R" as const, key: `{"id": "${id}"}`, new: `{"id": "${id}", "a": "8", "b": "y"}` })),
