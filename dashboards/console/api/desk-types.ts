@@ -8,6 +8,7 @@ import type {
   previewSchema,
   shownConflictSchema,
 } from "../../../replicator/hub/schemas/desks.ts";
+import type { notificationTargetSchema, notificationTestSchema } from "../../../replicator/hub/schemas/notifications.ts";
 import type { comparedRowsSchema, reconcileRunSchema, scheduleSchema } from "../../../replicator/hub/schemas/reconcile.ts";
 import type { listedNodeSchema } from "../../../replicator/hub/schemas/status.ts";
 import type { issuedSchema, tokenSchema } from "../../../replicator/hub/schemas/tokens.ts";
@@ -28,6 +29,8 @@ export type Plan = z.output<typeof planSchema>;
 export type ListedNode = z.output<typeof listedNodeSchema>;
 export type Token = z.output<typeof tokenSchema>;
 export type Issued = z.output<typeof issuedSchema>;
+export type NotificationTarget = z.output<typeof notificationTargetSchema>;
+export type NotificationTest = z.output<typeof notificationTestSchema>;
 export type AuditEntry = z.output<typeof auditSchema>;
 export type Taken = "parent" | "child" | "base";
 

@@ -4,6 +4,7 @@ import { Audit } from "./audit/audit.tsx";
 import { ConflictPage } from "./conflicts/conflict.tsx";
 import { Conflicts } from "./conflicts/conflicts.tsx";
 import { Edges } from "./edges/edges.tsx";
+import { Notifications } from "./notifications/notifications.tsx";
 import { ParkedChange } from "./parked/parked-change.tsx";
 import { ParkedList } from "./parked/parked-list.tsx";
 import { Plan } from "./plan/plan.tsx";
@@ -32,5 +33,6 @@ export const DESKS: readonly Page[] = [
   { path: "/reconcile", title: () => "Reconcile", component: Reconcile, nav: { label: "Reconcile" } },
   { path: "/plan", title: () => "Plan", component: Plan, nav: { label: "Plan" } },
   { path: "/edges", title: () => "Edges", component: Edges, nav: { label: "Edges" } },
+  { path: "/notifications", title: () => "Notifications", component: Notifications, nav: { label: "Notifications" } },
   { path: "/audit", title: () => "Audit trail", component: Audit, nav: { label: "Audit", adminOnly: true } },
 ];

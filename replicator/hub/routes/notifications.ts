@@ -1,26 +1,10 @@
 import { z } from "zod";
 import { hubOf } from "../../lifecycle/tree.ts";
 import { notificationTargets, testNotifications } from "../../operations/test-notifications.ts";
-import { NOTIFIED_EVENTS } from "../../topology/notification-fields.ts";
 import { callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
-import { failure, moment, named } from "../schemas/common.ts";
-
-const targetSchema = z.object({
-  target: z.string(),
-  type: z.enum(["webhook", "email"]),
-  events: z.array(z.enum(NOTIFIED_EVENTS)),
-  waiting: z.int().meta({ description: "Messages that it has not taken yet." }),
-  oldest_at: moment.nullable().meta({ description: "Since when the oldest of them waits." }),
-  last_error: z.string().nullable(),
-});
-
-const testSchema = z.object({
-  target: z.string(),
-  type: z.enum(["webhook", "email"]),
-  outcome: z.enum(["sent", "failed"]),
-  error: failure.nullable(),
-});
+import { named } from "../schemas/common.ts";
+import { notificationTargetSchema, notificationTestSchema } from "../schemas/notifications.ts";
 
 /** Who is told of what. Addresses and secrets are in the topology file, and nowhere here. */
 export const notificationRoutes: RoutePlugin = (server, { topology, node, timers }) => {
@@ -32,7 +16,7 @@ export const notificationRoutes: RoutePlugin = (server, { topology, node, timers
         operationId: "listNotificationTargets",
         tags: ["upkeep"],
         summary: "Who is told of what, and what waits for them",
-        response: { 200: z.object({ targets: z.array(targetSchema) }) },
+        response: { 200: z.object({ targets: z.array(notificationTargetSchema) }) },
       },
     },
     async () => {
@@ -60,7 +44,7 @@ export const notificationRoutes: RoutePlugin = (server, { topology, node, timers
         tags: ["upkeep"],
         summary: "Send each target a test at once, past its limit and its choice of events",
         body: z.strictObject({ target: named.optional().meta({ description: "Only this one; all where it is missing." }) }),
-        response: { 200: z.object({ results: z.array(testSchema) }) },
+        response: { 200: z.object({ results: z.array(notificationTestSchema) }) },
       },
     },
     async (request) => {
