@@ -28,6 +28,12 @@ async function missing(servers: Servers): Promise<string | null> {
   }
   const extension = await missingExtension(servers, "plperlu");
   if (extension !== null) return extension;
+  try {
+    // a server may list it, and lack the Perl that it was built for
+    await servers.ask("load '$libdir/plperl'");
+  } catch (error) {
+    return `the servers cannot load plperl: ${(error as Error).message}`;
+  }
   const [used] = await servers.ask(`select datname from pg_database where datname = '${CONTROL}'`);
   return used === null ? null : `the source's server has a database ${CONTROL} already, which may be in use`;
 }

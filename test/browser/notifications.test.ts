@@ -22,7 +22,7 @@ test("who is told of what; a test reaches its target at once, and what it answer
   const { page } = await browser.open(world, { role: "operator", path: "/notifications" });
   const pager = page.getByRole("row").filter({ hasText: "pager" });
   await pager.getByText("must resync, conflicts open").waitFor();
-  await page.getByRole("button", { name: "Send pager a test" }).click();
+  await page.getByRole("button", { name: "Send a test to pager" }).click();
   await pager.getByText("taken").waitFor();
   expect(tested("pager")).toHaveLength(1);
   expect(tested("chat")).toHaveLength(0);

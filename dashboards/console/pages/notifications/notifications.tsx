@@ -9,7 +9,7 @@ import { PageHead } from "../../components/page-head.tsx";
 import { Pill } from "../../components/pill.tsx";
 import { ProblemText, textOf } from "../../components/problem-text.tsx";
 import { Table } from "../../components/table.tsx";
-import { toast } from "../../components/toast.tsx";
+import { toast, toastError } from "../../components/toast.tsx";
 import { formatCount, plural } from "../../format.ts";
 import { useLoad } from "../../load.ts";
 
@@ -27,7 +27,8 @@ export function Notifications() {
     });
     setTests((before) => [...before.filter((one) => !results.some((result) => result.target === one.target)), ...results]);
     const refused = results.filter(({ outcome }) => outcome === "failed").length;
-    toast(refused === 0 ? `${plural(results.length, "target")} took the test` : `${plural(refused, "target")} did not take the test`);
+    if (refused === 0) toast(`${plural(results.length, "target")} took the test`);
+    else toastError(new Error(`${plural(refused, "target")} did not take the test`));
     await reload();
   };
   const targets = data?.targets ?? [];
@@ -55,10 +56,10 @@ export function Notifications() {
             columns={[
               { title: "Target", cell: ({ target }) => target, sort: ({ target }) => target },
               { title: "By", cell: ({ type }) => (type === "email" ? "mail" : "webhook") },
-              { title: "Of", wide: true, cell: ({ events }) => events.map((event) => event.replaceAll("_", " ")).join(", ") },
+              { title: "Of", cell: ({ events }) => events.map((event) => event.replaceAll("_", " ")).join(", ") },
               { title: "Waiting", align: "end", cell: ({ waiting }) => formatCount(waiting), sort: ({ waiting }) => waiting },
               { title: "Since", cell: ({ oldest_at: at }) => (at === null ? "–" : <Ago at={at} />) },
-              { title: "Last error", wide: true, cell: ({ last_error: failed }) => failed ?? "–" },
+              { title: "Last error", cell: ({ last_error: failed }) => failed ?? "–" },
               {
                 title: "Test",
                 cell: ({ target }) => <Test target={target} last={tests.find((one) => one.target === target)} run={test} />,
@@ -81,7 +82,7 @@ function Test({ target, last, run }: TestProps) {
   return (
     <span class="actions">
       {mayAct() && (
-        <Button onClick={() => run(target)} label={`Send ${target} a test`}>
+        <Button onClick={() => run(target)} label={`Send a test to ${target}`}>
           Send a test
         </Button>
       )}
