@@ -178,7 +178,7 @@ export class Replicator {
       const node = this.#pool.current(name);
       nodes.set(name, node === null ? { error: this.#pool.failure(name) } : { node });
     }
-    return collectStatus(this.#topology, nodes, this.#options.timers.now);
+    return collectStatus(this.#topology, nodes, this.#options.timers.now, this.#options.lag);
   }
 
   /** The nodes at the ends of this process's links. */

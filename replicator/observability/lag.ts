@@ -85,6 +85,11 @@ export class LagBook {
     return entry.lag;
   }
 
+  /** Of a link of this process; undefined for others, and before anything is known. */
+  secondsOf(source: string, target: string, now: number): number | undefined {
+    return this.#entries.get(JSON.stringify([source, target]))?.lag.seconds(now);
+  }
+
   /** Of several under one label, the furthest behind. */
   values(now: number): readonly (Direction & { readonly seconds: number })[] {
     const furthest = new Map<string, Direction & { readonly seconds: number }>();

@@ -5,6 +5,7 @@ import type { Node } from "../node/node.ts";
 import type { Topology } from "../topology/topology.ts";
 import { describeError } from "./describe-error.ts";
 import { type EdgeReport, edgeReports } from "./edge-report.ts";
+import type { LagBook } from "./lag.ts";
 
 /** What `status --json` prints and `/status` serves. Snake case, units in names, RFC 3339, packet numbers as strings. */
 export interface StatusReport {
@@ -92,7 +93,7 @@ export interface WaitingReport {
 /** Null where the database that knows it cannot be reached. */
 export interface DirectionReport {
   readonly pending_changes: number | null;
-  /** Age of the oldest pending change; 0 when there is none. */
+  /** Age of the oldest change that the target is not known to have; 0 when there is none. */
   readonly lag_seconds: number | null;
   readonly packets_sent: string | null;
   readonly packets_acknowledged: string | null;
@@ -103,8 +104,16 @@ export type Reached = { readonly node: Node } | { readonly error: unknown };
 
 type Looked = { readonly status: NodeStatus } | { readonly error: unknown; readonly answers: boolean };
 
-/** Asks every node that is reached. Changes nothing, throws nothing: what cannot be asked is reported as such. */
-export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeName, Reached>, now: () => number): Promise<StatusReport> {
+/**
+ * Asks every node that is reached. Changes nothing, throws nothing: what cannot be asked is reported as such. `lag`: of links that this process moves. A source
+ * hears up to a second later what its target has; whoever moves the link knows.
+ */
+export async function collectStatus(
+  topology: Topology,
+  nodes: ReadonlyMap<NodeName, Reached>,
+  now: () => number,
+  lag?: Pick<LagBook, "secondsOf">,
+): Promise<StatusReport> {
   const looked = new Map<NodeName, Looked>();
   const look = async (name: NodeName): Promise<void> => {
     const reached = nodes.get(name) ?? { error: undefined };
@@ -136,8 +145,8 @@ export async function collectStatus(topology: Topology, nodes: ReadonlyMap<NodeN
         reason: above?.reason ?? null,
         last_in: below?.lastSyncIn ?? null,
         last_out: below?.lastSyncOut ?? null,
-        up: direction(below, above, at),
-        down: direction(above, below, at),
+        up: direction(below, above, at, lag?.secondsOf(child, parent, at)),
+        down: direction(above, below, at, lag?.secondsOf(parent, child, at)),
         conflicts_open: above?.openConflicts ?? null,
         parked_changes: above === null && below === null ? null : (above?.parkedChanges ?? 0) + (below?.parkedChanges ?? 0),
         parked_at_parent: (above?.parked ?? []).map(waitingReport),
@@ -219,15 +228,16 @@ function failureReport(error: unknown): { code: string; message: string; hint: s
   return { code, message, hint: hint ?? null };
 }
 
-/** @param source what the source keeps of the target, @param target what the target keeps of the source. */
-function direction(source: SeenPeer | null, target: SeenPeer | null, at: number): DirectionReport {
+/** @param source what the source keeps of the target, @param target what the target keeps of the source, @param measured by whoever moves the link, seconds. */
+function direction(source: SeenPeer | null, target: SeenPeer | null, at: number, measured = Number.POSITIVE_INFINITY): DirectionReport {
   const acknowledged = source?.sentPacket ?? null;
   const received = target?.receivedPacket ?? null;
   // what has been applied was sent, even where the acknowledgement is still on its way
   const sent = acknowledged === null || (received !== null && received > acknowledged) ? received : acknowledged;
   return {
     pending_changes: source?.pendingChanges ?? null,
-    lag_seconds: source === null ? null : lagSeconds(source, at),
+    // both are bounds
+    lag_seconds: source === null ? null : Math.min(lagSeconds(source, at), measured),
     packets_sent: sent?.toString() ?? null,
     packets_acknowledged: acknowledged?.toString() ?? null,
   };

@@ -4,6 +4,13 @@ import { Lag, LagBook } from "../../replicator/observability/lag.ts";
 
 const T = 1_700_000_000_000;
 
+test("of a link that is moved here, and of none else", () => {
+  const book = new LagBook();
+  book.of("hub", "store").applied(T, 0.02);
+  expect(book.secondsOf("hub", "store", T + 30)).toBeCloseTo(0.05);
+  expect(book.secondsOf("store", "hub", T + 30)).toBeUndefined();
+});
+
 describe("lag of one direction", () => {
   test("is absent before anything is known, also while a first fill runs or fails", () => {
     const lag = new Lag();

@@ -9,7 +9,7 @@ const HEARTBEAT_MS = 15_000;
 
 /** A stream of server-sent events. */
 export const eventRoutes: RoutePlugin = (server, hub) => {
-  const look = async () => collectStatus(hub.topology(), await reachAll(hub), hub.timers.now);
+  const look = async () => collectStatus(hub.topology(), await reachAll(hub), hub.timers.now, hub.lag);
   const feed = new StatusFeed({ look, timers: hub.timers, closing: hub.closing });
   server.get(
     "/v1/events",

@@ -15,7 +15,7 @@ type ListedNode = z.output<typeof listedNodeSchema>;
 
 /** What the command line asks with `status`, `nodes list`, `nodes pause` and `nodes resume`. */
 export const nodeRoutes: RoutePlugin = (server, hub) => {
-  const status = async (): Promise<StatusReport> => collectStatus(hub.topology(), await reachAll(hub), hub.timers.now);
+  const status = async (): Promise<StatusReport> => collectStatus(hub.topology(), await reachAll(hub), hub.timers.now, hub.lag);
 
   server.get(
     "/v1/status",

@@ -9,7 +9,10 @@ const waiting = z.object({
 
 const direction = z.object({
   pending_changes: z.int().nullable(),
-  lag_seconds: z.number().nullable().meta({ description: "Age of the oldest pending change; 0 when there is none." }),
+  lag_seconds: z
+    .number()
+    .nullable()
+    .meta({ description: "Age of the oldest change that the target is not known to have; 0 when there is none." }),
   packets_sent: z.string().nullable(),
   packets_acknowledged: z.string().nullable(),
 });
