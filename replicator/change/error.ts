@@ -35,3 +35,6 @@ export class TomboloError extends Error {
     this.hint = details.hint;
   }
 }
+
+/** Whether it passes by itself, or with a connection that comes back: what was begun is worth going on with. */
+export const isPassing = (error: unknown): boolean => error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry");

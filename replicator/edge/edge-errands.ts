@@ -1,4 +1,4 @@
-import { TomboloError } from "../change/error.ts";
+import { isPassing, TomboloError } from "../change/error.ts";
 import type { TableName } from "../change/names.ts";
 import type { SyncProgress } from "../full-sync/progress.ts";
 import { sleep } from "../link/sleep.ts";
@@ -137,8 +137,7 @@ export class EdgeErrands {
         this.#taken.fullSync = 0n;
         this.#pauseMs = BUSY_PAUSE_MS;
       }
-      const passes = error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry");
-      if (passes) this.#fill = { tables, direction, resume: true };
+      if (isPassing(error)) this.#fill = { tables, direction, resume: true };
       throw error;
     }
   }

@@ -1,4 +1,4 @@
-import { TomboloError } from "../change/error.ts";
+import { isPassing, TomboloError } from "../change/error.ts";
 import type { NodeName } from "../change/names.ts";
 import { PACKET_PROTOCOLS } from "../change/packet-limits.ts";
 import type { Judge } from "../change/verdict.ts";
@@ -179,9 +179,8 @@ export class Edge {
         await this.fullSync({ ...given, watcher: { ...UNWATCHED, progress: filling }, signal, onAbort: "interrupted" });
       }
     } catch (error) {
-      const passes = error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry");
       // whatever else is in the way is told by the exchange, which fills the tables that it can
-      if (passes || signal.aborted || !(error instanceof TomboloError)) throw error;
+      if (isPassing(error) || signal.aborted || !(error instanceof TomboloError)) throw error;
     }
     this.#isFilled = true;
   }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { TomboloError } from "../change/error.ts";
+import { isPassing } from "../change/error.ts";
 import { epoch, type NodeName, scopeNumber, type TableName, tableName } from "../change/names.ts";
 import { shapeSchema } from "../change/packet-header.ts";
 import type { TableShape } from "../change/shape.ts";
@@ -211,6 +211,6 @@ class ImageSnapshot implements CopySnapshot {
 
 /** The hub need not hear of every beat: what moves the rows notices by itself that it is away. */
 export function unlessAway(error: unknown): void {
-  if (error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry")) return;
+  if (isPassing(error)) return;
   throw error;
 }

@@ -1,4 +1,4 @@
-import { TomboloError } from "../change/error.ts";
+import { isPassing, TomboloError } from "../change/error.ts";
 import type { Position } from "../change/names.ts";
 import type { RunEnd, SyncPhase } from "../node/full-sync-runs.ts";
 import { Pacer, type SyncProgress } from "./progress.ts";
@@ -101,9 +101,7 @@ export class Lifeline {
   /** Refused, or broken by a database that went away: what is staged is worth keeping only then. */
   stateAfter(error: unknown, aborted: "cancelled" | "interrupted" | null): Exclude<RunEnd, "done"> {
     if (aborted !== null) return aborted;
-    return error instanceof TomboloError && (error.kind === "retry" || error.kind === "connect" || error.code === "FULL_SYNC_LOST")
-      ? "interrupted"
-      : "failed";
+    return isPassing(error) || (error instanceof TomboloError && error.code === "FULL_SYNC_LOST") ? "interrupted" : "failed";
   }
 
   async end(state: RunEnd, error?: unknown): Promise<void> {

@@ -1,6 +1,7 @@
 import { hostname } from "node:os";
 import { TomboloError } from "../change/error.ts";
 import type { NodeName, Position, TableName } from "../change/names.ts";
+import { processLives } from "./process-lives.ts";
 
 /** `pull`: the child becomes a copy of its parent. `push`: the parent takes over what the child has. */
 export type SyncDirection = "pull" | "push";
@@ -101,12 +102,7 @@ export function isGone(holder: string, silentSeconds: number): boolean {
   const [, host, pid] = /^full-sync on (.*), pid (\d+)$/.exec(holder) ?? [];
   if (host !== hostname() || pid === undefined) return false;
   if (Number(pid) === process.pid) return false;
-  try {
-    process.kill(Number(pid), 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "ESRCH";
-  }
+  return !processLives(Number(pid));
 }
 
 export const runsAlready = (node: NodeName, run: Pick<FullSyncRun, "holder" | "peer" | "startedAt">): TomboloError =>

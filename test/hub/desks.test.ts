@@ -1,15 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
 import { HubClient } from "../../replicator/edge/hub-client.ts";
 import { productVersion } from "../../replicator/lifecycle/product-version.ts";
 import { wantedTables } from "../../replicator/lifecycle/tree.ts";
-import { createLink } from "../../replicator/link/create-link.ts";
 import type { Link } from "../../replicator/link/link.ts";
 import type { Topology } from "../../replicator/topology/topology.ts";
 import { until } from "../helpers/command.ts";
 import { drift } from "../helpers/drift.ts";
-import { ask, openHub, type TestHub, topologyFrom } from "../helpers/hub.ts";
-import { postgresNode, silent, sqliteNode, type TestNode } from "../helpers/nodes.ts";
+import { ask, openHub, type TestHub } from "../helpers/hub.ts";
+import type { TestNode } from "../helpers/nodes.ts";
+import { type ServedLink, servedLink } from "../helpers/served-link.ts";
 
 const SCHEMA = `create table orders (id text primary key not null, note text, attrs text, qty integer, city text, zip text);
   create table customers (id text primary key not null, email text unique)`;
@@ -22,38 +21,23 @@ describe.each(["postgres", "sqlite"] as const)("the desks of a %s hub", (engine)
   let hub: TestHub;
   let link: Link;
   let topology: Topology;
+  let world: ServedLink;
 
   beforeAll(async () => {
-    [hubNode, store] = await Promise.all([
-      (engine === "postgres" ? postgresNode : sqliteNode)("hub", SCHEMA),
-      sqliteNode("store-1", SCHEMA),
-    ]);
-    topology = await topologyFrom(`version: 1
-name: shop
-nodes:
-  - { name: hub, ${engine === "postgres" ? `type: postgres, url: "postgres://app:${SECRET}@db/shop"` : "type: sqlite, path: hub.db"} }
-  - { name: store-1, type: sqlite, path: store-1.db }
-channels: [{ name: sales, tables: [{ name: orders, conflict: { policy: manual, groups: [[city, zip]] } }, customers] }]
-links: [{ parent: hub, child: store-1, channels: [sales] }]
+    world = await servedLink({
+      engine,
+      schema: SCHEMA,
+      url: `postgres://app:${SECRET}@db/shop`,
+      more: `channels: [{ name: sales, tables: [{ name: orders, conflict: { policy: manual, groups: [[city, zip]] } }, customers] }]
 groups: [{ name: stores, parent: hub, channels: [sales], params: [region] }]
 reconcile:
   - { name: nightly, cron: "0 3 * * *", timezone: UTC, links: all }
   - { name: weekly, cron: "0 4 * * 0", timezone: Europe/Berlin, links: [hub/store-1], repair: parent }
-`);
-    for (const [at, { node }] of [hubNode, store].entries()) {
-      const config = topology.nodes[at];
-      if (config !== undefined) await node.installation.apply(wantedTables(topology, config));
-    }
-    const wanted = topology.links[0]!;
-    link = createLink({ parent: hubNode.node, child: store.node, link: wanted, topology, observer: silent, modules: createModuleRunner() });
-    hub = await openHub({ topology, nodes: [hubNode.node, store.node] });
-    await sync();
+`,
+    });
+    ({ hubNode, store, hub, link, topology } = world);
   });
-  afterAll(async () => {
-    await hub.close();
-    await hubNode.close();
-    await store.close();
-  });
+  afterAll(() => world?.close());
 
   const sync = () => link.sync(new AbortController().signal);
   const viewer = (path: string) => ask(hub, "GET", path, { token: "viewer" });

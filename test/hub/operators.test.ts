@@ -1,13 +1,11 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
-import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
-import { wantedTables } from "../../replicator/lifecycle/tree.ts";
-import { createLink } from "../../replicator/link/create-link.ts";
 import type { Link } from "../../replicator/link/link.ts";
 import type { Topology } from "../../replicator/topology/topology.ts";
 import { until } from "../helpers/command.ts";
-import { ask, openHub, type TestHub, topologyFrom } from "../helpers/hub.ts";
-import { postgresNode, silent, sqliteNode, type TestNode } from "../helpers/nodes.ts";
+import { ask, openHub, type TestHub } from "../helpers/hub.ts";
+import type { TestNode } from "../helpers/nodes.ts";
+import { type ServedLink, servedLink } from "../helpers/served-link.ts";
 
 const SCHEMA = `create table orders (id text primary key not null, note text, qty integer);
   create table customers (id text primary key not null, email text unique)`;
@@ -18,36 +16,20 @@ describe.each(["postgres", "sqlite"] as const)("operators of a %s hub", (engine)
   let hub: TestHub;
   let link: Link;
   let topology: Topology;
+  let world: ServedLink;
 
   beforeAll(async () => {
-    [hubNode, store] = await Promise.all([
-      (engine === "postgres" ? postgresNode : sqliteNode)("hub", SCHEMA),
-      sqliteNode("store-1", SCHEMA),
-    ]);
-    topology = await topologyFrom(`version: 1
-name: shop
-nodes:
-  - { name: hub, ${engine === "postgres" ? "type: postgres, url: postgres://db/shop" : "type: sqlite, path: hub.db"} }
-  - { name: store-1, type: sqlite, path: store-1.db }
-channels: [{ name: sales, tables: [{ name: orders, conflict: manual }, customers] }]
-links: [{ parent: hub, child: store-1, channels: [sales] }]
+    world = await servedLink({
+      engine,
+      schema: SCHEMA,
+      url: "postgres://db/shop",
+      more: `channels: [{ name: sales, tables: [{ name: orders, conflict: manual }, customers] }]
 groups: [{ name: stores, parent: hub, channels: [sales] }]
-`);
-    for (const [at, { node }] of [hubNode, store].entries()) {
-      const config = topology.nodes[at];
-      if (config !== undefined) await node.installation.apply(wantedTables(topology, config));
-    }
-    const wanted = topology.links[0];
-    if (wanted === undefined) throw new Error("no link");
-    link = createLink({ parent: hubNode.node, child: store.node, link: wanted, topology, observer: silent, modules: createModuleRunner() });
-    hub = await openHub({ topology, nodes: [hubNode.node, store.node] });
-    await sync();
+`,
+    });
+    ({ hubNode, store, hub, link, topology } = world);
   });
-  afterAll(async () => {
-    await hub.close();
-    await hubNode.close();
-    await store.close();
-  });
+  afterAll(() => world?.close());
 
   const sync = () => link.sync(new AbortController().signal);
   const viewer = (path: string) => ask(hub, "GET", path, { token: "viewer" });

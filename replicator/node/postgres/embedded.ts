@@ -5,6 +5,7 @@ import { createServer } from "node:net";
 import { join, resolve } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { TomboloError } from "../../change/error.ts";
+import { processLives } from "../process-lives.ts";
 import { type Account, type Binaries, findBinaries, serverAccount, spawnAs } from "./embedded-binaries.ts";
 
 export interface EmbeddedOptions {
@@ -70,7 +71,7 @@ export async function stopEmbedded(directory: string): Promise<void> {
   const running = await postmaster(paths);
   if (running === null) return;
   signal(running.pid, "SIGINT");
-  for (let waited = 0; alive(running.pid); waited += 20) {
+  for (let waited = 0; processLives(running.pid); waited += 20) {
     if (waited === 15_000) signal(running.pid, "SIGQUIT");
     await sleep(20);
   }
@@ -166,7 +167,7 @@ async function ready(paths: Paths, failure: () => string | null): Promise<number
 async function postmaster(paths: Paths): Promise<{ pid: number; port: number | null; ready: boolean } | null> {
   const lines = (await contents(join(paths.data, "postmaster.pid")))?.split("\n");
   const pid = Number(lines?.[0]);
-  if (lines === undefined || !Number.isInteger(pid) || pid <= 0 || !alive(pid)) return null;
+  if (lines === undefined || !Number.isInteger(pid) || pid <= 0 || !processLives(pid)) return null;
   // the number of a server that was killed may by now belong to another program
   const command = process.platform === "linux" ? await contents(`/proc/${pid}/cmdline`) : null;
   if (command !== null && !command.includes(paths.data)) return null;
@@ -185,7 +186,7 @@ async function lock(paths: Paths): Promise<() => Promise<void>> {
     }
     const holder = await contents(paths.lock);
     // an empty file is a lock that is being written at this moment
-    if (holder !== null && holder !== "" && !alive(Number(holder))) await rm(paths.lock, { force: true });
+    if (holder !== null && holder !== "" && !processLives(Number(holder))) await rm(paths.lock, { force: true });
     else await sleep(20);
   }
   throw startError(paths, "another process keeps starting it");
@@ -193,7 +194,7 @@ async function lock(paths: Paths): Promise<() => Promise<void>> {
 
 async function ownerIsGone(paths: Paths): Promise<boolean> {
   const owner = await contents(paths.owner);
-  return owner === null || !alive(Number(owner));
+  return owner === null || !processLives(Number(owner));
 }
 
 async function freePort(): Promise<number> {
@@ -212,15 +213,6 @@ async function contents(path: string): Promise<string | null> {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === "ENOENT") return null;
     throw error;
-  }
-}
-
-function alive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
   }
 }
 

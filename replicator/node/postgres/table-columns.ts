@@ -1,5 +1,5 @@
 import pg from "pg";
-import { TomboloError } from "../../change/error.ts";
+import { isPassing, TomboloError } from "../../change/error.ts";
 import { columnTypeFor } from "../../change/values/column-type.ts";
 import { toPostgresText } from "../../change/values/to-postgres.ts";
 import type { WantedTable } from "../installation.ts";
@@ -59,7 +59,7 @@ export class PostgresTableColumns implements TableColumns {
         }
       });
     } catch (error) {
-      if (!(error instanceof TomboloError) || error.kind === "connect" || error.kind === "retry") throw error;
+      if (!(error instanceof TomboloError) || isPassing(error)) throw error;
       throw new TomboloError(`${columns.map(({ name }) => name).join(", ")} could not be added to ${wanted.local} of ${this.#node}`, {
         code: "COLUMN_NOT_ADDED",
         kind: "operator",

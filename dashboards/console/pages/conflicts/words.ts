@@ -1,18 +1,7 @@
+import type { ConflictKind } from "../../../../replicator/change/verdict.ts";
 import type { Conflict, Taken } from "../../api/desk-types.ts";
 
-/** As the service's schema has them. */
-export const KINDS = [
-  "update_update",
-  "update_delete",
-  "delete_update",
-  "insert_insert",
-  "unique",
-  "foreign_key",
-  "check",
-  "filter",
-] as const;
-
-const TEXTS: Readonly<Record<string, string>> = {
+const TEXTS: Readonly<Record<ConflictKind, string>> = {
   update_update: "Both changed the row",
   update_delete: "Parent changed, child deleted",
   delete_update: "Parent deleted, child changed",
@@ -23,7 +12,9 @@ const TEXTS: Readonly<Record<string, string>> = {
   filter: "Outside of the child's rows",
 };
 
-export const kindText = (kind: string): string => TEXTS[kind] ?? kind.replaceAll("_", " ");
+export const KINDS = Object.keys(TEXTS) as readonly ConflictKind[];
+
+export const kindText = (kind: string): string => TEXTS[kind as ConflictKind] ?? kind.replaceAll("_", " ");
 
 const RESOLUTIONS: Readonly<Record<string, string>> = {
   parent: "the parent's",
