@@ -10,6 +10,13 @@ export const RECONCILE_CODES: readonly CodeRow[] = [
     "A table whose keys sort differently on both nodes has no ranges.",
     "Leave out `--range`, or give `--sample`.",
   ],
+  [
+    "RECONCILE_CANCELLED",
+    "operator",
+    "A comparison of an edge was cancelled at its hub.",
+    "What was repaired before stays so; begin it again where that was not meant.",
+  ],
+  ["RECONCILE_UNKNOWN", "usage", "A node has no such comparison in its records.", "See GET /v1/reconcile-runs."],
   ["RUN_INTERRUPTED", "notice", "A run was stopped before its end.", "Run it again."],
   [
     "RECONCILE_DELETES",

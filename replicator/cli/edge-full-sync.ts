@@ -1,8 +1,9 @@
+import { nodeName } from "../change/names.ts";
 import { fullSyncReport } from "../full-sync/full-sync-report.ts";
 import { systemTimers } from "../lifecycle/timers.ts";
 import { hubOf, linkName } from "../lifecycle/tree.ts";
 import type { FullSyncRun, SyncDirection } from "../node/full-sync-runs.ts";
-import { askFullSync, followFullSync } from "../operations/ask-full-sync.ts";
+import { askFullSync, cancelFullSyncs, followFullSync } from "../operations/ask-full-sync.ts";
 import { groupOfEdge } from "../operations/edge-group.ts";
 import type { Topology } from "../topology/topology.ts";
 import { edgeInput, withEdge } from "./edge-input.ts";
@@ -75,6 +76,13 @@ async function askOfEdge(
     const group = await groupOfEdge({ topology, tokens: async () => (await reach(hubOf(topology).name)).tokens }, name);
     if (group === undefined) return null;
     const direction = directionOf(input);
+    if (!anew && flag(input, "cancel")) {
+      const runs = await cancelFullSyncs(await reach(group.parent), nodeName(name), whoOf(input));
+      if (context.json) context.out.json({ edge: name, cancelled: runs.map(({ id, state }) => ({ run: id.toString(), was: state })) });
+      else if (runs.length === 0) context.out.line(`${name}: nothing is asked of it`);
+      else for (const { state, startedAt } of runs) context.out.line(`${name}: cancelled: ${state} since ${startedAt}`);
+      return EXIT.done;
+    }
     if (flag(input, "verify")) throw verifiedThere();
     const first = anew ? `${group.parent} and ${name} begin anew, and ` : "";
     const asked =

@@ -2,7 +2,7 @@ import { type NodeName, nodeName, tableName } from "../change/names.ts";
 import { systemTimers } from "../lifecycle/timers.ts";
 import { hubOf } from "../lifecycle/tree.ts";
 import type { ReconcileRun } from "../node/reconcile-desk.ts";
-import { followReconcile } from "../operations/ask-reconcile.ts";
+import { cancelReconciles, followReconcile } from "../operations/ask-reconcile.ts";
 import { groupOfEdge } from "../operations/edge-group.ts";
 import { reconcileJson } from "../reconcile/reconcile-report.ts";
 import type { Topology } from "../topology/topology.ts";
@@ -14,7 +14,7 @@ import { oneOf, optionInvalid } from "./option-values.ts";
 import { plural } from "./output.ts";
 import { reconcileExit, reconcileLines, WHOLE } from "./reconcile-answer.ts";
 import { guardOf, scopeOf } from "./reconcile-options.ts";
-import { type CommandContext, list, type RunVerb, text, type VerbInput } from "./verb.ts";
+import { type CommandContext, flag, list, type RunVerb, text, type VerbInput } from "./verb.ts";
 import { whoOf } from "./who.ts";
 
 const REPAIRS = ["report", "parent", "newest"] as const;
@@ -46,7 +46,7 @@ export const reconcileEdge: RunVerb = async (context, input) => {
   }
 };
 
-/** Asks an edge to compare itself with its hub, and tells what comes of it. Null where `link` names no edge. */
+/** Asks an edge to compare itself with its hub, and tells what comes of it; or takes that back. Null where `link` names no edge. */
 export async function reconcileOfEdge(context: CommandContext, input: VerbInput, topology: Topology): Promise<ExitCode | null> {
   const [above, edge, more] = (text(input, "link") ?? "").split("/");
   if (edge === undefined || more !== undefined) return null;
@@ -59,10 +59,12 @@ export async function reconcileOfEdge(context: CommandContext, input: VerbInput,
       throw optionInvalid("an edge is compared as a whole, with the usual guard", "Leave the other options out, or run it at the edge.");
     const repair = oneOf("repair", text(input, "repair") ?? "report", REPAIRS);
     const parent = await reach(group.parent);
+    if (flag(input, "cancel")) return cancelled(context, edge, await cancelReconciles(parent, nodeName(edge), whoOf(input)));
     const scope = scopeOf(input);
     const id = await parent.reconciles.request({ name: "manual", peer: nodeName(edge), repair, scope });
     await parent.audit.record({ who: whoOf(input), what: "reconcile asked for", details: { node: edge, repair, scope } });
     context.out.note(`${edge} begins with its next exchange`);
+    if (input.options.wait === false) return told(context, { parent: group.parent, edge, run: await parent.reconciles.find(id) });
     const interrupt = listenForInterrupt();
     try {
       const run = await followReconcile(
@@ -79,7 +81,7 @@ export async function reconcileOfEdge(context: CommandContext, input: VerbInput,
 
 function told(context: CommandContext, { parent, edge, run }: { parent: string; edge: string; run: ReconcileRun | null }): ExitCode {
   if (run === null) {
-    context.out.note(`not waited for: ${edge} compares itself when it comes`);
+    context.out.note(`the record of it is gone: see what ${parent} knows of ${edge} with \`tombolo status\``);
     return EXIT.failed;
   }
   if (context.json) {
@@ -102,7 +104,16 @@ function told(context: CommandContext, { parent, edge, run }: { parent: string; 
       );
     }
     if (run.error !== null) context.out.line(`${edge}: ${run.error}`);
+    if (run.state === "requested" || run.state === "cancelled") context.out.line(`${edge}: ${run.state}`);
   }
-  if (run.state === "clean" || run.state === "repaired") return EXIT.done;
-  return run.state === "failed" ? EXIT.failed : EXIT.found;
+  if (run.state === "requested" || run.state === "clean" || run.state === "repaired") return EXIT.done;
+  return run.state === "failed" || run.state === "cancelled" ? EXIT.failed : EXIT.found;
+}
+
+function cancelled(context: CommandContext, edge: string, runs: readonly ReconcileRun[]): ExitCode {
+  if (context.json) context.out.json({ edge, cancelled: runs.map(({ id, name, state }) => ({ run: id.toString(), name, was: state })) });
+  else if (runs.length === 0) context.out.line(`${edge}: nothing is asked of it`);
+  for (const { name, state, startedAt } of context.json ? [] : runs)
+    context.out.line(`${edge}: cancelled: ${name}, ${state} since ${startedAt}`);
+  return EXIT.done;
 }

@@ -8,7 +8,7 @@ import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher } from "./full-sync-watcher.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
-import { oneOf } from "./option-values.ts";
+import { oneOf, optionInvalid } from "./option-values.ts";
 import { requireTopology } from "./topology-file.ts";
 import { type CommandContext, flag, type RunVerb, text, type VerbInput } from "./verb.ts";
 
@@ -19,6 +19,7 @@ export const fullSync: RunVerb = async (context, input) => {
     const code = await (await import("./edge-full-sync.ts")).fullSyncOfEdge(context, input, topology);
     if (code !== null) return code;
   }
+  if (flag(input, "cancel")) throw optionInvalid("--cancel is about an edge", "Name one; Ctrl-C cancels what a command itself copies.");
   const link = linkOf(topology, name);
   const direction = oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
   if (!(await agreed(context, input, question(link, direction)))) return EXIT.failed;

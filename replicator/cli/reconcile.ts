@@ -10,11 +10,12 @@ import type { Topology } from "../topology/topology.ts";
 import { EXIT, worst } from "./exit-codes.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
+import { optionInvalid } from "./option-values.ts";
 import { plural } from "./output.ts";
 import { reconcileExit, reconcileLines } from "./reconcile-answer.ts";
 import { reconcileChoice } from "./reconcile-options.ts";
 import { requireTopology } from "./topology-file.ts";
-import { type CommandContext, type RunVerb, text } from "./verb.ts";
+import { type CommandContext, flag, type RunVerb, text } from "./verb.ts";
 
 const PROGRESS_EVERY_MS = 2_000;
 
@@ -25,6 +26,8 @@ export const reconcile: RunVerb = async (context, input) => {
     const code = await (await import("./edge-reconcile.ts")).reconcileOfEdge(context, input, topology);
     if (code !== null) return code;
   }
+  if (flag(input, "cancel"))
+    throw optionInvalid("--cancel is about an edge", "Name it with --link HUB/EDGE; Ctrl-C cancels what a command itself compares.");
   const choice = reconcileChoice(topology, input);
   const names = new Set<NodeName>(choice.links.flatMap(({ parent, child }) => [parent, child]));
   const configs = topology.nodes.filter(({ name }) => names.has(name));

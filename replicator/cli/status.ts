@@ -49,7 +49,7 @@ export function printStatus(report: StatusReport, out: Output): void {
     const edgeHead = ["EDGE", "STATE", "PENDING", "SENT", "RECEIVED", "LAST IN", "LAST OUT", "CONFLICTS OPEN", "PARKED"];
     for (const line of table(edgeHead, report.edges.map(edgeRow))) out.line(line);
   }
-  const remarks = [...report.nodes.flatMap(nodeRemarks), ...report.links.flatMap(linkRemarks)];
+  const remarks = [...report.nodes.flatMap(nodeRemarks), ...report.links.flatMap(linkRemarks), ...report.edges.flatMap(edgeRemarks)];
   if (remarks.length > 0) out.line();
   for (const remark of remarks) out.line(remark);
 }
@@ -95,6 +95,16 @@ const edgeRow = (edge: EdgeReport): readonly string[] => [
   shown(edge.conflicts_open),
   shown(edge.parked_changes),
 ];
+
+/** What it was asked for from here, and when it has come for none of it yet. */
+const edgeRemarks = ({ edge, parent, asked }: EdgeReport): readonly string[] =>
+  asked.map(({ what, since, how }) => {
+    const [wish, back] =
+      what === "full_sync"
+        ? [`a full sync (${how})`, `full-sync ${edge}`]
+        : [`a comparison (${how})`, `reconcile --link ${parent}/${edge}`];
+    return `${parent}/${edge}: ${wish} is asked of it since ${since}; take it back with \`tombolo ${back} --cancel\``;
+  });
 
 function nodeRemarks(node: NodeReport): readonly string[] {
   const drift = [

@@ -128,6 +128,8 @@ export class FarParent implements ComparedParent {
     },
   };
 
+  /** Of the comparison, once it has begun. */
+  #run: string | undefined;
   /** How long both logs are kept for a next comparison of what has changed, as the hub says with the run; null for not at all. */
   holdMs: number | null = null;
 
@@ -139,6 +141,7 @@ export class FarParent implements ComparedParent {
       const question = { repair, asked: asked?.toString() ?? null, ...(scope !== "all" && { scope }) };
       const { run, hold_ms } = await client.json(answer, { ...this.#json("POST", "/reconcile-runs", question), signal });
       this.holdMs = hold_ms;
+      this.#run = run;
       return BigInt(run);
     },
     finish: async (id, { state, tables: found, error }) => {
@@ -194,7 +197,9 @@ export class FarParent implements ComparedParent {
   async #ask<T extends z.ZodType>(schema: T, question: object): Promise<z.output<T>> {
     const { client, end, signal } = this.#options;
     const report = reportJson(await end.report());
-    return client.json(schema, { ...this.#json("POST", "/compare", { report, question }), signal });
+    // an older hub passes over it
+    const path = this.#run === undefined ? "/compare" : `/compare?run=${this.#run}`;
+    return client.json(schema, { ...this.#json("POST", path, { report, question }), signal });
   }
 
   #json(method: "POST" | "PUT", path: string, body: object) {

@@ -32,6 +32,8 @@ export async function streamRun(
     "x-accel-buffering": "no",
     "x-request-id": request.id,
   });
+  // whoever asked knows at once that it was taken; what is told first may take a while
+  raw.flushHeaders();
   const event = (name: string, data: object): void => {
     if (!raw.writableEnded) raw.write(`event: ${name}\ndata: ${JSON.stringify(data)}\n\n`);
   };

@@ -38,8 +38,8 @@ export interface ReconcileRun {
   readonly peer: NodeName;
   readonly repair: string;
   readonly scope: ReconcileScope;
-  /** `requested`: the peer, which is out of reach, is to begin it. */
-  readonly state: ReconcileOutcome | "running" | "requested";
+  /** `requested`: the peer, which is out of reach, is to begin it. `cancelled`: given up, before that or while the peer ran it. */
+  readonly state: ReconcileOutcome | "running" | "requested" | "cancelled";
   /** RFC 3339, UTC. */
   readonly startedAt: string;
   readonly finishedAt: string | null;
@@ -68,7 +68,11 @@ export interface ReconcileDesk {
   }): Promise<bigint>;
   /** What peers have been asked for and have not begun: of each, what it was asked for first. */
   requested(): Promise<ReadonlyMap<NodeName, ReconcileRun>>;
-  /** `peer`: only where it is a run with this peer that goes on. */
+  /** Null where there is none of that number. */
+  find(id: bigint): Promise<ReconcileRun | null>;
+  /** Gives up a run that has not ended, or was not begun: its peer ends when it notices. Does nothing to one that has ended. */
+  cancel(id: bigint): Promise<void>;
+  /** `peer`: only where it is a run with this peer. One that was cancelled stays so. */
   finish(
     id: bigint,
     run: {

@@ -59,7 +59,7 @@ function endOf(run: FullSyncRun): "done" | "failed" | "interrupted" | null {
 
 /** The event that a comparison is, as the parent keeps it; null while it goes on. */
 export function reconcileEvent(topology: Topology, node: string, run: ReconcileRun): NotificationEvent | null {
-  if (run.state === "running" || run.state === "requested") return null;
+  if (run.state === "running" || run.state === "requested" || run.state === "cancelled") return null;
   const { compared, differing, repaired } = totals(run.tables);
   const link = `${node}/${run.peer}`;
   const what = run.name === "manual" ? `a reconcile of ${link} by hand` : `the reconcile ${run.name} of ${link}`;

@@ -1,5 +1,8 @@
 import type { NodeName } from "../change/names.ts";
+import type { FullSyncRun } from "../node/full-sync-runs.ts";
 import type { PeerStatus } from "../node/installation.ts";
+import type { Node } from "../node/node.ts";
+import type { ReconcileRun } from "../node/reconcile-desk.ts";
 import type { Topology } from "../topology/topology.ts";
 
 /** An edge that its parent has met, as the parent sees it: whoever asks does not reach the edge itself. */
@@ -19,10 +22,47 @@ export interface EdgeReport {
   readonly conflicts_open: number;
   readonly parked_changes: number;
   readonly clock_offset_ms: number | null;
+  /** What it was asked to do when it next comes, and has not begun. */
+  readonly asked: readonly AskedReport[];
+}
+
+export interface AskedReport {
+  readonly what: "full_sync" | "reconcile";
+  /** As its records count it. */
+  readonly run: string;
+  /** RFC 3339, UTC. */
+  readonly since: string;
+  /** Of a full sync: which way; of a comparison: what becomes of what differs. */
+  readonly how: string;
+}
+
+export interface Wanted {
+  readonly fullSyncs: ReadonlyMap<NodeName, FullSyncRun>;
+  readonly reconciles: ReadonlyMap<NodeName, ReconcileRun>;
+}
+
+/** What the edges of a node are wanted to do. */
+export async function wantedOfEdges({ copies, reconciles }: Pick<Node, "copies" | "reconciles">): Promise<Wanted> {
+  const [fullSyncs, compares] = await Promise.all([copies.runs.requested(), reconciles.requested()]);
+  return { fullSyncs, reconciles: compares };
+}
+
+function askedOf(edge: NodeName, { fullSyncs, reconciles }: Wanted): readonly AskedReport[] {
+  const [fill, compare] = [fullSyncs.get(edge), reconciles.get(edge)];
+  return [
+    ...(fill === undefined ? [] : [{ what: "full_sync", run: fill.id.toString(), since: fill.startedAt, how: fill.direction } as const]),
+    ...(compare === undefined
+      ? []
+      : [{ what: "reconcile", run: compare.id.toString(), since: compare.startedAt, how: compare.repair } as const]),
+  ];
 }
 
 /** The children of a node that are no nodes of the topology: edges of its groups. */
-export const edgeReports = (topology: Topology, parent: NodeName, peers: readonly PeerStatus[]): readonly EdgeReport[] => {
+export const edgeReports = (
+  topology: Topology,
+  parent: NodeName,
+  { peers, wanted }: { readonly peers: readonly PeerStatus[]; readonly wanted: Wanted },
+): readonly EdgeReport[] => {
   const known = new Set(topology.nodes.map(({ name }) => name));
   return peers
     .filter(({ name, role }) => role === "child" && !known.has(name))
@@ -39,5 +79,6 @@ export const edgeReports = (topology: Topology, parent: NodeName, peers: readonl
       conflicts_open: peer.openConflicts,
       parked_changes: peer.parkedChanges,
       clock_offset_ms: peer.clockOffsetMs,
+      asked: askedOf(peer.name, wanted),
     }));
 };

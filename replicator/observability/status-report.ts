@@ -4,7 +4,7 @@ import type { NodeStatus, PeerStatus, WaitingChanges } from "../node/installatio
 import type { Node } from "../node/node.ts";
 import type { Topology } from "../topology/topology.ts";
 import { describeError } from "./describe-error.ts";
-import { type EdgeReport, edgeReports } from "./edge-report.ts";
+import { type EdgeReport, edgeReports, type Wanted, wantedOfEdges } from "./edge-report.ts";
 import type { LagBook } from "./lag.ts";
 
 /** What `status --json` prints and `/status` serves. Snake case, units in names, RFC 3339, packet numbers as strings. */
@@ -102,7 +102,7 @@ export interface DirectionReport {
 /** A node to report on: open, or the reason why not. */
 export type Reached = { readonly node: Node } | { readonly error: unknown };
 
-type Looked = { readonly status: NodeStatus } | { readonly error: unknown; readonly answers: boolean };
+type Looked = { readonly status: NodeStatus; readonly wanted: Wanted } | { readonly error: unknown; readonly answers: boolean };
 
 /**
  * Asks every node that is reached. Changes nothing, throws nothing: what cannot be asked is reported as such. `lag`: of links that this process moves. A source
@@ -115,10 +115,13 @@ export async function collectStatus(
   lag?: Pick<LagBook, "secondsOf">,
 ): Promise<StatusReport> {
   const looked = new Map<NodeName, Looked>();
+  const parents = new Set(topology.groups.map(({ parent }) => parent));
   const look = async (name: NodeName): Promise<void> => {
     const reached = nodes.get(name) ?? { error: undefined };
     try {
-      looked.set(name, "node" in reached ? { status: await reached.node.installation.status() } : { error: reached.error, answers: false });
+      if (!("node" in reached)) return void looked.set(name, { error: reached.error, answers: false });
+      const status = await reached.node.installation.status();
+      looked.set(name, { status, wanted: parents.has(name) ? await wantedOfEdges(reached.node) : NOTHING_WANTED });
     } catch (error) {
       looked.set(name, { error, answers: describeError(error).kind !== "connect" });
     }
@@ -134,7 +137,10 @@ export async function collectStatus(
     topology: topology.name,
     at: new Date(at).toISOString(),
     nodes: topology.nodes.map(({ name, type }) => nodeReport(name, type, looked.get(name))),
-    edges: topology.nodes.flatMap(({ name }) => edgeReports(topology, name, statusOf(looked.get(name))?.peers ?? [])),
+    edges: topology.nodes.flatMap(({ name }) => {
+      const seen = looked.get(name);
+      return seen !== undefined && "status" in seen ? edgeReports(topology, name, { peers: seen.status.peers, wanted: seen.wanted }) : [];
+    }),
     links: topology.links.map(({ parent, child }) => {
       const [above, below] = [peer(parent, child), peer(child, parent)];
       const down = [parent, child].some((end) => stateOf(looked.get(end)) === "down");
@@ -174,6 +180,8 @@ const waitingReport = ({ code, changes, oldest }: WaitingChanges): WaitingReport
     parked_at: oldest.parkedAt,
   },
 });
+
+const NOTHING_WANTED: Wanted = { fullSyncs: new Map(), reconciles: new Map() };
 
 type SeenPeer = PeerStatus & { readonly offsetMs: number };
 

@@ -24,20 +24,37 @@ export async function edgesOf(
   return [...edges].map(([edge, parent]) => ({ edge, parent }));
 }
 
-/**
- * Waits for what an edge that was asked to be compared makes of it; answers the record. Null when the signal aborts: an edge that has not begun yet still does.
- */
+/** Waits for what an edge that was asked to be compared makes of it; answers the record; null where that is gone. Aborted, it is given up. */
 export async function followReconcile(
   parent: Node,
   asked: { readonly id: bigint; readonly name: string; readonly edge: NodeName },
   options: { readonly signal: AbortSignal; readonly sleep: (ms: number, signal: AbortSignal) => Promise<unknown> },
 ): Promise<ReconcileRun | null> {
-  while (!options.signal.aborted) {
+  const { signal, sleep } = options;
+  for (;;) {
     const runs = await parent.reconciles.runs({ name: asked.name, limit: MOST_RUNS });
     // in SQLite, the run that takes a wish up may have its number
-    const done = runs.find(({ id, peer, state }) => peer === asked.edge && id >= asked.id && state !== "running" && state !== "requested");
-    if (done !== undefined) return done;
-    await options.sleep(LOOK_EVERY_MS, options.signal);
+    const run = runs.findLast(({ id, peer }) => peer === asked.edge && id >= asked.id);
+    if (run === undefined || !isOpen(run)) return run ?? null;
+    await sleep(LOOK_EVERY_MS, signal);
+    if (signal.aborted) await parent.reconciles.cancel(run.id);
   }
-  return null;
+}
+
+const isOpen = ({ state }: ReconcileRun): boolean => state === "requested" || state === "running";
+
+/** Gives up all that an edge was asked to compare and has not, whoever asked for it: also what it is about. Answers what that was. */
+export async function cancelReconciles(parent: Node, edge: NodeName, who: string): Promise<readonly ReconcileRun[]> {
+  const open = (await parent.reconciles.runs({ limit: MOST_RUNS })).filter((run) => run.peer === edge && isOpen(run));
+  for (const { id } of open) await cancelReconcile(parent, { id, edge, who });
+  return open;
+}
+
+/** The same for one of them. */
+export async function cancelReconcile(
+  parent: Node,
+  { id, edge, who }: { readonly id: bigint; readonly edge: NodeName; readonly who: string },
+): Promise<void> {
+  await parent.reconciles.cancel(id);
+  await parent.audit.record({ who, what: "reconcile cancelled", details: { node: edge, run: id.toString() } });
 }

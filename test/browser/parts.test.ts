@@ -84,7 +84,7 @@ describe("what needs attention", () => {
   test("is an edge that has been silent for a day, but not one that has yet to come", () => {
     const edge = {
       ...{ edge: "till-1", parent: "hub", state: "live", reason: null, last_in: null, pending_changes: 0, packets_sent: "0" },
-      ...{ packets_received: "0", conflicts_open: 0, parked_changes: 0, clock_offset_ms: null },
+      ...{ packets_received: "0", conflicts_open: 0, parked_changes: 0, clock_offset_ms: null, asked: [] },
     };
     const silent = { ...edge, last_out: "2026-01-30T11:00:00.000Z" };
     expect(findings(status({ edges: [silent] }))).toMatchObject([{ of: "till-1", what: "Silent for 25 h" }]);
@@ -95,7 +95,7 @@ describe("what needs attention", () => {
 test("the tree has relays and edges below their parents, in the order of their numbers, and is filtered with the way there", () => {
   const edge = (name: string) => ({
     ...{ edge: name, parent: "hub", state: "live", reason: null, last_in: null, last_out: null, pending_changes: 0, packets_sent: "0" },
-    ...{ packets_received: "0", conflicts_open: 0, parked_changes: 0, clock_offset_ms: null },
+    ...{ packets_received: "0", conflicts_open: 0, parked_changes: 0, clock_offset_ms: null, asked: [] },
   });
   const tree = treeOf(
     status({

@@ -322,4 +322,16 @@ test("an edge is compared with its hub: asked by its hub while its agent runs, o
   expect([own.code, JSON.parse(own.stdout).links[0]]).toMatchObject([0, { parent: "hub", child: "six", outcome: "repaired" }]);
   expect((await tombolo(["reconcile", "--database", path])).code).toBe(0);
   expect((await command("reconcile", "--link", "hub/nobody")).stderr).toContain("LINK_UNKNOWN");
+  const waits = await command("reconcile", "--link", "hub/six", "--no-wait");
+  expect([waits.code, waits.stdout]).toEqual([0, "six: requested\n"]);
+  expect((await command("full-sync", "six", "--no-wait", "--yes")).code).toBe(0);
+  const remarks = () => command("status").then(({ stdout }) => stdout.split("\n").filter((line) => line.startsWith("hub/six:")));
+  expect(await remarks()).toEqual([
+    expect.stringContaining("a full sync (pull) is asked of it since"),
+    expect.stringContaining("take it back with `tombolo reconcile --link hub/six --cancel`"),
+  ]);
+  expect((await command("reconcile", "--link", "hub/six", "--cancel")).stdout).toMatch(/^six: cancelled: manual, requested since .*\n$/);
+  expect((await command("full-sync", "six", "--cancel")).stdout).toMatch(/^six: cancelled: requested since .*\n$/);
+  expect(await remarks()).toEqual([]);
+  expect((await command("reconcile", "--link", "hub/six", "--cancel")).stdout).toBe("six: nothing is asked of it\n");
 }, 60_000);

@@ -245,3 +245,39 @@ test.each(["postgres", "sqlite"] as const)(
   },
   90_000,
 );
+
+describe.each(["postgres", "sqlite"] as const)("a %s hub takes back what it has asked an edge to compare", (engine) => {
+  test("before the edge has begun, though it has been told of it", async () => {
+    const world = await open(engine);
+    const edge = await world.edge("shop");
+    await rows(world.database, 20);
+    await sync(edge);
+    const { reconciles } = world.database.node;
+    const run = await reconciles.request({ name: "manual", peer: edge.node.name, repair: "parent" });
+    await drift(edge, "delete from product where id = 7");
+    await reconciles.cancel(run);
+    await expect(reconcile(edge, { run, repair: "parent" })).rejects.toMatchObject({ code: "RECONCILE_CANCELLED" });
+    expect(await reconciles.runs({ limit: 5 })).toMatchObject([{ id: run, state: "cancelled" }]);
+    expect(await edge.rows("select count(*) from product")).toEqual([["19"]]);
+  });
+
+  test("while the edge compares: nothing is repaired, and the record says so", async () => {
+    const world = await open(engine);
+    const edge = await world.edge("shop");
+    await rows(world.database, 20);
+    await sync(edge);
+    await drift(edge, "delete from product where id = 7");
+    const { reconciles } = world.database.node;
+    const cancel = async (): Promise<void> => {
+      await sync(edge);
+      const [begun] = await reconciles.runs({ limit: 1 });
+      if (begun?.state === "running") await reconciles.cancel(begun.id);
+    };
+    // it exchanges once it has begun, before it asks anything
+    await expect(reconcile(edge, { repair: "parent", carry: cancel })).rejects.toMatchObject({ code: "RECONCILE_CANCELLED" });
+    expect(await reconciles.runs({ limit: 5 })).toMatchObject([{ state: "cancelled", tables: [], error: null }]);
+    expect(await edge.rows("select count(*) from product")).toEqual([["19"]]);
+    // another one is another one
+    expect((await reconcile(edge, { repair: "parent" })).outcome).toBe("repaired");
+  });
+});

@@ -64,6 +64,7 @@ const ALLOWED: { readonly [operation: string]: "public" | readonly Role[] } = {
   revokeToken: ["admin"],
   listAudit: ["admin"],
   listReconcileRuns: ["viewer"],
+  cancelReconcile: ["operator"],
   listReconcileSchedules: ["viewer"],
   comparedRows: ["viewer"],
   reconcile: ["operator"],

@@ -105,6 +105,22 @@ describe.each(["postgres", "sqlite"] as const)("an operator of a %s hub", (engin
     expect((await operator("POST", "/v1/full-sync", { link: "hub/nobody", replace_rows: true })).body.code).toBe("LINK_UNKNOWN");
     const waiting = await streamed("/v1/reconcile", { links: ["hub/shop"], wait: false });
     expect(waiting.at(-1)?.data).toMatchObject({ links: [{ child: "shop", outcome: "requested" }] });
+    const asks = async () => (await operator("GET", "/v1/status", undefined, "viewer")).body.edges[0].asked;
+    const [wish] = await asks();
+    expect(wish).toMatchObject({ what: "reconcile", how: "report" });
+    const given = await operator("POST", `/v1/reconcile-runs/${wish.run}/cancel?node=hub`);
+    expect([given.status, given.body.state]).toEqual([200, "cancelled"]);
+    expect(await asks()).toEqual([]);
+    await edge.edge.sync(SIGNAL);
+    // nothing began in its place
+    const runs = await operator("GET", "/v1/reconcile-runs?node=hub", undefined, "viewer");
+    expect(runs.body.runs).toMatchObject([{ id: wish.run, state: "cancelled" }]);
+    expect((await operator("POST", "/v1/reconcile-runs/999/cancel?node=hub")).body).toMatchObject({
+      code: "RECONCILE_UNKNOWN",
+      status: 404,
+    });
+    const audit = await operator("GET", "/v1/audit?what=reconcile%20cancelled", undefined, "admin");
+    expect(audit.body.entries).toMatchObject([{ who: "operator", details: { node: "shop", run: wish.run } }]);
   });
 
   test("who closes the request has the edge's full sync cancelled", async () => {
@@ -117,5 +133,18 @@ describe.each(["postgres", "sqlite"] as const)("an operator of a %s hub", (engin
     await until("it is asked", async () => (await runs.requested()).size === 1);
     gone.abort();
     await until("it is cancelled", async () => (await runs.list(1))[0]?.state === "cancelled");
+  });
+
+  test("who closes the request has the edge's comparison cancelled", async () => {
+    await enrolled();
+    const gone = new AbortController();
+    const headers = { authorization: "Bearer operator", "content-type": "application/json" };
+    const body = JSON.stringify({ links: ["hub/shop"] });
+    await fetch(`${world.hub.url}/v1/reconcile`, { method: "POST", headers, body, signal: gone.signal });
+    const { reconciles } = world.database.node;
+    await until("it is asked", async () => (await reconciles.requested()).size === 1);
+    gone.abort();
+    await until("it is cancelled", async () => (await reconciles.runs({ limit: 1 }))[0]?.state === "cancelled");
+    expect((await reconciles.requested()).size).toBe(0);
   });
 });

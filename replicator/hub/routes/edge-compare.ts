@@ -7,6 +7,7 @@ import { holdMs } from "../../reconcile/hold-time.ts";
 import { type Caller, callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { EdgeCompare } from "../edge-compare.ts";
+import { mustBeWanted } from "../edge-comparison.ts";
 import { EdgeDesk, type EdgePlace } from "../edge-desk.ts";
 import { bigNumber, named, nodeParam } from "../schemas/common.ts";
 
@@ -14,8 +15,6 @@ const NODE = { access: ["node"] } as const;
 /** Keys of rows that look different, and a report. */
 const BODY_BYTES = 8 * 2 ** 20;
 const count = z.int().min(0);
-/** That are looked through for the one at hand. */
-const MOST_RUNS = 1_000;
 
 const isKey = (text: string): boolean => z.array(z.string().nullable()).safeParse(jsonOf(text)).success;
 
@@ -68,6 +67,12 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
         description:
           "Each is answered at a cut of its own. The hub looks up itself which tables, columns and rows are the edge's. Repairs are refreshes for this edge alone, and what gives way is in the conflict history.",
         params: nodeParam,
+        querystring: z.object({
+          run: bigNumber
+            .transform(BigInt)
+            .optional()
+            .meta({ description: "Of the comparison: one that was cancelled is not answered any more." }),
+        }),
         body: z.strictObject({ report: reportSchema, question: compareAsk }),
         response: { 200: z.any().meta({ description: "What was asked for." }) },
       },
@@ -75,6 +80,7 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
     async (request) => {
       const place = await placeOf(callerOf(request));
       const { report, question } = request.body;
+      if (request.query.run !== undefined) await mustBeWanted(place.node, place.link.child, request.query.run);
       return new EdgeCompare(place, { topology: hub.topology(), report }).answer(question);
     },
   );
@@ -108,6 +114,7 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
     async (request, reply) => {
       const { node, link } = await placeOf(callerOf(request));
       const { repair, scope: wanted, asked } = request.body;
+      if (asked !== null) await mustBeWanted(node, link.child, BigInt(asked));
       const wish = asked === null ? undefined : (await node.reconciles.requested()).get(link.child);
       // names are the hub's: of a schedule, or of a person who asks there
       const taken = wish !== undefined && wish.id.toString() === asked ? { name: wish.name, asked: wish.id } : { name: "manual" };
@@ -133,13 +140,13 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
       const { node, link, observer } = await placeOf(callerOf(request));
       const { state, tables, error } = request.body;
       const { run: id } = request.params;
-      const run = (await node.reconciles.runs({ limit: MOST_RUNS })).find((one) => one.id === id && one.peer === link.child);
+      const run = await node.reconciles.find(id);
       const { reconcile, channels } = hub.topology();
-      if (run?.state === "running" && reconcile.some(({ name }) => name === run.name)) {
+      if (run?.peer === link.child && run.state === "running" && reconcile.some(({ name }) => name === run.name)) {
         const known = channels.filter(({ name }) => link.channels.some((used) => used.name === name));
         observer.compared({ name: run.name, state, tables }, new Set(known.flatMap((one) => one.tables.map((table) => table.name))));
       }
-      await node.reconciles.finish(request.params.run, { state, tables, error, peer: link.child });
+      await node.reconciles.finish(id, { state, tables, error, peer: link.child });
       for (const { table, compared, differing, repaired } of tables) {
         const code = differing > repaired ? "DRIFT_FOUND" : "DRIFT_REPAIRED";
         if (differing > 0) hub.log.warn({ edge: link.child, table, compared, differing, repaired, code }, "rows of an edge differed");

@@ -3,6 +3,7 @@ import { TomboloError } from "../../change/error.ts";
 import { nodeOf } from "../../lifecycle/tree.ts";
 import { edgeHolder, type FullSyncRun } from "../../node/full-sync-runs.ts";
 import type { Node } from "../../node/node.ts";
+import { cancelFullSync } from "../../operations/ask-full-sync.ts";
 import { callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { runOption } from "../edge-orders.ts";
@@ -80,12 +81,7 @@ export const fullSyncRunRoutes: RoutePlugin = (server, hub) => {
       const { node, run } = await found(query.node, params.id);
       if (!ENDED.has(run.state) && run.state !== "requested" && run.holder !== edgeHolder(run.peer))
         throw runOption(`${run.holder} runs it`, "Close the request, or stop the command, that runs it.");
-      await node.copies.runs.cancel(params.id);
-      await node.audit.record({
-        who: callerOf(request).name,
-        what: "full sync cancelled",
-        details: { node: run.peer, run: params.id.toString() },
-      });
+      await cancelFullSync(node, { id: run.id, edge: run.peer, who: callerOf(request).name });
       return fullSyncRun(node.name, (await found(query.node, params.id)).run);
     },
   );

@@ -5,13 +5,16 @@ import { parseRow } from "../../change/value.ts";
 import { linkName, nodeOf } from "../../lifecycle/tree.ts";
 import type { FoundRow } from "../../node/digest.ts";
 import { errorReport } from "../../observability/describe-error.ts";
+import { cancelReconcile } from "../../operations/ask-reconcile.ts";
 import { comparingNodes, keptRuns } from "../../operations/reconcile-records.ts";
 import { type RowJson, rowJson } from "../../operations/row-json.ts";
 import { comparedRows } from "../../reconcile/compared-rows.ts";
 import { nextDue } from "../../reconcile/due.ts";
+import { callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { directLink } from "../direct-link.ts";
-import { limit, named } from "../schemas/common.ts";
+import { runOption } from "../edge-orders.ts";
+import { idParam, limit, named } from "../schemas/common.ts";
 import { notAsked } from "../schemas/desks.ts";
 import { comparedRowsRequest, comparedRowsSchema, reconcileRun, reconcileRunSchema, scheduleSchema } from "../schemas/reconcile.ts";
 
@@ -47,6 +50,33 @@ export const reconcileRecordRoutes: RoutePlugin = (server, hub) => {
         runs: runs.map(({ node, run }) => reconcileRun(node, run)),
         not_asked: failed.map(({ node, error }) => ({ node, error: errorReport(error) })),
       };
+    },
+  );
+  server.post(
+    "/v1/reconcile-runs/:id/cancel",
+    {
+      config: { access: ["operator"] },
+      schema: {
+        operationId: "cancelReconcile",
+        tags: ["upkeep"],
+        summary: "Give up a comparison of an edge, begun or not; what was repaired before stays so",
+        description:
+          "One of two databases that are reached is cancelled by closing the request, or by Ctrl-C of the command, that runs it.",
+        params: idParam,
+        querystring: z.strictObject({ node: named.meta({ description: "Whose records." }) }),
+        response: { 200: reconcileRunSchema },
+      },
+    },
+    async (request) => {
+      const { params, query } = request;
+      const topology = hub.topology();
+      const node = await hub.node(nodeOf(topology, query.node).name);
+      const run = await node.reconciles.find(params.id);
+      if (run === null) throw unknownRun(node.name, params.id);
+      if (run.state === "running" && topology.nodes.some(({ name }) => name === run.peer))
+        throw runOption(`${run.peer} is reached directly`, "Close the request, or stop the command or the process, that compares it.");
+      await cancelReconcile(node, { id: run.id, edge: run.peer, who: callerOf(request).name });
+      return reconcileRun(node.name, (await node.reconciles.find(params.id)) ?? run);
     },
   );
   server.get(
@@ -116,5 +146,8 @@ export const reconcileRecordRoutes: RoutePlugin = (server, hub) => {
     },
   );
 };
+
+const unknownRun = (node: string, id: bigint): TomboloError =>
+  new TomboloError(`${node} has no comparison ${id}`, { code: "RECONCILE_UNKNOWN", kind: "usage", hint: "See GET /v1/reconcile-runs." });
 
 const shown = (found: FoundRow | null): RowJson | null => (found === null ? null : rowJson(parseRow(found.row)));

@@ -84,6 +84,16 @@ export const edgeStatusSchema = z.object({
   conflicts_open: z.int(),
   parked_changes: z.int(),
   clock_offset_ms: z.number().nullable(),
+  asked: z
+    .array(
+      z.object({
+        what: z.enum(["full_sync", "reconcile"]),
+        run: z.string().meta({ description: "As the records of full syncs or comparisons count it, where it may be cancelled." }),
+        since: moment,
+        how: z.string().meta({ description: "Of a full sync: which way; of a comparison: what becomes of what differs." }),
+      }),
+    )
+    .meta({ description: "What it was asked to do when it next comes, and has not begun." }),
 });
 
 export const statusSchema = z

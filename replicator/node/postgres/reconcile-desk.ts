@@ -58,11 +58,25 @@ export class PostgresReconcileDesk implements ReconcileDesk {
     return new Map(rows.map(reconcileRunOf).map((run) => [run.peer, run]));
   }
 
+  async find(id: bigint): Promise<ReconcileRun | null> {
+    const [run] = await this.#query<StoredReconcileRun>(`select ${COLUMNS} from tombolo.reconcile_run where id = $1::bigint`, [
+      id.toString(),
+    ]);
+    return run === undefined ? null : reconcileRunOf(run);
+  }
+
+  async cancel(id: bigint): Promise<void> {
+    await this.#query(
+      "update tombolo.reconcile_run set state = 'cancelled', finished_at = clock_timestamp() where id = $1::bigint and state in ('requested', 'running')",
+      [id.toString()],
+    );
+  }
+
   async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
     const { compared, differing, repaired } = totals(tables);
     await this.#query(
       `update tombolo.reconcile_run set state = $2, finished_at = clock_timestamp(), tables = $3::jsonb, compared = $4::bigint,
-         differing = $5::bigint, repaired = $6::bigint, error = $7 where id = $1::bigint and peer = coalesce($8, peer)`,
+         differing = $5::bigint, repaired = $6::bigint, error = $7 where id = $1::bigint and peer = coalesce($8, peer) and state <> 'cancelled'`,
       [id.toString(), state, storedTables(tables), compared, differing, repaired, error, peer ?? null],
     );
   }

@@ -71,12 +71,28 @@ export class SqliteReconcileDesk implements ReconcileDesk {
     return new Map(rows.map(reconcileRunOf).map((run) => [run.peer, run]));
   }
 
+  async find(id: bigint): Promise<ReconcileRun | null> {
+    const run = this.#file.read(
+      (connection) =>
+        connection.prepare(`select ${COLUMNS} from tombolo_reconcile_run where id = ?`).get(id) as StoredReconcileRun | undefined,
+    );
+    return run === undefined ? null : reconcileRunOf(run);
+  }
+
+  async cancel(id: bigint): Promise<void> {
+    await this.#file.write((connection) =>
+      connection
+        .prepare("update tombolo_reconcile_run set state = 'cancelled', finished_at = ? where id = ? and state in ('requested', 'running')")
+        .run(isoTime(this.#clock()), id),
+    );
+  }
+
   async finish(id: bigint, { state, tables, error, peer }: Parameters<ReconcileDesk["finish"]>[1]): Promise<void> {
     const { compared, differing, repaired } = totals(tables);
     await this.#file.write((connection) =>
       connection
         .prepare(
-          "update tombolo_reconcile_run set state = ?, finished_at = ?, tables = ?, compared = ?, differing = ?, repaired = ?, error = ? where id = ? and peer = coalesce(?, peer)",
+          "update tombolo_reconcile_run set state = ?, finished_at = ?, tables = ?, compared = ?, differing = ?, repaired = ?, error = ? where id = ? and peer = coalesce(?, peer) and state <> 'cancelled'",
         )
         .run(state, isoTime(this.#clock()), storedTables(tables), compared, differing, repaired, error, id, peer ?? null),
     );

@@ -30,6 +30,7 @@ const WHATS = [
   "nodes resync",
   "nodes remove",
   "reconcile asked for",
+  "reconcile cancelled",
   "full sync asked for",
   "full sync cancelled",
   "log purged",

@@ -67,6 +67,11 @@ export function EdgeFacts({ edge }: { readonly edge: EdgeStatus }) {
           <Fact name="Open conflicts">{formatCount(edge.conflicts_open)}</Fact>
           <Fact name="Parked changes">{formatCount(edge.parked_changes)}</Fact>
           <Fact name="Clock">{clockText(edge.clock_offset_ms)}</Fact>
+          {edge.asked.map(({ what, since }) => (
+            <Fact key={what} name={what === "full_sync" ? "Full sync asked for" : "Comparison asked for"}>
+              <Ago at={since} />
+            </Fact>
+          ))}
         </dl>
       </div>
     </section>

@@ -1,14 +1,16 @@
-import { get } from "../../api/client.ts";
+import { get, post } from "../../api/client.ts";
 import type { NotAsked, ReconcileRun, Schedule } from "../../api/desk-types.ts";
-import { revision } from "../../api/live.ts";
+import { revision, status } from "../../api/live.ts";
 import { mayAct } from "../../api/session.ts";
 import { useTopology } from "../../api/topology.ts";
 import { Ago, nowMs } from "../../components/ago.tsx";
 import { Button } from "../../components/button.tsx";
+import { confirm } from "../../components/dialog.tsx";
 import { NotAskedBanner } from "../../components/not-asked.tsx";
 import { PageHead } from "../../components/page-head.tsx";
 import { ProblemText } from "../../components/problem-text.tsx";
 import { Table } from "../../components/table.tsx";
+import { toast } from "../../components/toast.tsx";
 import { formatCount, formatDuration, formatMoment } from "../../format.ts";
 import { useLoad } from "../../load.ts";
 import { query, setQuery } from "../../router.ts";
@@ -90,7 +92,7 @@ export function Reconcile() {
       {mayAct() && topology !== null && (
         <RunNow key={query.value.get("link") ?? ""} topology={topology} link={query.value.get("link")} onDone={reload} />
       )}
-      {shown !== null && <RunCard run={shown} />}
+      {shown !== null && <RunCard run={shown} onCancelled={reload} />}
       <section class="card" aria-labelledby="history">
         <div class="card-head">
           <h2 id="history">History</h2>
@@ -151,9 +153,22 @@ function Until({ at }: { readonly at: string | null }) {
   );
 }
 
+const IN_HAND = new Set(["requested", "running"]);
+
+async function cancelEdge(run: ReconcileRun, onCancelled: () => Promise<void>): Promise<void> {
+  const body = <p>{run.peer} gives it up when it next comes. What it has repaired by then stays so.</p>;
+  if (!(await confirm({ title: "Cancel this comparison?", body, action: "Cancel the comparison", keep: "Let it go on", danger: true })))
+    return;
+  await post(`/v1/reconcile-runs/${run.id}/cancel`, { query: { node: run.node } });
+  toast("The comparison is cancelled");
+  await onCancelled();
+}
+
 /** One comparison, table by table. */
-function RunCard({ run }: { readonly run: ReconcileRun }) {
+function RunCard({ run, onCancelled }: { readonly run: ReconcileRun; readonly onCancelled: () => Promise<void> }) {
   const link = `${run.node}/${run.peer}`;
+  // whoever compares what is reached directly is the one to stop
+  const isEdge = status.value?.edges.some(({ parent, edge }) => parent === run.node && edge === run.peer) ?? false;
   const differs = sum(run, "differing") > sum(run, "repaired");
   return (
     <section class="card" aria-labelledby="run">
@@ -162,6 +177,11 @@ function RunCard({ run }: { readonly run: ReconcileRun }) {
           {link}, {formatMoment(run.started_at)} <Outcome state={run.state} />
         </h2>
         <span class="actions">
+          {isEdge && mayAct() && IN_HAND.has(run.state) && (
+            <Button kind="danger" onClick={() => cancelEdge(run, onCancelled)}>
+              Cancel …
+            </Button>
+          )}
           {differs && mayAct() && <Button onClick={() => setQuery({ link })}>Compare this link</Button>}
           <Button kind="quiet" onClick={() => setQuery({ run: null })}>
             Close
