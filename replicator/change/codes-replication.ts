@@ -52,6 +52,12 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
     "A full sync of an edge was cancelled at its hub.",
     "Nothing was changed; begin it again where that was not meant.",
   ],
+  [
+    "FULL_SYNC_UNVERIFIED",
+    "operator",
+    "A full sync was done, and something kept its `--verify` from comparing both sides.",
+    "Compare them with `tombolo reconcile`.",
+  ],
   ["FULL_SYNC_CUT", "retry", "A hub has ended a stream of rows; the rest comes at a later tick.", "Nothing; it goes on at once."],
   [
     "FULL_SYNC_DELETES",

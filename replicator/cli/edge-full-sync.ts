@@ -8,7 +8,7 @@ import { groupOfEdge } from "../operations/edge-group.ts";
 import type { Topology } from "../topology/topology.ts";
 import { edgeInput, withEdge } from "./edge-input.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
-import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
+import { agreed, resultExit, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher, progressText } from "./full-sync-watcher.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
@@ -43,8 +43,7 @@ export const fullSyncEdge: RunVerb = async (context, input) => {
       watcher.end();
       if (context.json) context.out.json(fullSyncReport(result));
       else context.out.line(resultLine(result));
-      if (result.state === "cancelled") return EXIT.failed;
-      return (result.differences ?? 0) > 0 ? EXIT.found : EXIT.done;
+      return resultExit(result);
     });
   } catch (error) {
     watcher.end();
@@ -83,7 +82,6 @@ async function askOfEdge(
       else for (const { state, startedAt } of runs) context.out.line(`${name}: cancelled: ${state} since ${startedAt}`);
       return EXIT.done;
     }
-    if (flag(input, "verify")) throw verifiedThere();
     const first = anew ? `${group.parent} and ${name} begin anew, and ` : "";
     const asked =
       direction === "pull"
@@ -94,6 +92,7 @@ async function askOfEdge(
     const given = text(input, "maxDeletes");
     const terms = {
       ...(given !== undefined && { mayRemove: count("max-deletes", given, Number.MAX_SAFE_INTEGER) }),
+      ...(flag(input, "verify") && { verify: true }),
       ...(anew && { anew }),
     };
     const id = await askFullSync(parent, { topology, group, edge: name, tables: tablesOf(input), who: whoOf(input), direction, terms });
@@ -101,7 +100,8 @@ async function askOfEdge(
     const run = input.options.wait === false ? await parent.copies.runs.find(id) : await follow(context, parent, id);
     if (context.json) context.out.json(runJson(linkName({ parent: group.parent, child: name }), run));
     else if (run !== null) context.out.line(runLine(name, run));
-    return run?.state === "done" || (run !== null && input.options.wait === false) ? EXIT.done : EXIT.failed;
+    if (run !== null && input.options.wait === false) return EXIT.done;
+    return run?.state === "done" ? doneExit(run) : EXIT.failed;
   });
 }
 
@@ -130,11 +130,23 @@ const runJson = (link: string, run: FullSyncRun | null): object => ({
   tables: run?.tables ?? [],
   rows: run?.rows ?? 0,
   bytes: run?.bytes ?? 0,
+  // as of one that is run from here
+  differences: run?.differing ?? null,
   error: run?.error ?? null,
 });
 
-function runLine(edge: string, { state, rows, bytes: size, error }: FullSyncRun): string {
-  if (state === "done") return `${edge}: ${plural(rows, "row")} copied (${bytes(size)})`;
+/** As of a full sync that is run from here: see `resultExit`. */
+function doneExit({ terms, differing }: FullSyncRun): ExitCode {
+  if (terms.verify === true && differing === null) return EXIT.failed;
+  return (differing ?? 0) > 0 ? EXIT.found : EXIT.done;
+}
+
+function runLine(edge: string, { state, rows, bytes: size, terms, differing, error }: FullSyncRun): string {
+  if (state === "done") {
+    const equal = differing === 0 ? "; compared: equal" : `; compared: ${plural(differing ?? 0, "row")} differ`;
+    const compared = differing === null ? (terms.verify === true ? `; not compared${error === null ? "" : `: ${error}`}` : "") : equal;
+    return `${edge}: ${plural(rows, "row")} copied (${bytes(size)})${compared}`;
+  }
   return error === null ? `${edge}: ${state}` : `${edge}: ${state}: ${error}`;
 }
 
@@ -144,10 +156,4 @@ const agreedAtHub = () =>
   optionInvalid(
     "how many rows of the hub may go is not the edge's to say",
     "Ask for it at the hub: `tombolo full-sync EDGE --direction push --max-deletes N`.",
-  );
-
-const verifiedThere = () =>
-  optionInvalid(
-    "an edge that is away cannot be verified from here",
-    "Run `tombolo reconcile --link HUB/EDGE` afterwards, or `full-sync --database` with --verify at the edge.",
   );

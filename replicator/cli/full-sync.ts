@@ -4,7 +4,7 @@ import { linkAbove, nodeOf } from "../lifecycle/tree.ts";
 import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { EXIT, type ExitCode } from "./exit-codes.ts";
-import { agreed, resultLine, tablesOf } from "./full-sync-terms.ts";
+import { agreed, resultExit, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher } from "./full-sync-watcher.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
@@ -55,8 +55,7 @@ export async function synchronise(
     watcher.end();
     if (context.json) context.out.json(fullSyncReport(result));
     else context.out.line(resultLine(result));
-    if (result.state === "cancelled") return EXIT.failed;
-    return (result.differences ?? 0) > 0 ? EXIT.found : EXIT.done;
+    return resultExit(result);
   } catch (error) {
     watcher.end();
     if (!interrupt.signal.aborted) throw error;

@@ -1,8 +1,8 @@
 import type { EdgeReport } from "../observability/edge-report.ts";
+import type { FullSyncReport } from "../observability/full-sync-report.ts";
 import {
   collectStatus,
   type DirectionReport,
-  type FullSyncReport,
   type LinkReport,
   type NodeReport,
   type StatusReport,
@@ -97,14 +97,16 @@ const edgeRow = (edge: EdgeReport): readonly string[] => [
 ];
 
 /** What it was asked for from here, and when it has come for none of it yet. */
-const edgeRemarks = ({ edge, parent, asked }: EdgeReport): readonly string[] =>
-  asked.map(({ what, since, how }) => {
+const edgeRemarks = ({ edge, parent, asked, full_sync: fullSync }: EdgeReport): readonly string[] => [
+  ...(fullSync === null ? [] : fullSyncRemarks(edge, fullSync)),
+  ...asked.map(({ what, since, how }) => {
     const [wish, back] =
       what === "full_sync"
         ? [`a full sync (${how})`, `full-sync ${edge}`]
         : [`a comparison (${how})`, `reconcile --link ${parent}/${edge}`];
     return `${parent}/${edge}: ${wish} is asked of it since ${since}; take it back with \`tombolo ${back} --cancel\``;
-  });
+  }),
+];
 
 function nodeRemarks(node: NodeReport): readonly string[] {
   const drift = [
@@ -117,8 +119,13 @@ function nodeRemarks(node: NodeReport): readonly string[] {
   return [`${subject}${message} (${code})${hint === null ? "" : `. ${hint}`}`, ...drift];
 }
 
-/** One that ended well is no matter of status any more. */
+/** One that ended well is no matter of status any more, unless what was compared afterwards was not equal. */
 function fullSyncRemarks(node: string, run: FullSyncReport): readonly string[] {
+  if (run.state === "done" && (run.differing ?? 0) > 0)
+    return [
+      `${node}: ${plural(run.differing ?? 0, "row")} differed after the full sync from ${run.source}. Compare them with \`tombolo reconcile\``,
+    ];
+  if (run.state === "done" && run.error !== null) return [`${node}: full sync from ${run.source} done: ${run.error}`];
   if (run.state === "done" || run.state === "cancelled") return [];
   const far = run.phase === "copy" ? `: ${run.rows} of about ${run.estimated_rows} rows` : "";
   if (run.state === "running")

@@ -12,6 +12,7 @@ interface Fill {
   readonly tables: readonly TableName[];
   readonly direction: SyncDirection;
   readonly resume: boolean;
+  readonly verify: boolean;
 }
 
 interface ErrandsWatcher {
@@ -57,7 +58,7 @@ export class EdgeErrands {
     for (const told of this.#waiting.splice(0)) told();
     if (this.#running !== undefined) return;
     if (fullSync !== null && fullSync.run > this.#taken.fullSync) {
-      this.#fill = { tables: fullSync.tables, direction: fullSync.direction, resume: false };
+      this.#fill = { tables: fullSync.tables, direction: fullSync.direction, resume: false, verify: fullSync.verify };
       this.#taken.fullSync = fullSync.run;
     }
     if (reconcile !== null && reconcile.run > this.#taken.reconcile) {
@@ -71,7 +72,8 @@ export class EdgeErrands {
     if (this.#running !== undefined) return;
     if (!this.#looked) {
       const left = await this.#edge.interrupted(signal);
-      if (left !== null) this.#fill ??= { tables: left.tables, direction: left.direction, resume: true };
+      if (left !== null)
+        this.#fill ??= { tables: left.tables, direction: left.direction, resume: true, verify: left.terms.verify === true };
       this.#looked = true;
     }
     if ((this.#fill === undefined && this.#reconcile === null) || performance.now() < this.#notBefore) return;
@@ -106,7 +108,13 @@ export class EdgeErrands {
     const [fill, reconcile] = [this.#fill, this.#reconcile];
     this.#fill = undefined;
     this.#reconcile = null;
-    if (fill !== undefined) await this.#fillAnew(fill, signal);
+    try {
+      if (fill !== undefined) await this.#fillAnew(fill, signal);
+    } catch (error) {
+      // the hub tells of a wish once
+      this.#reconcile ??= reconcile;
+      throw error;
+    }
     if (reconcile === null) return;
     const carry = (): Promise<void> => this.#exchanges(signal);
     const report = await this.#edge.reconcile({ ...reconcile, ...ALL_TABLES, carry, signal });
@@ -123,21 +131,26 @@ export class EdgeErrands {
     }
   }
 
-  async #fillAnew({ tables, direction, resume }: Fill, signal: AbortSignal): Promise<void> {
+  async #fillAnew({ tables, direction, resume, verify }: Fill, signal: AbortSignal): Promise<void> {
     const watcher = {
       progress: (progress: SyncProgress): void => this.#watcher.fullSync?.(progress),
       note: (): void => {},
       goAhead: async (): Promise<boolean> => true,
     };
     try {
-      await this.#edge.fullSync({ tables, direction, resume, backUp: true, watcher, signal, onAbort: "interrupted" });
+      const { unverified } = await this.#edge.fullSync({
+        ...{ tables, direction, resume, verify, backUp: true, watcher, signal },
+        onAbort: "interrupted",
+      });
+      // its record says so, too
+      if (unverified !== null && !signal.aborted) throw unverified;
     } catch (error) {
       if (error instanceof TomboloError && error.code === "FULL_SYNC_RUNS") {
         // another edge's: the hub goes on wishing for this one
         this.#taken.fullSync = 0n;
         this.#pauseMs = BUSY_PAUSE_MS;
       }
-      if (isPassing(error)) this.#fill = { tables, direction, resume: true };
+      if (isPassing(error)) this.#fill = { tables, direction, verify, resume: true };
       throw error;
     }
   }

@@ -49,7 +49,8 @@ export async function fillFromHub(place: EdgeLinkPlace, { tables: wanted, ...opt
   // makes the two known to each other
   await end.report();
   const images = hubFeatures.includes("images") ? { images: { database: fileOf(place) } } : {};
-  const far = { client, end, edge: node.name, hub: link.parent, signal, now, chunkRows, ...images };
+  const keepsDiffering = hubFeatures.includes("verify");
+  const far = { client, end, edge: node.name, hub: link.parent, signal, now, chunkRows, keepsDiffering, ...images };
   const { shapes } = await farTables(far, wanted);
   const tables = shapes.map(({ table }) => table);
   const plan = {
@@ -93,7 +94,7 @@ export async function interruptedFullSync(
   node: Node,
   hub: NodeName,
   nowMs: number,
-): Promise<Pick<FullSyncRun, "tables" | "direction"> | null> {
+): Promise<Pick<FullSyncRun, "tables" | "direction" | "terms"> | null> {
   try {
     const [last] = (await node.copies.runs.list(20)).filter(({ peer }) => peer === hub);
     if (last === undefined || nowMs - Date.parse(last.startedAt) > RESUMED_FOR_MS) return null;

@@ -20,6 +20,8 @@ export interface WishedSync {
   readonly run: bigint;
   readonly tables: readonly TableName[];
   readonly direction: SyncDirection;
+  /** Both sides are to be compared afterwards. */
+  readonly verify: boolean;
 }
 
 /** What an exchange moved, as the edge sees it. */
@@ -215,10 +217,11 @@ const NOTHING_MOVED = {
 interface ToldSync {
   readonly run: string;
   readonly tables: readonly string[];
+  readonly verify: boolean;
 }
 
 const wishOf = (direction: SyncDirection, told: ToldSync | null): WishedSync | null =>
-  told === null ? null : { run: BigInt(told.run), tables: told.tables.map(tableName), direction };
+  told === null ? null : { run: BigInt(told.run), tables: told.tables.map(tableName), direction, verify: told.verify };
 
 const wishedSync = (told: (ToldSync & { readonly direction: SyncDirection }) | null): WishedSync | null =>
   told === null ? null : wishOf(told.direction, told);

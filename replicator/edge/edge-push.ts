@@ -17,7 +17,7 @@ const SNAPSHOT_MS = 60_000;
  * what the hub answers.
  */
 export async function pushToHub(place: EdgeLinkPlace, { tables: wanted, ...options }: FarSyncOptions): Promise<FullSyncResult> {
-  const { node, end, link, topology, client } = place;
+  const { node, end, link, topology, client, hubFeatures } = place;
   const { signal, now } = options;
   const hub = link.parent;
   // makes the two known to each other
@@ -33,7 +33,10 @@ export async function pushToHub(place: EdgeLinkPlace, { tables: wanted, ...optio
       open: async (...args) => shortLived(await here.open(...args), now),
       announce: (number) => node.sent.note(hub, { number, digest: ANY_DIGEST }),
     } satisfies SyncSource,
-    target: new FarTarget({ client, end, edge: node.name, hub, codec: topology.batch.compression, signal }),
+    target: new FarTarget({
+      ...{ client, end, edge: node.name, hub, codec: topology.batch.compression, signal },
+      keepsDiffering: hubFeatures.includes("verify"),
+    }),
     ...{ flow, tables },
     channels: [...new Set(shapes.map(({ channel }) => channel))],
     copied: shapes.map((shape) => ({ shape, rows: null })),

@@ -9,7 +9,6 @@ import type { LinkObserver } from "../link/link.ts";
 import { LinkEnd } from "../link/link-end.ts";
 import { edgeConfig, edgeTopology, type Manifest, manifestId } from "../link/manifest.ts";
 import type { TravelOptions } from "../medium/traveller.ts";
-import type { FullSyncRun } from "../node/full-sync-runs.ts";
 import type { PeerStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
@@ -123,7 +122,7 @@ export class Edge {
     const filled = await this.interrupted(signal);
     // what is to begin anew does not go on
     const goesOn = filled !== null && (await hubStatus(this.client, this.#options.credential.node, signal)).resync === null;
-    if (goesOn) await this.#fill(filled, { resume: true, signal });
+    if (goesOn) await this.#fill({ ...filled, verify: filled.terms.verify === true }, { resume: true, signal });
     const { counts, last } = await this.#rounds(signal, progress);
     if (last.fullSync === null && last.reconcile === null) return counts;
     if (last.fullSync !== null) await this.#fill(last.fullSync, { resume: false, signal });
@@ -159,10 +158,12 @@ export class Edge {
   }
 
   async #fill(
-    { tables, direction }: Pick<FullSyncRun, "tables" | "direction">,
+    { tables, direction, verify }: Omit<WishedSync, "run">,
     { resume, signal }: { readonly resume: boolean; readonly signal: AbortSignal },
   ): Promise<void> {
-    await this.fullSync({ tables, direction, resume, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" });
+    const given = { tables, direction, resume, verify, backUp: true, watcher: UNWATCHED, signal, onAbort: "interrupted" } as const;
+    const { unverified } = await this.fullSync(given);
+    if (unverified !== null) throw unverified;
   }
 
   /** An edge that has nothing yet, of a hub that has much, is filled in pieces that survive an interruption, and that many edges may share; and not by a packet. */
@@ -198,14 +199,14 @@ export class Edge {
    * `beginAnewWithHub` and `fullSync` throw; afterwards, what the hub wants next is where to go on.
    */
   async resync(
-    { run, tables, direction }: WishedSync,
+    { run, tables, direction, verify }: WishedSync,
     { watcher, signal }: { readonly watcher: FullSyncWatcher; readonly signal: AbortSignal },
   ): Promise<FullSyncResult> {
     const { place } = await this.#ready(signal);
     await beginAnewWithHub(place, run, signal);
     // what was remembered of the hub is of before
     this.#link = undefined;
-    return this.fullSync({ tables, direction, resume: false, backUp: true, watcher, signal, onAbort: "interrupted" });
+    return this.fullSync({ tables, direction, verify, resume: false, backUp: true, watcher, signal, onAbort: "interrupted" });
   }
 
   /** Compares the tables with the hub's. Throws what the hub answers. */

@@ -31,6 +31,8 @@ export interface FarSourceOptions {
   readonly edge: NodeName;
   readonly hub: NodeName;
   readonly signal: AbortSignal;
+  /** The hub keeps what a comparison afterwards comes to; an older one refuses to be told. */
+  readonly keepsDiffering: boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /** Rows of a chunk. */
@@ -146,8 +148,9 @@ export class FarSource implements SyncSource {
 
   async #note(now: RunProgress, end: { readonly state: RunEnd; readonly error: string | null } | null = null): Promise<void> {
     this.#progress = now;
-    const { estimatedRows, position, ...progress } = now;
-    const body = { ...progress, estimated_rows: estimatedRows, position: position?.toString() ?? null, end };
+    const { estimatedRows, position, differing = null, ...progress } = now;
+    const told = differing !== null && this.#options.keepsDiffering ? { differing } : {};
+    const body = { ...progress, ...told, estimated_rows: estimatedRows, position: position?.toString() ?? null, end };
     // also once it was cancelled: the hub is told so
     await this.#send("PUT", `/${this.#id}`, body, null);
   }

@@ -32,6 +32,8 @@ export interface FarTargetOptions {
   readonly hub: NodeName;
   readonly codec: Codec;
   readonly signal: AbortSignal;
+  /** The hub keeps what a comparison afterwards comes to; an older one refuses to be told. */
+  readonly keepsDiffering: boolean;
 }
 
 /** The hub as the target of a full sync, behind HTTP: it stages what is sent, and hands over itself. What it takes of it, it decides itself. */
@@ -97,14 +99,15 @@ export class FarTarget implements SyncTarget {
 
   async #note(now: RunProgress, end: { readonly state: RunEnd; readonly error: string | null } | null = null): Promise<void> {
     this.#progress = now;
-    const { client, edge } = this.#options;
-    const { estimatedRows, position: _, ...progress } = now;
+    const { client, edge, keepsDiffering } = this.#options;
+    const { estimatedRows, position: _, differing = null, ...progress } = now;
+    const told = differing !== null && keepsDiffering ? { differing } : {};
     const answer = await client.send({
       method: "PUT",
       path: `/v1/nodes/${encodeURIComponent(edge)}/full-sync/${this.#begun?.run}`,
       type: "application/json",
       // positions are the edge's own
-      body: JSON.stringify({ ...progress, estimated_rows: estimatedRows, position: null, end }),
+      body: JSON.stringify({ ...progress, ...told, estimated_rows: estimatedRows, position: null, end }),
     });
     await answer.body.dump();
   }

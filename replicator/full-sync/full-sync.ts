@@ -1,3 +1,4 @@
+import { TomboloError } from "../change/error.ts";
 import type { NodeName, TableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import type { Judge } from "../change/verdict.ts";
@@ -26,6 +27,8 @@ export interface FullSyncResult {
   readonly backup: string | null;
   /** Rows that differed when they were compared; null where they were not. */
   readonly differences: number | null;
+  /** Why they were not, where they were to be; null otherwise. */
+  readonly unverified: TomboloError | null;
 }
 
 /**
@@ -66,7 +69,7 @@ export async function runSync(plan: SyncPlan, options: RunSyncOptions): Promise<
   const { signal, watcher } = options;
   const started = performance.now();
   const { source, target } = plan;
-  const life = await Lifeline.begin({ plan, resume: options.resume, watcher });
+  const life = await Lifeline.begin({ plan, resume: options.resume, verify: options.verify, watcher });
   const answer = { source: source.name, target: target.name, tables: plan.tables, resumed: life.resumed };
   const copying = new Copying({ plan, life, signal, ...(options.chunkRows !== undefined && { chunkRows: options.chunkRows }) });
   try {
@@ -75,9 +78,9 @@ export async function runSync(plan: SyncPlan, options: RunSyncOptions): Promise<
     const filled = await fillEmpty({ ...options, plan, life });
     const receipt = filled === "staged" ? await throughStage({ ...options, plan, life, copying }) : filled;
     if (receipt !== null) await target.rejoin.resume(source.name);
-    if (receipt !== null && options.verify) await life.at({ phase: "verify" });
-    const differences = receipt !== null && options.verify ? await options.compare(plan.tables) : null;
-    await life.end(receipt === null ? "cancelled" : "done");
+    const verified =
+      receipt !== null && options.verify ? await verify(plan, { ...options, life }) : { differences: null, unverified: null };
+    await life.end(receipt === null ? "cancelled" : "done", verified.unverified ?? undefined);
     return {
       ...answer,
       state: receipt === null ? "cancelled" : "done",
@@ -86,12 +89,35 @@ export async function runSync(plan: SyncPlan, options: RunSyncOptions): Promise<
       seconds: (performance.now() - started) / 1000,
       receipt,
       backup,
-      differences,
+      ...verified,
     };
   } catch (error) {
     const state = life.stateAfter(error, signal.aborted ? (options.onAbort ?? "cancelled") : null);
     await copying.close(state === "interrupted" ? "keep" : "drop").catch(() => undefined);
     await life.end(state, error).catch(() => undefined);
     throw error;
+  }
+}
+
+/** The tables are the source's by now: what keeps them from being compared undoes nothing, and nothing is to be copied again because of it. */
+async function verify(
+  { source, target, tables }: SyncPlan,
+  { life, compare, signal }: RunSyncOptions & { readonly life: Lifeline },
+): Promise<Pick<FullSyncResult, "differences" | "unverified">> {
+  try {
+    await life.at({ phase: "verify" });
+    const differences = await compare(tables);
+    life.note({ differing: differences });
+    return { differences, unverified: null };
+  } catch (error) {
+    const why = signal.aborted ? "it was interrupted" : error instanceof TomboloError ? `${error.message} (${error.code})` : null;
+    if (why === null) throw error;
+    const unverified = new TomboloError(`${target.name} was filled from ${source.name}, and could not be compared with it: ${why}`, {
+      code: "FULL_SYNC_UNVERIFIED",
+      kind: "operator",
+      hint: "Compare the two with `tombolo reconcile`.",
+      cause: error,
+    });
+    return { differences: null, unverified };
   }
 }

@@ -12,6 +12,7 @@ interface Where {
   readonly bytes: number;
   readonly estimatedRows: number;
   readonly position: Position | null;
+  readonly differing: number | null;
 }
 
 /**
@@ -32,6 +33,7 @@ export class Lifeline {
     bytes: 0,
     estimatedRows: 0,
     position: null,
+    differing: null,
   };
   #beating: Promise<void> | undefined;
   #failed: unknown;
@@ -60,14 +62,16 @@ export class Lifeline {
   static async begin(options: {
     readonly plan: SyncPlan;
     readonly resume: boolean;
+    /** It is to end with a comparison: whoever goes on with it is to know. */
+    readonly verify: boolean;
     readonly watcher: { progress(progress: SyncProgress): void };
   }): Promise<Lifeline> {
-    const { plan, resume, watcher } = options;
-    const { source, target } = plan;
-    const { direction, tables } = plan;
-    const entered = await target.copies.runs.begin({ peer: source.name, side: "target", direction, tables, resume });
+    const { plan, resume, verify, watcher } = options;
+    const { source, target, direction, tables } = plan;
+    const start = { direction, tables, ...(verify && { terms: { verify } }) };
+    const entered = await target.copies.runs.begin({ ...start, peer: source.name, side: "target", resume });
     try {
-      const beside = await source.runs.begin({ peer: target.name, side: "source", direction, tables, resume: entered.resumed });
+      const beside = await source.runs.begin({ ...start, peer: target.name, side: "source", resume: entered.resumed });
       const watch = (progress: SyncProgress): void => watcher.progress(progress);
       return new Lifeline({ plan, run: entered.id, sourceRun: beside.id, resumed: entered.resumed, watch });
     } catch (error) {

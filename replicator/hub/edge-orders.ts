@@ -42,6 +42,8 @@ export interface FullSyncOrder {
   /** Of what an edge cannot be told to do: names of options of the request. */
   readonly unsuited: readonly string[];
   readonly maxDeletes: number | null;
+  /** Both sides are compared afterwards. */
+  readonly verify: boolean;
   /** The two begin anew before. */
   readonly anew: boolean;
   readonly wait: boolean;
@@ -51,12 +53,12 @@ export interface FullSyncOrder {
 /** Throws `RUN_OPTION` and `FULL_SYNC_TABLES` (usage) before it answers. */
 export async function orderFullSync(hub: HubContext, to: OrderedEdge, order: FullSyncOrder, answered: Answered): Promise<void> {
   const { edge, parent, group, link } = to;
-  const { direction, tables, maxDeletes, anew, who } = order;
+  const { direction, tables, maxDeletes, verify, anew, who } = order;
   mustSuit(order.unsuited, edge);
   if (!order.mayReplace)
     throw runOption(`${edge} does not ask back before rows are replaced`, "Send `replace_rows: true` where that is meant.");
   if (maxDeletes !== null && direction === "pull") throw runOption("max_deletes is of a push", "Leave it out.");
-  const terms = { ...(maxDeletes !== null && { mayRemove: maxDeletes }), ...(anew && { anew }) };
+  const terms = { ...(maxDeletes !== null && { mayRemove: maxDeletes }), ...(verify && { verify }), ...(anew && { anew }) };
   const id = await askFullSync(parent, { topology: hub.topology(), group, edge, tables, direction, terms, who });
   await streamRun(hub, answered, async ({ signal, progress }) => {
     if (!order.wait) return runJson(link, await parent.copies.runs.find(id));
@@ -114,5 +116,7 @@ const runJson = (link: string, run: FullSyncRun | null): object => ({
   tables: run?.tables ?? [],
   rows: run?.rows ?? 0,
   bytes: run?.bytes ?? 0,
+  // as of one that is run from here
+  differences: run?.differing ?? null,
   error: run?.error ?? null,
 });

@@ -5,7 +5,7 @@ import type { Node } from "../node/node.ts";
 
 /** What somebody at the hub wants an edge to do, as an exchange tells it (see `answerHead`). */
 export interface Wishes {
-  readonly full_sync?: { readonly run: string; readonly tables: readonly string[] };
+  readonly full_sync?: { readonly run: string; readonly tables: readonly string[]; readonly verify?: true };
   readonly full_sync_push?: Wishes["full_sync"];
   readonly resync?: NonNullable<Wishes["full_sync"]> & { readonly direction: SyncDirection };
   readonly reconcile?: { readonly run: string; readonly name: string; readonly repair: string; readonly scope?: string };
@@ -87,7 +87,8 @@ export class WishBoard {
     const [fills, compares] = await Promise.all([this.#node.copies.runs.requested(), this.#node.reconciles.requested()]);
     const wishes = new Map<NodeName, Wishes>();
     for (const [edge, { id, tables, direction, terms }] of fills) {
-      const fill = { run: id.toString(), tables };
+      // edges of an older version know of no verify: see `toldWishes`
+      const fill = { run: id.toString(), tables, ...(terms.verify && { verify: true as const }) };
       if (terms.anew) wishes.set(edge, { resync: { ...fill, direction } });
       else wishes.set(edge, direction === "push" ? { full_sync_push: fill } : { full_sync: fill });
     }

@@ -33,9 +33,9 @@ export const startSchema = z
 
 /**
  * What may be said to each other beyond what every version knows: an edge lists those that it understands, to a hub that has listed any itself, and is told nothing of the
- * others. So either side may be the newer one. Whatever is not known besides is passed over.
+ * others. So either side may be the newer one. Whatever is not known besides is passed over. `verify` is no wish of its own: full syncs may end with a comparison.
  */
-export const EXCHANGE_FEATURES: readonly string[] = ["full_sync", "full_sync_push", "resync", "reconcile"];
+export const EXCHANGE_FEATURES: readonly string[] = ["full_sync", "full_sync_push", "resync", "reconcile", "verify"];
 /** What a hub can do besides, for edges that know to ask for it. */
 export const HUB_FEATURES: readonly string[] = [...EXCHANGE_FEATURES, "images"];
 
@@ -52,9 +52,11 @@ export const requestHead = z.object({
   wait_seconds: z.number().min(0).max(55).default(0),
 });
 
+const fullSyncWish = { run: digits, tables: z.array(name), verify: z.boolean().default(false) };
+
 /** The two are to begin anew, and a full sync is to follow. */
 export const resyncWish = z
-  .object({ run: digits, tables: z.array(name), direction: z.enum(["pull", "push"]) })
+  .object({ ...fullSyncWish, direction: z.enum(["pull", "push"]) })
   .nullable()
   .default(null);
 
@@ -67,15 +69,9 @@ export const answerHead = z.object({
   /** Of what the edge is to know of the topology; when it changes, the edge asks for that anew. */
   manifest: z.string(),
   /** A full sync that the edge is to begin. */
-  full_sync: z
-    .object({ run: digits, tables: z.array(name) })
-    .nullable()
-    .default(null),
+  full_sync: z.object(fullSyncWish).nullable().default(null),
   /** A full sync in which the hub is to take over what the edge has. An edge that does not know of it must not take it for the other. */
-  full_sync_push: z
-    .object({ run: digits, tables: z.array(name) })
-    .nullable()
-    .default(null),
+  full_sync_push: z.object(fullSyncWish).nullable().default(null),
   resync: resyncWish,
   /** A comparison with the hub that the edge is to begin. */
   reconcile: z

@@ -17,6 +17,8 @@ export interface RunTerms {
   readonly mayRemove?: number;
   /** Before it, the two begin anew: see `beginAnew`. */
   readonly anew?: boolean;
+  /** Afterwards both sides are compared. */
+  readonly verify?: boolean;
 }
 
 export interface RunStart {
@@ -28,11 +30,13 @@ export interface RunStart {
   readonly tables: readonly TableName[];
   /** Go on with what was interrupted, where there is such a run of the same tables. */
   readonly resume: boolean;
+  /** None where they are not said; a run that is taken up keeps its own. */
+  readonly terms?: RunTerms;
   /** Who runs it, where that is not this process; the same is to be said to `beat` and `end`. */
   readonly holder?: string;
 }
 
-export interface FullSyncRun extends Omit<RunStart, "resume" | "holder"> {
+export interface FullSyncRun extends Omit<RunStart, "resume" | "holder" | "terms"> {
   readonly id: bigint;
   readonly terms: RunTerms;
   readonly state: RunState;
@@ -40,6 +44,8 @@ export interface FullSyncRun extends Omit<RunStart, "resume" | "holder"> {
   readonly rows: number;
   readonly bytes: number;
   readonly estimatedRows: number;
+  /** How many rows differed when both sides were compared afterwards; null where they were not. */
+  readonly differing: number | null;
   readonly holder: string;
   /** RFC 3339, UTC. */
   readonly startedAt: string;
@@ -56,6 +62,8 @@ export interface RunProgress {
   readonly estimatedRows: number;
   /** At the source: its log is kept from here on. */
   readonly position: Position | null;
+  /** As in `FullSyncRun`, once it is known. */
+  readonly differing?: number | null;
 }
 
 /** A run that does not say that it lives for this long is taken for gone. */
@@ -79,7 +87,7 @@ export interface FullSyncRuns {
   /** Null where there is none of that number. */
   find(id: bigint): Promise<FullSyncRun | null>;
   /** Enters what a node out of reach is to do, in place of an earlier wish: `begin` of the same side, direction and tables takes it up. Answers its id. */
-  request(wish: Omit<RunStart, "resume" | "holder"> & { readonly terms?: RunTerms }, by: string): Promise<bigint>;
+  request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint>;
   /** What peers have been asked for and have not begun, one for each. */
   requested(): Promise<ReadonlyMap<NodeName, FullSyncRun>>;
   /** A wish that its peer cannot take up fails, with the reason; nothing happens to one that is none any more. */

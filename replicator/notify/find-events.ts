@@ -27,15 +27,17 @@ export function fullSyncEvent(topology: Topology, node: string, run: FullSyncRun
   const [source, target] = run.side === "target" ? [run.peer, node] : [node, run.peer];
   const child = run.direction === "pull" ? target : source;
   const about = {
-    ...{ node: target, peer: source, direction: run.direction, outcome: end, rows: run.rows },
+    ...{ node: target, peer: source, direction: run.direction, outcome: end, rows: run.rows, differing: run.differing },
     ...{ started_at: run.startedAt, finished_at: run.finishedAt, error: end === "done" ? null : run.error },
   };
   const found: Found =
     end === "done"
       ? {
-          ...{ event: "full_sync_completed", severity: "info", details: known(about) },
-          summary: `the full sync of ${target} from ${source} completed: ${count(run.rows, "row")}`,
-          remedy: "Nothing is to be done.",
+          ...{ event: "full_sync_completed", severity: run.differing ? "warning" : "info", details: known(about) },
+          summary: `the full sync of ${target} from ${source} completed: ${count(run.rows, "row")}${compared(run)}`,
+          remedy: run.differing
+            ? `Run \`tombolo reconcile --link ${run.direction === "pull" ? `${source}/${target}` : `${target}/${source}`}\`.`
+            : "Nothing is to be done.",
         }
       : {
           ...{ event: "full_sync_failed", severity: "critical", details: known(about) },
@@ -49,6 +51,11 @@ export function fullSyncEvent(topology: Topology, node: string, run: FullSyncRun
     ...{ occurred_at: run.finishedAt ?? run.startedAt, topology: topology.name, ...found },
   };
 }
+
+const compared = ({ differing, terms }: FullSyncRun): string => {
+  if (differing !== null) return differing === 0 ? ", equal on both sides" : `, and ${count(differing, "row")} differed afterwards`;
+  return terms.verify === true ? ", not compared afterwards" : "";
+};
 
 function endOf(run: FullSyncRun): "done" | "failed" | "interrupted" | null {
   const { state, holder, silentSeconds = 0 } = run;

@@ -1,9 +1,10 @@
 import type { NodeName } from "../change/names.ts";
 import type { FullSyncRun } from "../node/full-sync-runs.ts";
-import type { PeerStatus } from "../node/installation.ts";
+import type { NodeStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { ReconcileRun } from "../node/reconcile-desk.ts";
 import type { Topology } from "../topology/topology.ts";
+import { type FullSyncReport, fullSyncReport } from "./full-sync-report.ts";
 
 /** An edge that its parent has met, as the parent sees it: whoever asks does not reach the edge itself. */
 export interface EdgeReport {
@@ -24,6 +25,8 @@ export interface EdgeReport {
   readonly clock_offset_ms: number | null;
   /** What it was asked to do when it next comes, and has not begun. */
   readonly asked: readonly AskedReport[];
+  /** The newest full sync that filled it, where it is among the last ones of its parent. */
+  readonly full_sync: FullSyncReport | null;
 }
 
 export interface AskedReport {
@@ -61,10 +64,11 @@ function askedOf(edge: NodeName, { fullSyncs, reconciles }: Wanted): readonly As
 export const edgeReports = (
   topology: Topology,
   parent: NodeName,
-  { peers, wanted }: { readonly peers: readonly PeerStatus[]; readonly wanted: Wanted },
+  { status, wanted }: { readonly status: Pick<NodeStatus, "peers" | "fullSyncs">; readonly wanted: Wanted },
 ): readonly EdgeReport[] => {
   const known = new Set(topology.nodes.map(({ name }) => name));
-  return peers
+  const filled = (status.fullSyncs ?? []).filter(({ side, state }) => side === "source" && state !== "requested");
+  return status.peers
     .filter(({ name, role }) => role === "child" && !known.has(name))
     .map((peer) => ({
       edge: peer.name,
@@ -80,5 +84,9 @@ export const edgeReports = (
       parked_changes: peer.parkedChanges,
       clock_offset_ms: peer.clockOffsetMs,
       asked: askedOf(peer.name, wanted),
+      full_sync: fullSyncReport(
+        filled.find((run) => run.peer === peer.name),
+        parent,
+      ),
     }));
 };

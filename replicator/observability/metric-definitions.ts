@@ -160,6 +160,12 @@ export const METRICS = {
     help: "Full syncs of the node that ended since this process began to look, by outcome: done, failed, cancelled, interrupted (its process is gone). Brought up to date every few seconds. Edges are told by their group.",
     labels: ["node", "outcome"],
   },
+  fullSyncRowsDiffering: {
+    name: "tombolo_full_sync_rows_differing_total",
+    type: "counter",
+    help: "Rows that differed when both sides were compared after a full sync of the node, as `--verify` asks for, since this process began to look. Edges are told by their group.",
+    labels: ["node"],
+  },
   fullSyncsRunning: {
     name: "tombolo_full_syncs_running",
     type: "gauge",

@@ -83,6 +83,7 @@ export function declareLabels(metrics: Metrics, topology: Topology): void {
 
 function declareFullSyncs(metrics: Metrics, node: string): void {
   metrics.fullSyncsRunning.inc({ node }, 0);
+  metrics.fullSyncRowsDiffering.inc({ node }, 0);
   for (const outcome of ["done", "failed", "cancelled", "interrupted"]) metrics.fullSyncRuns.inc({ node, outcome }, 0);
 }
 

@@ -108,13 +108,15 @@ async function countFullSyncs(node: Node, { fullSyncs = [] }: NodeStatus, { metr
   const before = toldEnds.get(node);
   const now = new Map<bigint, string>();
   const running = new Map<string, number>([[node.name, 0], ...[...new Set(groups.values())].map((group) => [group, 0] as const)]);
-  for (const { id, side, peer, state } of fullSyncs) {
+  for (const { id, side, peer, state, differing } of fullSyncs) {
     now.set(id, state);
     const about = side === "target" ? node.name : groups.get(peer);
     if (about === undefined) continue;
     if (state === "running") running.set(about, (running.get(about) ?? 0) + 1);
-    else if (state !== "requested" && before !== undefined && before.get(id) !== state)
+    else if (state !== "requested" && before !== undefined && before.get(id) !== state) {
       metrics.fullSyncRuns.inc({ node: about, outcome: state });
+      if (differing !== null) metrics.fullSyncRowsDiffering.inc({ node: about }, differing);
+    }
   }
   toldEnds.set(node, now);
   for (const [about, runs] of running) metrics.fullSyncsRunning.set({ node: about }, runs);

@@ -1,10 +1,10 @@
 import type { NodeName } from "../change/names.ts";
-import type { FullSyncRun } from "../node/full-sync-runs.ts";
 import type { NodeStatus, PeerStatus, WaitingChanges } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology } from "../topology/topology.ts";
 import { describeError } from "./describe-error.ts";
 import { type EdgeReport, edgeReports, type Wanted, wantedOfEdges } from "./edge-report.ts";
+import { type FullSyncReport, fullSyncReport } from "./full-sync-report.ts";
 import type { LagBook } from "./lag.ts";
 
 /** What `status --json` prints and `/status` serves. Snake case, units in names, RFC 3339, packet numbers as strings. */
@@ -37,21 +37,6 @@ export interface NodeReport {
   readonly drift: readonly { readonly table: string; readonly state: string; readonly reason: string | null }[];
   /** The newest full sync that the node was the target of; null where there was none. */
   readonly full_sync: FullSyncReport | null;
-}
-
-export interface FullSyncReport {
-  readonly source: string;
-  readonly direction: "pull" | "push";
-  /** `running`, `done`, `failed`, `cancelled` or `interrupted`; `running` of a process that has ended is found out by the next run. */
-  readonly state: string;
-  readonly phase: string;
-  readonly rows: number;
-  readonly estimated_rows: number;
-  readonly bytes: number;
-  readonly started_at: string;
-  readonly finished_at: string | null;
-  readonly holder: string;
-  readonly error: string | null;
 }
 
 export interface LinkReport {
@@ -139,7 +124,7 @@ export async function collectStatus(
     nodes: topology.nodes.map(({ name, type }) => nodeReport(name, type, looked.get(name))),
     edges: topology.nodes.flatMap(({ name }) => {
       const seen = looked.get(name);
-      return seen !== undefined && "status" in seen ? edgeReports(topology, name, { peers: seen.status.peers, wanted: seen.wanted }) : [];
+      return seen !== undefined && "status" in seen ? edgeReports(topology, name, { status: seen.status, wanted: seen.wanted }) : [];
     }),
     links: topology.links.map(({ parent, child }) => {
       const [above, below] = [peer(parent, child), peer(child, parent)];
@@ -214,21 +199,6 @@ function nodeReport(name: string, engine: "postgres" | "sqlite", looked: Looked 
     full_sync: fullSyncReport(status?.fullSyncs?.find(({ side }) => side === "target")),
   };
 }
-
-const fullSyncReport = (run: FullSyncRun | undefined): FullSyncReport | null =>
-  run === undefined
-    ? null
-    : {
-        ...{
-          source: run.peer,
-          direction: run.direction,
-          state: run.state,
-          phase: run.phase,
-          rows: run.rows,
-          estimated_rows: run.estimatedRows,
-        },
-        ...{ bytes: run.bytes, started_at: run.startedAt, finished_at: run.finishedAt, holder: run.holder, error: run.error },
-      };
 
 function failureReport(error: unknown): { code: string; message: string; hint: string | null } {
   if (error === undefined) return { code: "NOT_OPENED", message: "has not been opened yet", hint: null };

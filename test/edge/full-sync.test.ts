@@ -170,6 +170,69 @@ describe.each(["postgres", "sqlite"] as const)("an agent of a %s hub's edge", (e
     expect(failed).toEqual([]);
   });
 
+  /** Before the edge asks the hub anything for a comparison. */
+  const onCompare = (edge: TestEdge, work: () => Promise<unknown>): void => {
+    const { client } = edge.edge;
+    const json = client.json.bind(client);
+    let isFirst = true;
+    client.json = async (schema, request) => {
+      const isNow = isFirst && request.path.includes("/compare");
+      if (isNow) isFirst = false;
+      if (isNow) await work();
+      return json(schema, request);
+    };
+  };
+  const wish = (edge: TestEdge) =>
+    ({
+      ...({ peer: edge.node.name, side: "source", direction: "pull" } as const),
+      tables: [tableName("product"), tableName("line")],
+      terms: { verify: true },
+    }) as const;
+
+  test("compares both sides afterwards where the hub wants that, and the hub knows what came of it", async () => {
+    const world = await open(engine);
+    const edge = await world.edge("shop");
+    await rows(world.database, 1, 300);
+    await sync(edge);
+    const stop = new AbortController();
+    const { failed, ended } = agentOf(edge, stop.signal);
+    const { runs } = world.database.node.copies;
+    const equal = await runs.request(wish(edge), "a person");
+    await until("the first is done", async () => (await runs.find(equal))?.state === "done");
+    expect(await runs.find(equal)).toMatchObject({ differing: 0, error: null });
+    onCompare(edge, () => drift(edge, "delete from product where id > 297"));
+    const other = await runs.request(wish(edge), "a person");
+    await until("the second is done", async () => (await runs.find(other))?.state === "done");
+    expect(await runs.find(other)).toMatchObject({ differing: 3, terms: { verify: true } });
+    stop.abort();
+    await ended;
+    expect(failed).toEqual([]);
+    expect(await edge.node.copies.runs.list(2)).toMatchObject([{ differing: 3, terms: { verify: true } }, { differing: 0 }]);
+    const status = (await ask(world.hub, "GET", "/v1/status", { token: "viewer" })).body;
+    expect(status.edges).toMatchObject([{ edge: "shop", full_sync: { source: "hub", state: "done", differing: 3 } }]);
+  });
+
+  test("one that could not be compared afterwards is done all the same, says so, and is not copied again", async () => {
+    const world = await open(engine);
+    const edge = await world.edge("shop");
+    await rows(world.database, 1, 300);
+    await sync(edge);
+    await drift(edge, "delete from product where id > 200");
+    onCompare(edge, () => Promise.reject(new TomboloError("the line broke", { code: "HUB_UNREACHABLE", kind: "connect" })));
+    const { runs } = world.database.node.copies;
+    const id = await runs.request(wish(edge), "a person");
+    const stop = new AbortController();
+    const { failed, ended } = agentOf(edge, stop.signal);
+    await until("it is done", async () => (await runs.find(id))?.state === "done");
+    await until("the agent says so", () => failed.length > 0);
+    stop.abort();
+    await ended;
+    expect(failed).toMatchObject([{ code: "FULL_SYNC_UNVERIFIED" }]);
+    expect(await runs.find(id)).toMatchObject({ differing: null, error: expect.stringContaining("the line broke (HUB_UNREACHABLE)") });
+    expect(await edge.edge.interrupted(new AbortController().signal)).toBeNull();
+    expect(await edge.rows(ALL)).toEqual(await world.database.rows(ALL));
+  });
+
   test("goes on, after it was stopped in the middle, with what it has; cancelled at the hub it gives up", async () => {
     const world = await open(engine);
     const edge = await world.edge("shop");

@@ -56,22 +56,27 @@ describe.each(["postgres", "sqlite"] as const)("an operator of a %s hub", (engin
     });
     expect(compared.at(-1)).toMatchObject({ event: "done", data: { repair: "report", links: [{ child: "shop" }] } });
     const filled = await streamed("/v1/full-sync", { link: "hub/shop", replace_rows: true });
-    expect(filled.at(-1)).toMatchObject({ event: "done", data: { link: "hub/shop", state: "done", rows: 3, direction: "pull" } });
+    expect(filled.at(-1)).toMatchObject({
+      event: "done",
+      data: { link: "hub/shop", state: "done", rows: 3, direction: "pull", differences: null },
+    });
     expect(await edge.rows(ALL)).toEqual(await world.database.rows(ALL));
     const anew = await streamed("/v1/full-sync", { link: "hub/shop", replace_rows: true, begin_anew: true });
     expect(anew.at(-1)).toMatchObject({ event: "done", data: { state: "done", rows: 3 } });
     const begun = await operator("GET", "/v1/audit?what=edge%20began%20anew", undefined, "admin");
     expect(begun.body.entries).toMatchObject([{ who: "edge shop", details: { node: "shop", direction: "pull" } }]);
     await drift(edge, "delete from item where id > 1; insert into item values (9, 'true')");
-    const pushed = await streamed("/v1/full-sync", { link: "hub/shop", direction: "push", replace_rows: true, max_deletes: 2 });
-    expect(pushed.at(-1)).toMatchObject({ event: "done", data: { state: "done", direction: "push" } });
+    const pushed = await streamed("/v1/full-sync", {
+      ...{ link: "hub/shop", direction: "push", replace_rows: true, max_deletes: 2, verify: true },
+    });
+    expect(pushed.at(-1)).toMatchObject({ event: "done", data: { state: "done", direction: "push", differences: 0 } });
     expect(await world.database.rows(ALL)).toEqual([
       ["1", "a"],
       ["9", "true"],
     ]);
     const run = String(pushed.at(-1)?.data.run);
     const shown = await operator("GET", `/v1/full-sync-runs/${run}?node=hub`, undefined, "viewer");
-    expect(shown.body).toMatchObject({ id: run, side: "target", state: "done", peer: "shop" });
+    expect(shown.body).toMatchObject({ id: run, side: "target", state: "done", peer: "shop", verify: true, differing: 0 });
     const audit = await operator("GET", "/v1/audit?what=full%20sync%20asked%20for", undefined, "admin");
     expect(audit.body.entries[0]).toMatchObject({ who: "operator" });
     stop.abort();
@@ -90,7 +95,6 @@ describe.each(["postgres", "sqlite"] as const)("an operator of a %s hub", (engin
     expect((await operator("GET", "/v1/full-sync-runs/999?node=hub")).body).toMatchObject({ code: "FULL_SYNC_UNKNOWN", status: 404 });
     for (const [path, body] of [
       ["/v1/full-sync", { link: "hub/shop" }],
-      ["/v1/full-sync", { link: "hub/shop", replace_rows: true, verify: true }],
       ["/v1/full-sync", { link: "hub/shop", replace_rows: true, resume: true }],
       ["/v1/full-sync", { link: "hub/shop", replace_rows: true, max_deletes: 1 }],
       ["/v1/reconcile", { links: ["hub/shop"], tables: ["item"] }],

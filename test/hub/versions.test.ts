@@ -102,3 +102,16 @@ describe.each(Object.entries(BETWEEN))("with %s", (version, between) => {
     expect(fullSync?.run ?? null).toBe(version.startsWith("an older") ? null : run);
   });
 });
+
+test("whoever wants a full sync verified of an edge that does not know of that is told so, and the edge of nothing", async () => {
+  const { world, edge, exchange } = await meeting({
+    asked: (head) => ({ ...head, features: (head.features as string[]).filter((feature) => feature !== "verify") }),
+  });
+  const { runs } = world.database.node.copies;
+  const wish = { peer: edge.node.name, side: "source" as const, direction: "pull" as const, tables: [tableName("item")] };
+  const verified = await runs.request({ ...wish, terms: { verify: true } }, "a person");
+  expect((await exchange()).fullSync).toBeNull();
+  expect(await runs.find(verified)).toMatchObject({ state: "failed", error: expect.stringContaining("EDGE_TOO_OLD") });
+  const plain = await runs.request(wish, "a person");
+  expect((await exchange()).fullSync).toMatchObject({ run: plain, verify: false });
+});

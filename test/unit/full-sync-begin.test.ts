@@ -16,7 +16,7 @@ const ELSEWHERE = "full-sync on another machine, pid 1";
 
 const run = (id: bigint, more: Partial<StoredRun> = {}): StoredRun => ({
   ...{ id, peer: start.peer, side: "target", direction: "pull", tables: [tableName("a"), tableName("b")], terms: {} },
-  ...{ state: "running", phase: "copy", rows: 0, bytes: 0, estimatedRows: 0, holder: ELSEWHERE },
+  ...{ state: "running", phase: "copy", rows: 0, bytes: 0, estimatedRows: 0, differing: null, holder: ELSEWHERE },
   ...{ startedAt: "2026-01-01T00:00:00Z", finishedAt: null, error: null, silentSeconds: 0 },
   ...more,
 });

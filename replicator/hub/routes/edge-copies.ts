@@ -36,6 +36,10 @@ const progressBody = z.strictObject({
   bytes: count,
   estimated_rows: count,
   position: digits.nullable().meta({ description: "The tick that what the edge holds is of: the hub's log is kept from there on." }),
+  differing: count
+    .nullable()
+    .default(null)
+    .meta({ description: "Rows that differed when both sides were compared afterwards; null where that is not known." }),
   end: z
     .strictObject({ state: z.enum(["done", "failed", "cancelled", "interrupted"]), error: z.string().max(2000).nullable() })
     .nullable()

@@ -109,7 +109,7 @@ export const runRoutes: RoutePlugin = (server, hub) => {
         tags: ["upkeep"],
         summary: "Make a node a copy of its neighbour: server-sent events",
         description:
-          "Events `progress` ({phase, rows, bytes, estimated_rows, rate, seconds_left}), `note`, `differences` (what will change), and `done` or `problem`. Closing the request before the hand-over cancels it, and the tables stay as they were. An edge begins with its next exchange and does not ask back: `replace_rows` must be true, and `verify` and `resume` are not for it.",
+          "Events `progress` ({phase, rows, bytes, estimated_rows, rate, seconds_left}), `note`, `differences` (what will change), and `done` or `problem`. Closing the request before the hand-over cancels it, and the tables stay as they were. An edge begins with its next exchange and does not ask back: `replace_rows` must be true, and `resume` is not for it.",
         body: z.strictObject({
           link: named.meta({ description: "PARENT/CHILD; the child may be an edge." }),
           direction: z.enum(["pull", "push"]).default("pull"),
@@ -141,13 +141,14 @@ export const runRoutes: RoutePlugin = (server, hub) => {
       hub.log.info({ who, link: name, direction }, "a full sync was asked for");
       const edge = await edgeOfLink(hub, topology, name);
       if (edge !== undefined) {
-        const unsuited = Object.entries({ verify, resume, backup: !backup }).flatMap(([option, given]) => (given ? [option] : []));
+        const unsuited = Object.entries({ resume, backup: !backup }).flatMap(([option, given]) => (given ? [option] : []));
         const order = {
           direction,
           tables: tables?.map(tableName) ?? null,
           mayReplace,
           unsuited,
           maxDeletes: maxDeletes ?? null,
+          verify,
           anew,
           wait,
           who,

@@ -24,6 +24,10 @@ const fullSync = z.object({
   phase: z.string(),
   rows: z.number(),
   estimated_rows: z.number(),
+  differing: z
+    .number()
+    .nullable()
+    .meta({ description: "How many rows differed when both sides were compared afterwards; null where they were not." }),
   bytes: z.number(),
   started_at: moment,
   finished_at: moment.nullable(),
@@ -94,6 +98,9 @@ export const edgeStatusSchema = z.object({
       }),
     )
     .meta({ description: "What it was asked to do when it next comes, and has not begun." }),
+  full_sync: fullSync
+    .nullable()
+    .meta({ description: "The newest full sync that filled it, where it is among the last ones of its parent." }),
 });
 
 export const statusSchema = z

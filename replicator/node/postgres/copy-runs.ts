@@ -11,7 +11,6 @@ import {
   type RunProgress,
   type RunStart,
   type RunState,
-  type RunTerms,
   runLost,
 } from "../full-sync-runs.ts";
 import { transaction } from "./connection.ts";
@@ -22,7 +21,8 @@ import { postgresError } from "./postgres-error.ts";
 const UTC = `'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'`;
 const COLUMNS = `json_build_object('id', id::text, 'peer', peer, 'side', side, 'direction', direction, 'tables', tables, 'state', state, 'phase', phase,
   'rows', rows, 'bytes', bytes, 'estimatedRows', estimated_rows, 'holder', holder, 'startedAt', to_char(started_at, ${UTC}),
-  'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'terms', coalesce((to_jsonb(full_sync_run) ->> 'terms')::json, '{}'), 'silentSeconds', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
+  'finishedAt', to_char(finished_at, ${UTC}), 'error', error, 'terms', coalesce((to_jsonb(full_sync_run) ->> 'terms')::json, '{}'), 'differing', (to_jsonb(full_sync_run) ->> 'differing')::bigint,
+  'silentSeconds', extract(epoch from clock_timestamp() - heartbeat_at))::text as run`;
 
 const REQUESTED = `select ${COLUMNS} from tombolo.full_sync_run where state = 'requested' order by id`;
 
@@ -58,10 +58,13 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
 
   async beat(id: bigint, progress: RunProgress, holder = holderName()): Promise<void> {
     const { rowCount } = await this.#query(
-      `update tombolo.full_sync_run set heartbeat_at = clock_timestamp(), phase = $3, rows = $4, bytes = $5, estimated_rows = $6,
+      `update tombolo.full_sync_run set heartbeat_at = clock_timestamp(), phase = $3, rows = $4, bytes = $5, estimated_rows = $6, differing = coalesce($8, differing),
               position = case when side = 'source' then coalesce($7, position) else position end
         where id = $1 and holder = $2 and state = 'running'`,
-      [String(id), holder, progress.phase, progress.rows, progress.bytes, progress.estimatedRows, progress.position?.toString() ?? null],
+      [
+        ...[String(id), holder, progress.phase, progress.rows, progress.bytes, progress.estimatedRows],
+        ...[progress.position?.toString() ?? null, progress.differing ?? null],
+      ],
     );
     if (rowCount === 0) throw runLost();
   }
@@ -86,7 +89,7 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
     return (await runs(this.#pool, "where id = $1", [String(id)]))[0] ?? null;
   }
 
-  async request(wish: Omit<RunStart, "resume" | "holder"> & { readonly terms?: RunTerms }, by: string): Promise<bigint> {
+  async request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint> {
     await requireCurrent(this.#pool);
     return transaction(this.#pool, async (client) => {
       await client.query("update tombolo.full_sync_run set state = 'cancelled' where state = 'requested' and peer = $1", [wish.peer]);
@@ -178,7 +181,7 @@ export async function dropStaged(client: pg.ClientBase | pg.Pool, id: bigint): P
 
 async function insert(
   client: pg.ClientBase,
-  start: Omit<RunStart, "resume"> & { readonly terms?: RunTerms },
+  start: Omit<RunStart, "resume">,
   { state, holder }: { readonly state: RunState; readonly holder: string },
 ): Promise<bigint> {
   const { rows } = await client.query<{ id: string }>(

@@ -36,6 +36,7 @@ interface StoredRun {
   readonly error: string | null;
   /** Null in a database of an older version. */
   readonly terms?: string;
+  readonly differing?: bigint | null;
   readonly heartbeat_at: string;
 }
 
@@ -83,12 +84,14 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
       (connection) =>
         connection
           .prepare(
-            `update tombolo_full_sync_run set heartbeat_at = ?, phase = ?, rows = ?, bytes = ?, estimated_rows = ?,
+            `update tombolo_full_sync_run set heartbeat_at = ?, phase = ?, rows = ?, bytes = ?, estimated_rows = ?, differing = coalesce(?, differing),
                     position = iif(side = 'source', coalesce(?, position), position)
               where id = ? and holder = ? and state = 'running'`,
           )
-          .run(isoTime(this.#clock()), progress.phase, progress.rows, progress.bytes, progress.estimatedRows, progress.position, id, holder)
-          .changes,
+          .run(
+            ...[isoTime(this.#clock()), progress.phase, progress.rows, progress.bytes, progress.estimatedRows],
+            ...[progress.differing ?? null, progress.position, id, holder],
+          ).changes,
     );
     if (changed === 0) throw runLost();
   }
@@ -114,7 +117,7 @@ export class SqliteFullSyncRuns implements FullSyncRuns {
     return this.#file.read((connection) => runs(connection, "where id = ?", id)[0] ?? null);
   }
 
-  request(wish: Omit<RunStart, "resume" | "holder"> & { readonly terms?: RunTerms }, by: string): Promise<bigint> {
+  request(wish: Omit<RunStart, "resume" | "holder">, by: string): Promise<bigint> {
     return this.#file.write((connection) => {
       requireCurrent(connection, this.#file.node);
       connection.prepare("update tombolo_full_sync_run set state = 'cancelled' where state = 'requested' and peer = ?").run(wish.peer);
@@ -212,6 +215,7 @@ function runs(
     finishedAt: row.finished_at,
     error: row.error,
     terms: JSON.parse(row.terms ?? "{}") as RunTerms,
+    differing: row.differing === null || row.differing === undefined ? null : Number(row.differing),
     heartbeatAt: row.heartbeat_at,
   }));
 }
@@ -229,11 +233,7 @@ interface Entry {
   readonly now: number;
 }
 
-function insert(
-  connection: Connection,
-  start: Omit<RunStart, "resume"> & { readonly terms?: RunTerms },
-  { state, holder, now }: Entry,
-): bigint {
+function insert(connection: Connection, start: Omit<RunStart, "resume">, { state, holder, now }: Entry): bigint {
   return connection
     .prepare(
       `insert into tombolo_full_sync_run (peer, side, direction, state, tables, holder, started_at, heartbeat_at, terms) values (?, ?, ?, ?, ?, ?, ?, ?, ?)`,

@@ -53,15 +53,24 @@ export const runs: Dashboard = {
           title: "Rows copied",
           description:
             "Per second, by the node that is filled. Stands still while tables are handed over; see the target's disk where it is slow.",
-          ...{ unit: "cps", width: 12, legend: "{{node}} {{direction}}" },
+          ...{ unit: "cps", width: 8, legend: "{{node}} {{direction}}" },
           expr: "sum by (node, direction) (rate(tombolo_full_sync_rows_total[$__rate_interval]))",
         }),
         series(
           {
             title: "Full syncs ended",
             description: "By node and outcome. interrupted: its process is gone, and it can be resumed.",
-            ...{ unit: "short", width: 12, legend: "{{node}} {{outcome}}" },
+            ...{ unit: "short", width: 8, legend: "{{node}} {{outcome}}" },
             expr: "sum by (node, outcome) (increase(tombolo_full_sync_runs_total[$__rate_interval]))",
+          },
+          "bars",
+        ),
+        series(
+          {
+            title: "Rows different afterwards",
+            description: "Found by `full-sync --verify`. `tombolo reconcile --link PARENT/CHILD` names some of them.",
+            ...{ unit: "short", width: 8, legend: "{{node}}" },
+            expr: "sum by (node) (increase(tombolo_full_sync_rows_differing_total[$__rate_interval]))",
           },
           "bars",
         ),

@@ -99,9 +99,9 @@ export function OrderForm({ status }: { readonly status: Status }) {
           <fieldset class="card-body options">
             <legend>Options</legend>
             {tables.length > 0 && <TableChoice tables={tables} left={left} onChange={setLeft} />}
+            <CheckField label="Verify" hint="Compare both sides row by row afterwards." checked={verify} onChange={setVerify} />
             {!partners.isEdge && (
               <>
-                <CheckField label="Verify" hint="Compare both sides row by row afterwards." checked={verify} onChange={setVerify} />
                 {isSqlite && (
                   <CheckField
                     label="Safety backup"
@@ -134,7 +134,7 @@ export function OrderForm({ status }: { readonly status: Status }) {
               partners={partners}
               direction={direction}
               tables={wanted.length === tables.length ? null : wanted}
-              verify={verify && !partners.isEdge}
+              verify={verify}
               backup={backup && isSqlite && !partners.isEdge}
               replaceRows={replaceRows}
             />

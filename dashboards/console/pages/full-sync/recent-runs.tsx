@@ -94,6 +94,9 @@ function Entry({ run, onCancelled }: { readonly run: FullSyncRun; readonly onCan
             <dd>{run.holder}</dd>
           </div>
         </dl>
+        {run.differing !== null && (
+          <p class="small">Compared afterwards: {run.differing === 0 ? "equal" : `${formatCount(run.differing)} rows differed`}</p>
+        )}
         <p class="small">Tables: {run.tables.join(", ")}</p>
         {mayAct() && isInHand && (run.state === "requested" || run.holder.startsWith("edge ")) && (
           <p>

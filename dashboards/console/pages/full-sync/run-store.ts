@@ -125,8 +125,8 @@ const lineBroke: Problem = {
 
 function bodyOf(order: FullSyncOrder): object {
   const { link, direction, tables, verify, backup, replaceRows, resume, beginAnew, isEdge = false } = order;
-  const chosen = { link, direction, replace_rows: replaceRows, ...(tables === null ? {} : { tables }) };
-  return isEdge ? chosen : { ...chosen, verify, backup, resume, begin_anew: beginAnew };
+  const chosen = { link, direction, verify, replace_rows: replaceRows, ...(tables === null ? {} : { tables }) };
+  return isEdge ? chosen : { ...chosen, backup, resume, begin_anew: beginAnew };
 }
 
 function take(event: string, data: unknown): void {
