@@ -301,6 +301,19 @@ export const OTHER_GUARDS: readonly Guard[] = [
       title: "a truncate drops what was before it in its table, stays where it was, and nothing moves across it",
     },
   },
+  {
+    name: "handed on is confirmed",
+    hazards: ["A36", "F1"],
+    without: "purges what was handed on to a node out of reach, before it has said that it has it",
+    edits: [
+      {
+        file: "replicator/link/acknowledging.ts",
+        from: "target.relayed?.confirmed() ?? (await read())",
+        to: "await read()",
+      },
+    ],
+    test: { file: "medium/travel.test.ts", title: "the log keeps what no answer has confirmed" },
+  },
 ];
 
 export const GUARDS: readonly Guard[] = [...KNOWN_MISTAKES, ...OTHER_GUARDS];

@@ -35,7 +35,7 @@ export class Journey {
     this.nodes = nodes;
   }
 
-  static async open(engines: readonly ["postgres" | "sqlite", "postgres" | "sqlite"]): Promise<Journey> {
+  static async open(engines: readonly ["postgres" | "sqlite", "postgres" | "sqlite"], direction = "both"): Promise<Journey> {
     const node = (name: string, engine: string, at: number) =>
       `  - { name: ${name}, ${engine === "postgres" ? `type: postgres, url: postgres://db/n${at}` : `type: sqlite, path: n${at}.db`} }`;
     const topology = await topologyFrom(`version: 1
@@ -43,8 +43,8 @@ name: shop
 nodes:
 ${node("hub", engines[0], 0)}
 ${node("store", engines[1], 1)}
-channels: [{ name: sales, tables: [{ name: orders, conflict: child_wins }] }]
-links: [{ parent: hub, child: store, channels: [sales], transport: file }]
+channels: [{ name: sales, tables: [${direction === "down" ? "orders" : "{ name: orders, conflict: child_wins }"}] }]
+links: [{ parent: hub, child: store, channels: [{ name: sales, direction: ${direction} }], transport: file }]
 `);
     const [hub, store] = await Promise.all(
       engines.map((engine, at) => (engine === "postgres" ? postgresNode : sqliteNode)(["hub", "store"][at] as string, SCHEMA)),
