@@ -183,6 +183,63 @@ describe.each([
   });
 });
 
+/** What `pg_dump -n tombolo` and a restore of it do: the schema is another one, with the rows of an earlier day; the tables beside it stay as they are. */
+const DUMP = `
+  create schema dump;
+  do $$ declare t text; begin
+    for t in select relname from pg_class where relnamespace = 'tombolo'::regnamespace and relkind = 'r' and not relispartition loop
+      execute format('create table dump.%1$I as table tombolo.%1$I', t);
+    end loop;
+  end $$`;
+const RESTORE = `
+  set session_replication_role = replica;
+  alter schema tombolo rename to gone;
+  create schema tombolo;
+  do $$ declare t text; begin
+    if exists (select from pg_extension where extnamespace = 'gone'::regnamespace) then alter extension hstore set schema tombolo; end if;
+    for t in select oid::regclass::text from pg_class c where relnamespace = 'gone'::regnamespace and relkind in ('r', 'p', 'v', 'S')
+        and not exists (select from pg_depend d where d.objid = c.oid and d.classid = 'pg_class'::regclass and d.deptype in ('a', 'i') and relkind = 'S') loop
+      execute format('alter table %s set schema tombolo', t);
+    end loop;
+    for t in select oid::regprocedure::text from pg_proc where pronamespace = 'gone'::regnamespace loop
+      execute format('alter routine %s set schema tombolo', t);
+    end loop;
+    for t in select relname from pg_class where relnamespace = 'dump'::regnamespace loop
+      execute format('delete from tombolo.%1$I', t);
+      execute format('insert into tombolo.%1$I overriding system value select * from dump.%1$I', t);
+    end loop;
+  end $$;
+  drop schema dump cascade`;
+
+test.each(["parent", "child"] as const)(
+  "a Postgres %s whose schema tombolo alone was restored is found out, and begins anew",
+  async (which) => {
+    const hub = await nodeOf("postgres", "hub", SCHEMA, TABLES);
+    const store = await nodeOf("postgres", "store", SCHEMA, TABLES);
+    const link = testLink(hub.node, store.node, TABLES);
+    const restored = which === "parent" ? hub : store;
+    await hub.write(insert(1, "a"));
+    await store.write(insert(10, "b"));
+    await link.settle();
+    await restored.write(DUMP);
+    await hub.write(insert(2, "later"));
+    await store.write(insert(11, "later"));
+    await link.settle();
+    await restored.write(RESTORE);
+    await restored.reopen();
+    await expect(testLink(hub.node, store.node, TABLES).settle()).rejects.toMatchObject({
+      code: "DATABASE_CLONED",
+      kind: "operator",
+      message: expect.stringContaining("schema tombolo was restored"),
+    });
+    await store.write("update product set name = 'not sent yet' where id = 10");
+    await resync(hub.node, store.node, "pull");
+    await testLink(hub.node, store.node, TABLES).settle();
+    expect(await store.rows(ALL)).toEqual(await hub.rows(ALL));
+    expect((await hub.rows(ALL)).map(([, name]) => name)).toEqual(["a", "later", "not sent yet", "later"]);
+  },
+);
+
 test("a node that was removed is known no longer, and holds no log", async () => {
   const parent = await nodeOf("postgres", "hub", SCHEMA, TABLES);
   const child = await nodeOf("sqlite", "store", SCHEMA, TABLES);

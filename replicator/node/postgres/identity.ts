@@ -10,15 +10,20 @@ const ROUND_TRIPS = 4;
 
 /**
  * Who the node is. Throws `NOT_INSTALLED` (operator) where Tombolo is not, and `DATABASE_CLONED` (operator) in a database that was made from
- * another one by dump and restore, as a template, or by pg_upgrade: it holds the positions of a life that goes on elsewhere.
+ * another one by dump and restore, as a template, or by pg_upgrade: it holds the positions of a life that goes on elsewhere. Also where schema tombolo
+ * alone was restored: its positions speak for tables of another day (hazards H17).
  */
 export async function identity(pool: pg.Pool): Promise<NodeIdentity> {
-  const { epoch: own, system, database } = await storedNode(pool);
+  const { epoch: own, system, database, restored } = await storedNode(pool);
   const [systemNow, databaseNow] = await clusterIdentity(pool);
   // a role that may not read the cluster's identifier still sees the database's
   const moved = systemNow !== "" && system !== "" && systemNow !== system;
-  if (moved || database !== databaseNow) {
-    throw new TomboloError("the database is a copy of the one that Tombolo was installed in", {
+  const copied = moved || database !== databaseNow;
+  if (copied || restored === "t") {
+    const what = copied
+      ? "the database is a copy of the one that Tombolo was installed in"
+      : "schema tombolo was restored from a copy, without the tables";
+    throw new TomboloError(what, {
       code: "DATABASE_CLONED",
       kind: "operator",
       hint: "Run `tombolo nodes resync` for this node, or for the children of the hub: it then starts a new life, and is synchronised anew.",
@@ -29,7 +34,20 @@ export async function identity(pool: pg.Pool): Promise<NodeIdentity> {
   return { epoch: epoch(own), clockOffsetMs: await clockOffset(pool), version: `PostgreSQL ${version}` };
 }
 
-async function storedNode(pool: pg.Pool): Promise<{ epoch: string; system: string; database: string }> {
+interface StoredNode {
+  readonly epoch: string;
+  readonly system: string;
+  readonly database: string;
+  readonly restored: string;
+}
+
+/** As JSON, because a database that an older version has left lacks the column. */
+const SELECT = `
+  select epoch, system_identifier as system, database_oid as database,
+         coalesce((to_jsonb(n) ->> 'schema_oid')::oid <> 'tombolo'::regnamespace, false) as restored
+    from tombolo.node n`;
+
+async function storedNode(pool: pg.Pool): Promise<StoredNode> {
   const missing = (): TomboloError =>
     new TomboloError("Tombolo is not installed in this database", {
       code: "NOT_INSTALLED",
@@ -37,9 +55,7 @@ async function storedNode(pool: pg.Pool): Promise<{ epoch: string; system: strin
       hint: "Run `tombolo plan`, then `tombolo apply`.",
     });
   try {
-    const { rows } = await pool.query<{ epoch: string; system: string; database: string }>(
-      "select epoch, system_identifier as system, database_oid as database from tombolo.node",
-    );
+    const { rows } = await pool.query<StoredNode>(SELECT);
     if (rows[0] === undefined) throw missing();
     return rows[0];
   } catch (error) {

@@ -70,7 +70,7 @@ export async function migrationSteps(client: Queryable, installed: Installed): P
   }
   if (!installed.node) {
     const [system, database] = await clusterIdentity(client);
-    const sql = `insert into tombolo.node (system_identifier, database_oid, owns_hstore) values ('${system}', ${database}, ${installed.hstore === null});`;
+    const sql = `insert into tombolo.node (system_identifier, database_oid, schema_oid, owns_hstore) values ('${system}', ${database}, 'tombolo'::regnamespace, ${installed.hstore === null});`;
     steps.push({ action: "create", object: "identity of the node in tombolo.node", sql });
   }
   if (pending.length > 0) {

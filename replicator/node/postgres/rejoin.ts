@@ -32,10 +32,10 @@ export class PostgresRejoin implements Rejoin {
 
   async renew(): Promise<void> {
     const [system, database] = await clusterIdentity(this.#pool);
-    await this.#query("update tombolo.node set epoch = gen_random_uuid(), system_identifier = $1, database_oid = $2::oid", [
-      system,
-      database,
-    ]);
+    await this.#query(
+      `update tombolo.node set epoch = gen_random_uuid(), system_identifier = $1, database_oid = $2::oid, schema_oid = 'tombolo'::regnamespace`,
+      [system, database],
+    );
   }
 
   async restart(peer: NodeName, at: Restart): Promise<ReadonlyMap<ChannelName, Position>> {
