@@ -1,6 +1,9 @@
 import { expect, test } from "vitest";
+import { nodeName } from "../../replicator/change/names.ts";
 import { createPool, PINNED, transaction } from "../../replicator/node/postgres/connection.ts";
+import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
 import { postgresError } from "../../replicator/node/postgres/postgres-error.ts";
+import { droppingPooler } from "../helpers/dropping-pooler.ts";
 import { freshDatabase, withClient } from "../helpers/postgres.ts";
 
 test("sessions are the same whatever database and role say, and values are text", async () => {
@@ -33,6 +36,23 @@ test("sessions are the same whatever database and role say, and values are text"
   ]);
   await pool.end();
   await database.drop();
+});
+
+test.each([
+  ["ignore", { code: "POSTGRES_POOLED", kind: "operator" }],
+  ["refuse", { code: "POSTGRES_08P01", kind: "connect" }],
+] as const)("a pooler that is to %s the settings of a session is told, before anything is read through it", async (onOptions, expected) => {
+  const database = await freshDatabase();
+  const pooler = await droppingPooler(database.url, onOptions);
+  try {
+    await expect(openPostgresNode({ name: nodeName("hub"), url: pooler.url })).rejects.toMatchObject({
+      ...expected,
+      hint: expect.stringContaining("the URL of the server itself"),
+    });
+  } finally {
+    await pooler.close();
+    await database.drop();
+  }
 });
 
 test("errors say what kind they are, and never a row's value", async () => {

@@ -53,7 +53,8 @@ const asText = { getTypeParser: () => (value: unknown) => value } as unknown as 
 
 /**
  * A pool whose sessions all behave alike and whose values are text or null. Every new connection is refused on a standby
- * (`POSTGRES_STANDBY`, connect) and on a server older than 13 (`POSTGRES_TOO_OLD`, operator). Errors of idle connections are dropped:
+ * (`POSTGRES_STANDBY`, connect), on a server older than 13 (`POSTGRES_TOO_OLD`, operator), and where it comes without what is pinned
+ * (`POSTGRES_POOLED`, operator). Errors of idle connections are dropped:
  * the next query of whoever wants one tells.
  */
 export function createPool(options: PoolOptions): pg.Pool {
@@ -119,8 +120,10 @@ export async function transaction<T>(
 }
 
 async function checkServer(client: pg.ClientBase): Promise<void> {
-  const { rows } = await client.query<{ standby: string; version: string }>(
-    "select pg_is_in_recovery() as standby, current_setting('server_version_num') as version",
+  const { rows } = await client.query<{ standby: string; version: string; pinned: string }>(
+    `select pg_is_in_recovery() as standby, current_setting('server_version_num') as version,
+            not exists (select from json_each_text($1) as s where current_setting(s.key) <> s.value) as pinned`,
+    [JSON.stringify(PINNED)],
   );
   if (Number(rows[0]?.version) < OLDEST_VERSION) {
     throw new TomboloError("the server is older than Postgres 13", {
@@ -128,6 +131,17 @@ async function checkServer(client: pg.ClientBase): Promise<void> {
       kind: "operator",
       hint: "Upgrade the server, or replicate from another one.",
     });
+  }
+  // a pooler that is told to ignore what it does not know: values would be printed as somebody else likes them, commits lost (hazards B32)
+  if (rows[0]?.pinned !== "t") {
+    throw new TomboloError(
+      "the settings that a session of Tombolo begins with do not reach the server: a pooler in front of it drops them",
+      {
+        code: "POSTGRES_POOLED",
+        kind: "operator",
+        hint: "Give the node the URL of the server itself.",
+      },
+    );
   }
   // snapshots of a standby do not follow the order of commits on the primary
   if (rows[0]?.standby === "t") {

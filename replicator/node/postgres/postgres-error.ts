@@ -68,6 +68,7 @@ function kindOf(code: string): ErrorKind {
 
 function hintOf(code: string): string | undefined {
   if (code.startsWith(state.CLASS_AUTHORIZATION)) return "Check user and password in the node's URL, and pg_hba.conf.";
+  if (code === state.PROTOCOL_VIOLATION) return "A pooler may be in front of the server: give the node the URL of the server itself.";
   if (code === state.INVALID_CATALOG_NAME) return "Check the database name in the node's URL.";
   if (code === state.TOO_MANY_CONNECTIONS) return "Raise max_connections, or close connections.";
   if (code === state.INSUFFICIENT_PRIVILEGE) return "Run `tombolo doctor`: it names the privilege that the role lacks.";

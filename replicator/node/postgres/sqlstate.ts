@@ -6,6 +6,7 @@ export const CLASS_AUTHORIZATION = "28";
 export const CLASS_RESOURCES = "53";
 export const CLASS_PLPGSQL = "P0";
 
+export const PROTOCOL_VIOLATION = "08P01";
 export const INVALID_CATALOG_NAME = "3D000";
 export const NOT_NULL_VIOLATION = "23502";
 export const FOREIGN_KEY_VIOLATION = "23503";
