@@ -88,6 +88,8 @@ export interface SlotStatus {
   readonly retainedBytes: number;
   /** How much more may be written before the server gives it up; null, or missing, where nothing limits it. */
   readonly safeBytes?: number | null;
+  /** Transactions since the oldest whose dead catalogue rows vacuum keeps for it; null where the slot is gone. */
+  readonly catalogueAge: number | null;
 }
 
 /** Parked changes that one rule refuses. */

@@ -202,6 +202,12 @@ export const METRICS = {
     help: "How much more write-ahead log may be written before the server gives the node's replication slot up. Only where `capture` is `slot` and the server has a `max_slot_wal_keep_size`.",
     labels: ["node"],
   },
+  slotCatalogueAge: {
+    name: "tombolo_slot_catalog_xmin_age",
+    type: "gauge",
+    help: "Transactions since the oldest whose dead rows in the system catalogue the server keeps for the node's replication slot. Only where `capture` is `slot`.",
+    labels: ["node"],
+  },
   clockOffset: {
     name: "tombolo_clock_offset_seconds",
     type: "gauge",

@@ -34,6 +34,8 @@ export async function pollNode(node: Node, options: NodePollOptions): Promise<No
   metrics.logRows.set(label, status.logRows);
   metrics.logBytes.set(label, status.logBytes);
   if (status.slot) metrics.slotRetained.set(label, status.slot.retainedBytes);
+  if (status.slot?.catalogueAge == null) metrics.slotCatalogueAge.remove(label);
+  else metrics.slotCatalogueAge.set(label, status.slot.catalogueAge);
   if (status.slot?.safeBytes == null) metrics.slotSafe.remove(label);
   else metrics.slotSafe.set(label, status.slot.safeBytes);
   metrics.conflictsOpen.set(label, status.openConflicts);

@@ -46,6 +46,7 @@ test("three nodes stay equal through writes on all sides and through kills of th
   await equal([world.hub, world.replica, world.store], ALL, 60_000);
   const metrics = await world.metrics();
   expect(metrics).toMatch(/tombolo_slot_retained_wal_bytes\{node="hub"\} \d+/);
+  expect(metrics).toMatch(/tombolo_slot_catalog_xmin_age\{node="hub"\} \d+/);
   const { code, stdout } = await world.command("doctor");
   expect(stdout).not.toContain("SLOT_LOST");
   expect([0, 3]).toContain(code);

@@ -280,6 +280,8 @@ test("a server that invalidates the slot is believed", async () => {
     activePid: null,
     retainedBytes: 1,
     safeBytes: null,
+    catalogueAge: 1,
+    freezeAge: 200_000_000,
   };
   const state = {
     slot: "s",

@@ -66,7 +66,8 @@ export const SELECT_STATUS = `
     'revision', (select concat_ws('.', (select max(id) from tombolo.conflict_history), (select max(id) from tombolo.parked_change),
                                   (select max(id) from tombolo.reconcile_run), (select max(id) from tombolo.audit))),
     'slot', (select json_build_object('name', s.slot_name, 'state', s.state, 'active', r.active is true, 'walStatus', r.wal_status,
-                     'retainedBytes', coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint, 0), 'safeBytes', r.safe_wal_size)
+                     'retainedBytes', coalesce(pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint, 0), 'safeBytes', r.safe_wal_size,
+                     'catalogueAge', age(r.catalog_xmin))
                from tombolo.slot s left join pg_replication_slots r on r.slot_name = s.slot_name),
     'peers', (
       select coalesce(json_agg(json_build_object('id', p.id, 'sent', p.sent, 'name', p.name, 'role', p.role, 'state', p.state, 'reason', p.reason,

@@ -189,6 +189,12 @@ export const node: Dashboard = {
           "lines",
           [{ expr: 'tombolo_slot_safe_wal_bytes{node=~"$node"} or on() vector(0)', legend: "{{node}} may write" }],
         ),
+        series({
+          title: "Catalogue kept for a slot",
+          description:
+            "Transactions since the oldest whose dead rows in the system catalogue vacuum keeps for a node's slot. Millions make every query slower: see that the replicator runs.",
+          ...{ unit: "short", width: 8, expr: 'tombolo_slot_catalog_xmin_age{node=~"$node"} or on() vector(0)', legend: "{{node}}" },
+        }),
         series(
           {
             title: "Clock offset by node",

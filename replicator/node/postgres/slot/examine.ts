@@ -6,6 +6,8 @@ import { lossOf, type SlotState, slotState } from "./slot-state.ts";
 
 /** Kept for a slot without a limit, this much is worth a word. */
 const MUCH_BYTES = 1024 ** 3;
+/** So many transactions leave a catalogue that is slow to read where they make temporary tables, or alter anything. */
+const MANY_TRANSACTIONS = 10_000_000;
 
 /** What is wrong with the capture of a table from the slot; null when it is as it should be. */
 export function slotFault(relation: Relation, installed: SlotInstalled): { code: string; message: string } | null {
@@ -24,7 +26,7 @@ export async function examineSlot(client: Queryable): Promise<Finding[]> {
   if (state === null) return [];
   const lost = lossFinding(state);
   if (lost !== null) return [lost];
-  return [...(await slotFindings(client, state.slot)), useFinding(state)];
+  return [...(await slotFindings(client, state.slot)), useFinding(state), ...catalogueFindings(state)];
 }
 
 function lossFinding(state: SlotState): Finding | null {
@@ -32,6 +34,15 @@ function lossFinding(state: SlotState): Finding | null {
   if (loss === null) return null;
   const hint = "Run `tombolo apply`: it makes a new slot. Then compare the node's tables with its neighbours'.";
   return { severity: "error", code: "SLOT_LOST", message: `changes of this node may be missing from its log: ${loss}`, hint };
+}
+
+/** What the server's log does not show: while the slot stands still, vacuum removes no row of the catalogue that has died since. */
+function catalogueFindings({ slot, server }: SlotState): Finding[] {
+  const age = server?.catalogueAge ?? 0;
+  if (age <= Math.min(MANY_TRANSACTIONS, (server?.freezeAge ?? 0) / 2)) return [];
+  const message = `slot ${slot} has kept vacuum from the system catalogue for ${age} transactions: it swells, and every query pays`;
+  const hint = "Let the replicator catch up, end long transactions; then vacuum pg_catalog's largest tables.";
+  return [{ severity: "warning", code: "SLOT_HOLDS_VACUUM", message, hint }];
 }
 
 function useFinding({ slot, server }: SlotState): Finding {

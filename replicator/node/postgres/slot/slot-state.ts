@@ -27,6 +27,10 @@ interface ServerSlot {
   readonly activePid: number | null;
   readonly retainedBytes: number | null;
   readonly safeBytes: number | null;
+  /** Transactions since the oldest whose dead catalogue rows vacuum keeps for it. */
+  readonly catalogueAge: number | null;
+  /** At this age the server vacuums by force. */
+  readonly freezeAge: number;
 }
 
 /** As JSON, because the columns of the view differ by version. */
@@ -36,7 +40,8 @@ const SELECT = `
     'server', (
       select json_build_object('plugin', r.plugin, 'database', r.database, 'here', r.database = current_database(), 'confirmed', r.confirmed_flush_lsn, 'restart', r.restart_lsn,
                'walStatus', r.wal_status, 'invalidation', to_jsonb(r) ->> 'invalidation_reason', 'activePid', r.active_pid,
-               'retainedBytes', pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint, 'safeBytes', r.safe_wal_size)
+               'retainedBytes', pg_wal_lsn_diff(pg_current_wal_lsn(), r.restart_lsn)::bigint, 'safeBytes', r.safe_wal_size,
+               'catalogueAge', age(r.catalog_xmin), 'freezeAge', current_setting('autovacuum_freeze_max_age')::int)
         from pg_replication_slots r where r.slot_name = s.slot_name))::text as state
     from tombolo.slot s`;
 
