@@ -23,7 +23,7 @@ export const DATABASE_CODES: readonly CodeRow[] = [
   [
     "DATABASE_CLONED",
     "operator",
-    "The database is a copy of one that Tombolo was installed in.",
+    "The database is a copy of one that Tombolo was installed in, or schema tombolo was restored in it by itself.",
     "Run `tombolo nodes resync` for it, or for the children of the hub.",
   ],
   ["DATABASE_CREATE", "finding", "The role may not create the schema tombolo.", "Grant create on the database."],
@@ -121,6 +121,12 @@ export const DATABASE_CODES: readonly CodeRow[] = [
   ["PARTITION_ATTACHED", "finding", "A partition with rows was attached, which no trigger sees.", "Compare the table."],
   ["PARTITION_DETACHED", "finding", "A partition was detached, which no trigger sees.", "Compare the table."],
   ["PLAN_HAS_ERRORS", "operator", "The plan has errors; nothing was done.", "Run `tombolo plan`, and see to them."],
+  [
+    "POSTGRES_POOLED",
+    "operator",
+    "A pooler in front of the server drops the settings that sessions begin with.",
+    "Give the node the URL of the server itself.",
+  ],
   ["POSTGRES_STANDBY", "connect", "The server is a standby.", "Give the node the URL of the primary."],
   ["POSTGRES_TOO_OLD", "operator", "The server is older than Postgres 13.", "Upgrade it."],
   ["POSTGRES_UNREACHABLE", "connect", "Postgres cannot be reached.", "Check host and port in the URL, and that the server runs."],

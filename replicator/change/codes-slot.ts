@@ -33,6 +33,7 @@ export const SLOT_CODES: readonly CodeRow[] = [
     "Tables get replica identity full, which writes whole old rows to the server's log.",
     "Compare the cost with `capture: trigger`.",
   ],
+  ["SLOT_HOLDS_VACUUM", "finding", "The node's slot keeps vacuum from the system catalogue, which swells.", "Let the replicator catch up."],
   ["SLOT_RETAINED", "finding", "The server keeps much of its log for the node's slot.", "Let the replicator catch up."],
   ["SLOT_ROLE", "finding", "The role may not replicate.", "Run alter role … replication."],
   ["SLOT_STREAM_ENDED", "retry", "The replication stream ended.", "Nothing; it is started again."],

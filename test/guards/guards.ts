@@ -278,11 +278,18 @@ export const OTHER_GUARDS: readonly Guard[] = [
     edits: [
       {
         file: "replicator/node/postgres/identity.ts",
-        from: "if (moved || database !== databaseNow) {",
-        to: "if (moved && database !== databaseNow) {",
+        from: "const copied = moved || database !== databaseNow;",
+        to: "const copied = moved && database !== databaseNow;",
       },
     ],
     test: { file: "postgres/install.test.ts", title: "a copy of the database is noticed" },
+  },
+  {
+    name: "restored schema",
+    hazards: ["H17"],
+    without: "takes a restored schema tombolo for the one that it wrote",
+    edits: [{ file: "replicator/node/postgres/identity.ts", from: 'if (copied || restored === "t") {', to: "if (copied) {" }],
+    test: { file: "full-sync/resync.test.ts", title: "whose schema tombolo alone was restored" },
   },
   {
     name: "values of the session",
@@ -290,6 +297,26 @@ export const OTHER_GUARDS: readonly Guard[] = [
     without: "prints values as a role has set it",
     edits: [{ file: "replicator/node/postgres/connection.ts", from: 'datestyle: "ISO, YMD",', to: "" }],
     test: { file: "postgres/connection.test.ts", title: "sessions are the same whatever database and role say" },
+  },
+  {
+    name: "dropped settings",
+    hazards: ["B32"],
+    without: "works through a pooler that drops the settings of its sessions",
+    edits: [{ file: "replicator/node/postgres/connection.ts", from: 'if (rows[0]?.pinned !== "t") {', to: "if (rows[0] === undefined) {" }],
+    test: { file: "postgres/connection.test.ts", title: "a pooler that is to ignore the settings of a session is told" },
+  },
+  {
+    name: "one call for a statement",
+    hazards: ["A24"],
+    without: "captures by row",
+    edits: [
+      {
+        file: "replicator/node/postgres/shape.ts",
+        from: 'relation.kind === "p" || relation.subscribed;',
+        to: 'relation.kind !== "f" || relation.subscribed;',
+      },
+    ],
+    test: { file: "postgres/capture.test.ts", title: "however many rows a statement changes, one call logs them" },
   },
   {
     name: "fold",
@@ -300,6 +327,61 @@ export const OTHER_GUARDS: readonly Guard[] = [
       file: "unit/fold.test.ts",
       title: "a truncate drops what was before it in its table, stays where it was, and nothing moves across it",
     },
+  },
+  {
+    name: "flushed commits",
+    hazards: ["C14"],
+    without: "does not flush what it commits to SQLite, and what the application committed before",
+    edits: [
+      {
+        file: "replicator/node/sqlite/connection.ts",
+        from: 'connection.pragma("synchronous = full");',
+        to: 'connection.pragma("synchronous = normal");',
+      },
+    ],
+    test: { file: "sqlite/beside.test.ts", title: "a tick flushes the application's commits with its own" },
+  },
+  {
+    name: "a packet is read first",
+    hazards: ["C17"],
+    without: "holds the write lock of a SQLite file while the changes of a packet are still coming",
+    edits: [
+      { file: "replicator/node/sqlite/apply.ts", from: "while (!done && bytes < READ_FIRST_BYTES) {", to: "while (!done && bytes < 0) {" },
+    ],
+    test: { file: "sqlite/beside.test.ts", title: "while the changes of a packet are still coming" },
+  },
+  {
+    name: "turns between parts",
+    hazards: ["C17", "B36"],
+    without: "applies a whole packet to SQLite in one go",
+    edits: [{ file: "replicator/node/sqlite/apply.ts", from: "if (at > 0) await breathe();", to: "" }],
+    test: { file: "sqlite/beside.test.ts", title: "between two parts of a packet everything else in the process has its turn" },
+  },
+  {
+    name: "smaller parts",
+    hazards: ["C17"],
+    without: "goes on with parts that take too long",
+    edits: [
+      {
+        file: "replicator/link/pace.ts",
+        from: "if (ms > TOO_LONG * this.#targetMs && this.rows > 1 && this.#halvings < MOST_HALVINGS) this.#halvings += 1;",
+        to: "if (ms < 0) this.#halvings += 1;",
+      },
+    ],
+    test: { file: "unit/link-pace.test.ts", title: "parts that take too long are followed by smaller ones" },
+  },
+  {
+    name: "short reads",
+    hazards: ["C18"],
+    without: "reads in one transaction that goes on while the reader waits",
+    edits: [
+      {
+        file: "replicator/node/sqlite/connection.ts",
+        from: "return this.#inRead(work as (connection: Connection) => unknown) as T;",
+        to: 'if (!this.#reader.inTransaction) this.#reader.exec("begin"); return work(this.#reader);',
+      },
+    ],
+    test: { file: "sqlite/beside.test.ts", title: "whoever reads the log slowly does not keep a checkpoint" },
   },
   {
     name: "handed on is confirmed",

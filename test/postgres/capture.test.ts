@@ -48,6 +48,25 @@ describe("what is logged", () => {
     ]);
   });
 
+  test("however many rows a statement changes, one call logs them; one that changes none logs nothing", async () => {
+    const calls = async (sql: string) => {
+      let found: unknown[] = [];
+      await withClient(db.superUrl, async (client) => {
+        await client.query(`begin; set local track_functions = 'all'; ${sql}`);
+        const { rows } = await client.query(
+          "select regexp_replace(funcname, '^capture_', '') as name, calls::int from pg_stat_xact_user_functions where schemaname = 'tombolo' and funcname like 'capture\\_%'",
+        );
+        found = rows.map(({ name, calls: count }) => `${name} ${count}`);
+        await client.query("commit");
+      });
+      return [found, (await db.taken()).length];
+    };
+    expect(await calls("insert into shop.item (id) select generate_series(1, 5000)")).toEqual([["insert 1"], 5000]);
+    expect(await calls("update shop.item set name = 'many'")).toEqual([["update 1"], 5000]);
+    expect(await calls("update shop.item set name = name")).toEqual([["update 1"], 0]);
+    expect(await calls("delete from shop.item")).toEqual([["delete 1"], 5000]);
+  });
+
   test("a table with whole images logs both rows of an update", async () => {
     await db.query(
       "insert into shop.whole values (1, 'a', 'b'); update shop.whole set a = 'c'; update shop.whole set a = 'c'; delete from shop.whole",
