@@ -104,3 +104,11 @@ test("no file of the product is longer than 400 lines", () => {
     .filter((name) => readFileSync(join(root, name), "utf8").split("\n").length > 400);
   expect(long).toEqual([]);
 });
+
+test.each(["postgres", "sqlite"])(
+  "migrations of sql/%s are numbered one after the other: a second file of a number would be left out where the first has run",
+  (engine) => {
+    const numbers = readdirSync(join(root, "sql", engine)).flatMap((file) => /^(\d{4})_\w+\.sql$/.exec(file)?.[1] ?? []);
+    expect(numbers.toSorted().map(Number)).toEqual(numbers.map((_, at) => at + 1));
+  },
+);
