@@ -5,12 +5,23 @@ import type { NodeName } from "../../change/names.ts";
 /** The server ends somebody's transaction once it has waited for deadlock_timeout, a second where nobody set it. */
 const LOOK_EVERY_MS = 250;
 
-/** What is in the way of the session and waits for it as well may be in the way of an application, too: a packet comes again, an application does not. */
+/** Looks after which the same sessions are in the way all the time: whoever waits for the packet has waited for long. */
+const PATIENT_LOOKS = 4;
+
+/**
+ * Who is in the way of the session ($1) while an application waits for it. It is cancelled where they wait for each other, around however many corners, or where that has
+ * been so for long ($2: by whom): a packet comes again, an application does not.
+ */
 const GIVE_WAY = `
-  select pg_cancel_backend($1::int) as cancelled
-   where pg_blocking_pids($1::int) <> '{}'
-     and exists (select from pg_locks l join pg_stat_activity a using (pid)
-                  where not l.granted and $1::int = any (pg_blocking_pids(l.pid)) and a.application_name not like 'tombolo %')`;
+  with recursive ahead(pid) as (
+    select unnest(pg_blocking_pids($1::int))
+    union
+    select unnest(pg_blocking_pids(ahead.pid)) from ahead),
+  found as (
+    select pg_blocking_pids($1::int)::text as blockers, exists (select from ahead where pid = $1::int) as cycle
+     where exists (select from pg_locks l join pg_stat_activity a using (pid)
+                    where not l.granted and $1::int = any (pg_blocking_pids(l.pid)) and a.application_name not like 'tombolo %'))
+  select blockers, case when cycle or blockers = $2 then pg_cancel_backend($1::int) else false end as cancelled from found where blockers <> '{}'`;
 
 /** Looks after the locks of one transaction, from its beginning until it is about to commit. */
 export interface LockWatch {
@@ -32,15 +43,20 @@ export async function givingWay<T>(
   let looking: Promise<unknown> | undefined;
   let ended = false;
   let gaveWay = false;
+  let before: string | null = null;
+  let looks = 0;
 
   const look = async (): Promise<void> => {
     const looker = await pool.connect();
     try {
       // whoever ends the watch does not wait for a connection, only for a question that is being asked
       if (ended) return;
-      const asked = looker.query<{ cancelled: string }>(GIVE_WAY, [pid]);
+      const asked = looker.query<{ blockers: string; cancelled: string }>(GIVE_WAY, [pid, looks >= PATIENT_LOOKS ? before : null]);
       looking = asked.catch(() => undefined);
-      if ((await asked).rows.length > 0) gaveWay = true;
+      const [found] = (await asked).rows;
+      if (found?.cancelled === "t") gaveWay = true;
+      looks = found !== undefined && found.blockers === before ? looks + 1 : 1;
+      before = found?.blockers ?? null;
     } finally {
       looker.release();
     }
