@@ -16,7 +16,7 @@ const PER_SECOND = Number(process.env.TOMBOLO_SOAK_RATE ?? (MINUTES < 1 ? 150 : 
 const SEED = Number(process.env.TOMBOLO_SEED ?? 1);
 /** Of all transactions. */
 const SHARES = { hub: 0.5, replica: 0.18, store: 0.05, edge: 0.03 };
-const CONNECTIONS = { hub: 6, replica: 3 };
+const CONNECTIONS = { hub: 12, replica: 6 };
 const MOST_RESIDENT_MB = 500;
 /** After the last fault, for everything that is still on its way. */
 const PATIENCE_MS = 300_000;

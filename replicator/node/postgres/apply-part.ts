@@ -102,6 +102,7 @@ const isBlocked = ({ blocked }: ApplySession, { table, change }: Pick<IncomingCh
 
 async function applyGroup(session: ApplySession, group: readonly IncomingChange[], sorted?: readonly ChangeSet[]): Promise<void> {
   if (group.length === 0) return;
+  await session.locksAhead.lock(session, group);
   const { clear, unclear } = await session.judgedMeanwhile.split(group);
   for (const { table, change } of unclear) session.outcome.wanted.push({ table: table.table.name, key: change.key });
   const refused = await applyAll(session, clear, unclear.length === 0 ? sorted : undefined);

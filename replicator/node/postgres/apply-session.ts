@@ -7,6 +7,7 @@ import type { ReferredRows } from "../references.ts";
 import type { ApplyContext } from "../target.ts";
 import type { ApplyGate } from "./apply-gate.ts";
 import type { CapturedTable } from "./captured-tables.ts";
+import type { LogEntry } from "./concurrent-changes.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
 
 /** The peer whose changes are being applied, as locked by the applying transaction. */
@@ -28,6 +29,7 @@ export interface ApplySession {
   readonly outcome: Outcome;
   /** To be asked before the log is. */
   readonly gate: ApplyGate;
+  readonly locksAhead: LocksAhead;
   /** Under the replica's role: triggers of applications and foreign keys do nothing. */
   readonly quiet: boolean;
   /** `table\0key` of every change of this peer that is parked. */
@@ -37,6 +39,8 @@ export interface ApplySession {
   /** Changes that were parked before, with what their sender knew of this node's log when it made them. */
   readonly late: Map<IncomingChange, Position>;
   readonly judgedMeanwhile: JudgedMeanwhile;
+  /** What was asked ahead: see `lookAhead`. */
+  readonly looked: WeakMap<IncomingChange, Looked>;
   readonly scope: RowScope;
   /** Where the packet is one small part, how its sets are said; null for others. */
   readonly atOnce: SaidAtOnce | null;
@@ -69,6 +73,24 @@ export interface SaidAtOnce {
 export interface JudgedMeanwhile {
   /** Splits changes into those that may be applied and those whose row must be asked for. */
   split(changes: readonly IncomingChange[]): Promise<{ clear: readonly IncomingChange[]; unclear: readonly IncomingChange[] }>;
+}
+
+/** What judging a change takes. */
+export interface Looked {
+  /** As this node prints it, and the same as the log's text. */
+  readonly key: TextRow;
+  readonly canonical: string;
+  readonly before: TextRow | null;
+  readonly after: TextRow | null;
+  /** Locked; null where there is none. */
+  readonly row: TextRow | null;
+  /** Of a row that is there, newest first. */
+  readonly entries: readonly LogEntry[];
+}
+
+/** See `LockOrder`. */
+export interface LocksAhead {
+  lock(session: ApplySession, changes: readonly IncomingChange[]): Promise<void>;
 }
 
 /** The rows that the peer, a child, may write: those that it is given (see `Scopes`). */

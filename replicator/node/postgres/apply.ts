@@ -19,6 +19,7 @@ import { givingWay } from "./giving-way.ts";
 import { inOneGo } from "./in-one-go.ts";
 import { IncomingTable } from "./incoming.ts";
 import { judgedMeanwhile } from "./judged-meanwhile.ts";
+import { LockOrder } from "./lock-order.ts";
 import { type LockedPeer, lastSeen, lockPeer, type StoredReceipt } from "./locked-peer.ts";
 import { blockedKeys, waitingRows } from "./parked.ts";
 import { markReceived, markStarted, meet, peerState } from "./peers.ts";
@@ -51,6 +52,7 @@ export class PostgresTarget implements Target {
   readonly #replicaRole: boolean;
   readonly #gate: LogGate;
   readonly #foresight = new Foresight();
+  readonly #lockOrder = new LockOrder();
 
   /** `replicaRole`: whether this role may set session_replication_role. */
   constructor(options: {
@@ -96,7 +98,7 @@ export class PostgresTarget implements Target {
     try {
       // what is done beforehand decides what the parts are: a hand-over reads its own once the tables are locked
       const lead = beforehand === undefined ? await this.#guarded(() => leadOf(iterator)) : unread(iterator);
-      const expected = beforehand === undefined ? this.#foresight.of(header, tables) : null;
+      const expected = beforehand === undefined && !this.#lockOrder.isKept ? this.#foresight.of(header, tables) : null;
       const ahead = expected === null ? null : this.#sayAhead(lead, { expected, header, context });
       // whatever happens, it may be otherwise now
       this.#foresight.forget(header.source);
@@ -203,7 +205,7 @@ export class PostgresTarget implements Target {
     let last: pg.QueryConfig | undefined;
     const doing = (client: pg.PoolClient): Promise<T> =>
       work({ client, peer: peer as LockedPeer, said, end: (statement) => (last = statement) });
-    return givingWay({ pool: this.#pool, source: name }, (watch) =>
+    const applied = givingWay({ pool: this.#pool, source: name }, (watch) =>
       transaction(this.#pool, doing, {
         async begin(client) {
           watch.begin(client);
@@ -228,6 +230,10 @@ export class PostgresTarget implements Target {
         },
       }),
     );
+    return applied.catch((error: unknown) => {
+      this.#lockOrder.failed(error);
+      throw error;
+    });
   }
 
   #isQuiet(context: ApplyContext): boolean {
@@ -253,11 +259,13 @@ export class PostgresTarget implements Target {
     const sets = lead?.sets ?? null;
     return {
       ...access,
+      locksAhead: this.#lockOrder,
       outcome: new Outcome(),
       blocked: locked.hasParked ? await blockedKeys(client, locked.id) : new Set(),
       // only a parent has to keep rows back that others would be given
       waiting: await waitingRows(client, context.from === "child" ? shapes : [], locked.hasParked ? locked.id : null),
       late: new Map(),
+      looked: new WeakMap(),
       judgedMeanwhile: await judgedMeanwhile(access, tables, lastSeen(locked)),
       scope: await rowScope(access, locked.limited),
       atOnce: atOnce ?? (sets !== null && !locked.hasParked && AtOnce.suits(access, sets) ? new AtOnce(access, sets) : null),

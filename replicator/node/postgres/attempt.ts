@@ -2,9 +2,10 @@ import { TomboloError } from "../../change/error.ts";
 import type { Reference } from "../../change/shape.ts";
 import { writtenRow } from "../references.ts";
 import { type ApplySession, blockedBy } from "./apply-session.ts";
-import { resolveFromChild } from "./from-child.ts";
-import { obeyParent } from "./from-parent.ts";
+import { questionOf, resolveFromChild } from "./from-child.ts";
+import { obeyParent, pendingQuestion } from "./from-parent.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
+import { LOOKED_AT_ONCE, lookAhead } from "./look-ahead.ts";
 import { isRowError } from "./row-error.ts";
 
 /** A change that the database refused. */
@@ -64,7 +65,10 @@ export async function inSavepoint(session: ApplySession, work: () => Promise<voi
 export async function attemptEach(session: ApplySession, changes: readonly IncomingChange[]): Promise<Refused[]> {
   const refused: Refused[] = [];
   if (session.gate.lags) await inSavepoint(session, () => session.gate.lockFirst(session, changes));
-  for (const incoming of changes) {
+  const question = (incoming: IncomingChange) =>
+    session.context.from === "child" ? questionOf(session, incoming, true) : pendingQuestion(session, incoming);
+  for (const [at, incoming] of changes.entries()) {
+    if (at % LOOKED_AT_ONCE === 0) await lookAhead(session, changes.slice(at, at + LOOKED_AT_ONCE), question);
     const error = await inSavepoint(session, () => applyRow(session, incoming));
     if (error !== null) refused.push({ incoming, error });
   }

@@ -14,6 +14,14 @@ export interface LogEntry {
   readonly known: boolean;
 }
 
+/** Which entries of a row are meant. */
+export interface LogQuestion {
+  readonly position: bigint | null;
+  /** Entries up to here are marked as known to the child. */
+  readonly alsoKnown?: bigint | null;
+  readonly exceptFrom: number;
+}
+
 /**
  * What this node's log holds of some rows beyond a position, newest first, by canonical key text; entries that came from
  * `exceptFrom` are left out. Beyond position null means all of it.
@@ -22,14 +30,7 @@ export interface LogEntry {
  */
 export async function changesSince(
   access: RowAccess,
-  options: {
-    readonly table: CapturedTable;
-    readonly keys: readonly string[];
-    readonly position: bigint | null;
-    /** Entries up to here are marked as known to the child. */
-    readonly alsoKnown?: bigint | null;
-    readonly exceptFrom: number;
-  },
+  options: LogQuestion & { readonly table: CapturedTable; readonly keys: readonly string[] },
 ): Promise<Map<string, LogEntry[]>> {
   const { hstore } = access;
   const { rows } = await access.client.query({

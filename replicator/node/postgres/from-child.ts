@@ -3,9 +3,10 @@ import type { Row } from "../../change/value.ts";
 import { type Clash, changeTime, claimed, conflictRule } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { carryOut } from "./carry-out.ts";
-import { changesSince, type LogEntry, lastDeleted, lookBack } from "./concurrent-changes.ts";
+import { changesSince, type LogEntry, type LogQuestion, lastDeleted, lookBack } from "./concurrent-changes.ts";
 import { recordConflict } from "./history.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
+import { entriesOf, takeLooked } from "./look-ahead.ts";
 import { mustNotTakeAlong } from "./referrers.ts";
 import { putRefresh } from "./refresh.ts";
 import { keyText, lockRows, normalise } from "./rows.ts";
@@ -19,24 +20,18 @@ export async function resolveFromChild(session: ApplySession, incoming: Incoming
   const { op } = incoming.change;
   // refreshes only ever travel down
   if (op === "R" || op === "T") return;
-  const key = await normalise(session, table, incoming.key);
+  const looked = takeLooked(session, incoming);
+  const key = looked?.key ?? (await normalise(session, table, incoming.key));
   for (let attempt = 0; ; attempt++) {
     const [parent = null] = await lockRows(session, table, [key]);
     await session.gate.before(incoming, parent !== null);
-    const canonical = await keyText(session, table, key);
-    const seen = session.header.seen[rule.channel] ?? null;
-    const log = await changesSince(session, {
-      table,
-      keys: [canonical],
-      // an edit may be older than the packet: the parent's change of the same row that came to the child between the two is concurrent with it
-      position: session.lastSeen[rule.channel] ?? (op === "U" && parent === null ? null : seen),
-      alsoKnown: seen,
-      exceptFrom: session.peer.id,
-    });
-    const concurrent = log.get(canonical) ?? [];
+    const canonical = looked?.canonical ?? (await keyText(session, table, key));
+    const ahead = entriesOf(attempt === 0 ? looked : null, parent);
+    const question = questionOf(session, incoming, parent !== null);
+    const concurrent = ahead ?? (await changesSince(session, { table, keys: [canonical], ...question })).get(canonical) ?? [];
     const entries = concurrent.filter((entry) => !entry.known);
-    const before = incoming.old === null ? null : await normalise(session, table, incoming.old);
-    const after = incoming.new === null ? null : await normalise(session, table, incoming.new);
+    const before = looked !== null || incoming.old === null ? (looked?.before ?? null) : await normalise(session, table, incoming.old);
+    const after = looked !== null || incoming.new === null ? (looked?.after ?? null) : await normalise(session, table, incoming.new);
     const told = lookBack(parent, entries) ?? lastDeleted(concurrent.filter((entry) => entry.known));
     const known = await session.scope.known(table, told);
     const base = op === "I" ? null : { ...(op === "U" ? (known ?? {}) : {}), ...key, ...before };
@@ -79,6 +74,17 @@ export async function resolveFromChild(session: ApplySession, incoming: Incoming
     session.outcome.count(op, 1);
     return;
   }
+}
+
+/** What of the log the judge of a child's change wants to know; `there`: this node has the row. */
+export function questionOf(session: ApplySession, { table: { rule }, change: { op } }: IncomingChange, there: boolean): LogQuestion {
+  const seen = session.header.seen[rule.channel] ?? null;
+  return {
+    // an edit may be older than the packet: the parent's change of the same row that came to the child between the two is concurrent with it
+    position: session.lastSeen[rule.channel] ?? (op === "U" && !there ? null : seen),
+    alsoKnown: seen,
+    exceptFrom: session.peer.id,
+  };
 }
 
 const touches = ({ op, old, new: now }: LogEntry, isClaimed: (column: string) => boolean): boolean =>

@@ -1,8 +1,9 @@
 import type { ApplySession } from "./apply-session.ts";
-import { changesSince, type LogEntry } from "./concurrent-changes.ts";
+import { changesSince, type LogEntry, type LogQuestion } from "./concurrent-changes.ts";
 import { mustNotDangle } from "./dangling.ts";
 import { recordOverwritten } from "./history.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
+import { entriesOf, takeLooked } from "./look-ahead.ts";
 import { deleteForParent } from "./referrers.ts";
 import { bringTo, keyText, lockRows, normalise } from "./rows.ts";
 
@@ -22,12 +23,14 @@ interface PendingChange {
 export async function obeyParent(session: ApplySession, incoming: IncomingChange): Promise<void> {
   const { table } = incoming.table;
   const { op } = incoming.change;
-  const key = await normalise(session, table, incoming.key);
+  const looked = takeLooked(session, incoming);
+  const key = looked?.key ?? (await normalise(session, table, incoming.key));
   for (let attempt = 0; ; attempt++) {
     const [current = null] = await lockRows(session, table, [key]);
     await session.gate.before(incoming, current !== null);
-    const pending = await pendingChange(session, incoming, key);
-    const after = incoming.new === null ? null : await normalise(session, table, incoming.new);
+    const ahead = entriesOf(attempt === 0 ? looked : null, current);
+    const pending = ahead === null ? await pendingChange(session, incoming, key) : summary(ahead);
+    const after = looked !== null || incoming.new === null ? (looked?.after ?? null) : await normalise(session, table, incoming.new);
     const done = await obey(session, incoming, { key, current, pending, after });
     if (!done && attempt < 5) continue;
     if (after !== null) await mustNotDangle(session, incoming.table, { columns: Object.keys(after), rows: [{ key }] });
@@ -73,13 +76,17 @@ function withoutPending(row: TextRow, pending: PendingChange): TextRow {
 }
 
 async function pendingChange(session: ApplySession, incoming: IncomingChange, key: TextRow): Promise<PendingChange> {
-  const { table, rule } = incoming.table;
-  if (rule.oneWay === true) return summary([]);
+  const { table } = incoming.table;
+  const question = pendingQuestion(session, incoming);
+  if (question === null) return summary([]);
   const canonical = await keyText(session, table, key);
-  const position = session.header.seen[rule.channel] ?? null;
-  const entries = await changesSince(session, { table, keys: [canonical], position, exceptFrom: session.peer.id });
+  const entries = await changesSince(session, { table, keys: [canonical], ...question });
   return summary(entries.get(canonical) ?? []);
 }
+
+/** What of the log tells what the parent has not judged yet; null where it judges nothing. */
+export const pendingQuestion = (session: ApplySession, { table: { rule } }: IncomingChange): LogQuestion | null =>
+  rule.oneWay === true ? null : { position: session.header.seen[rule.channel] ?? null, exceptFrom: session.peer.id };
 
 /** Entries newest first. */
 function summary(entries: readonly LogEntry[]): PendingChange {

@@ -7,17 +7,14 @@ import type { TableShape } from "../../change/shape.ts";
 import type { ChangeLog, NewsOf, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
 import { filterFailed } from "../filter-fault.ts";
 import { LEFT_BEHIND, type LeftBehind, leftBehind, type Retention } from "../retention.ts";
-import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
-import { transaction } from "./connection.ts";
-import type { TextRow } from "./incoming.ts";
+import type { CapturedTables } from "./captured-tables.ts";
 import { type LogState, NewsWatcher } from "./news.ts";
 import { NextWindow } from "./next-window.ts";
 import { isServerError, postgresError } from "./postgres-error.ts";
 import { oldestNeeded, purge } from "./purge.ts";
 import { groups, readWindow, type WindowRequest } from "./read.ts";
-import { putRefresh, stampRefreshes } from "./refresh.ts";
+import { refreshRows } from "./refresh-rows.ts";
 import { retain } from "./retention.ts";
-import { isRowError } from "./row-error.ts";
 import { SharedReads } from "./shared-reads.ts";
 import type { SlotConsumer } from "./slot/consumer.ts";
 import { ALWAYS_COMPLETE, type LogGate } from "./slot/log-gate.ts";
@@ -202,28 +199,9 @@ export class PostgresLog implements ChangeLog {
 
   async refresh(reader: NodeName, rows: readonly { readonly table: TableName; readonly key: string }[]): Promise<void> {
     await this.#guarded(async () => {
-      const peerId = await this.#peerId(reader);
-      const tables = new Map((await this.#tables.named(rows.map((row) => row.table))).map((table) => [table.name, table]));
-      await transaction(this.#pool, async (client) => {
-        for (const row of rows) {
-          const table = tables.get(row.table);
-          if (table !== undefined) await this.#refreshRow(client, table, JSON.parse(row.key) as TextRow, peerId);
-        }
-        await stampRefreshes({ client, hstore: this.#hstore }, peerId);
-      });
+      const access = { pool: this.#pool, tables: this.#tables, hstore: this.#hstore, gate: this.#gate };
+      await refreshRows(access, await this.#peerId(reader), rows);
     });
-  }
-
-  /** A row that cannot be read now, in a table that was dropped or altered, is not told: that table is marked to be compared, and no other waits for it. */
-  async #refreshRow(client: pg.ClientBase, table: CapturedTable, key: TextRow, peerId: number): Promise<void> {
-    await client.query("savepoint refresh");
-    try {
-      await putRefresh({ client, hstore: this.#hstore, gate: this.#gate }, table, { key, peerId, changedAt: null });
-    } catch (error) {
-      if (!isRowError(error)) throw error;
-      await client.query("rollback to savepoint refresh");
-    }
-    await client.query("release savepoint refresh");
   }
 
   async close(): Promise<void> {

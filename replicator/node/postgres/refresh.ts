@@ -4,7 +4,7 @@ import { typed } from "./column-sql.ts";
 import { ident } from "./identifier.ts";
 import type { TextRow } from "./incoming.ts";
 import { lockRows, type RowAccess } from "./rows.ts";
-import { columnNamed } from "./set-statements.ts";
+import { columnNamed, keysIn } from "./set-statements.ts";
 import type { LogGate } from "./slot/log-gate.ts";
 import { LOCK_NOT_AVAILABLE } from "./sqlstate.ts";
 
@@ -45,7 +45,7 @@ export async function putRefresh(
   for (let attempt = 1; ; attempt++) {
     const [row = null] = await lockRows(access, table, [key]);
     if (row !== null && !logged) await access.gate.complete();
-    const number = row === null ? await absentAt(access, table, key) : "nextval";
+    const [number = null] = row === null ? await absentAt(access, table, [key]) : ["nextval"];
     // the row came while its absence was being made sure of
     if (number === null && attempt < 5) continue;
     await insertRefresh(access, table, { key, row, peerId, changedAt, number: number === null || number === "nextval" ? null : number });
@@ -74,18 +74,21 @@ export async function stampRefreshes({ client, hstore }: RowAccess, peerId: numb
   });
 }
 
+/** The named columns of a row `from`, as the log keeps them. */
+export const hstoreOf = (hstore: string, from: string, names: readonly string[]): string =>
+  `(select ${hstore}.hstore(r.*) from (select ${names.map((name) => `${from}.${ident(name)}`).join(", ")}) as r)`;
+
 /**
  * Puts every row of a table into the log as a refresh for one peer. The table's writers wait until the transaction ends: whatever has a smaller
  * number in the log is part of what is told.
  */
 export async function refreshAll({ client, hstore, gate }: RefreshAccess, table: CapturedTable, peerId: number): Promise<void> {
-  const image = (names: readonly string[]): string =>
-    `(select ${hstore}.hstore(r) from (select ${names.map((name) => `t.${ident(name)}`).join(", ")}) as r)`;
+  const columns = table.columns.map(({ name }) => name);
   await client.query(`lock table ${table.sql} in share mode`);
   await gate.complete();
   await client.query({
     text: `insert into tombolo.change (table_id, op, segment, target, key, new)
-      select $1::int, 'R', s.segment, $2::int, ${image(table.key)}, ${image(table.columns.map(({ name }) => name))}
+      select $1::int, 'R', s.segment, $2::int, ${hstoreOf(hstore, "t", table.key)}, ${hstoreOf(hstore, "t", columns)}
         from ${table.sql} as t, tombolo.log_state s`,
     values: [table.id, peerId],
   });
@@ -124,22 +127,25 @@ async function insertRefresh(
 }
 
 /**
- * A number for the log that was drawn while the row was not there and nobody was writing the table: what is smaller is
- * committed, and an insert that is still to come gets a greater one. Null when the row is there after all. The lock that makes
+ * Numbers for the log that were drawn while the rows were not there and nobody was writing the table: what is smaller is
+ * committed, and an insert that is still to come gets a greater one. Null for a row that is there after all. The lock that makes
  * sure of it goes with the savepoint, so that it stops the table's writers for a moment only.
  */
-async function absentAt({ client, gate }: RefreshAccess, table: CapturedTable, key: TextRow): Promise<string | null> {
+export async function absentAt(
+  { client, gate }: RefreshAccess,
+  table: CapturedTable,
+  keys: readonly TextRow[],
+): Promise<(string | null)[]> {
   await lockTable(client, table);
   await gate.complete();
-  const where = table.key
-    .map((name, index) => `t.${ident(name)} = ${typed(`$${index + 1}::text`, columnNamed(table, name))}`)
-    .join(" and ");
+  const { text, matches, values } = keysIn(table, keys);
   const { rows } = await client.query<{ number: string | null }>({
-    text: `select case when not exists (select from ${table.sql} as t where ${where}) then nextval('tombolo.change_seq') end as number`,
-    values: table.key.map((name) => key[name] ?? null),
+    text: `with x as materialized (${text})
+      select case when not exists (select from ${table.sql} as t where ${matches}) then nextval('tombolo.change_seq') end as number from x order by x.ord`,
+    values,
   });
   await client.query("rollback to savepoint absent; release savepoint absent");
-  return rows[0]?.number ?? null;
+  return keys.map((_, at) => rows[at]?.number ?? null);
 }
 
 /** Under a savepoint. Throws what the server does when it could not be had, or somebody waits for this transaction meanwhile: that is tried again as a whole. */

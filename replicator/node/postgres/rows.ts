@@ -1,11 +1,10 @@
 import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
-import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
 import { ident } from "./identifier.ts";
 import type { TextRow } from "./incoming.ts";
-import { columnNamed } from "./set-statements.ts";
+import { columnNamed, keysIn, valuesIn } from "./set-statements.ts";
 
 /** Reads and writes of single rows, in the text that Postgres prints. */
 export interface RowAccess {
@@ -40,16 +39,12 @@ export function captured(table: CapturedTable, text: string): TextRow {
 
 /** The rows with these keys, locked until the transaction ends, in key order; null where there is none. */
 export async function lockRows(access: RowAccess, table: CapturedTable, keys: readonly TextRow[]): Promise<(TextRow | null)[]> {
-  const columns = table.key.map((name) => columnNamed(table, name));
-  const arrays = columns.map((_, index) => `$${index + 1}::text[]`).join(", ");
-  const names = columns.map((_, index) => `a${index}`).join(", ");
-  const casts = columns.map((column, index) => `${typed(`a${index}`, column)} as k${index}`).join(", ");
-  const match = columns.map((column, index) => `t.${ident(column.name)} = x.k${index}`).join(" and ");
+  const { text, matches, values } = keysIn(table, keys);
   const { rows } = await access.client.query({
-    text: `with x as materialized (select ord, ${casts} from unnest(${arrays}) with ordinality as u(${names}, ord))
-      select x.ord, ${access.hstore}.hstore_to_json(${access.hstore}.hstore(t.*))::text from x join ${table.sql} as t on ${match}
-      order by ${columns.map((_, index) => `x.k${index}`).join(", ")} for update of t`,
-    values: table.key.map((name) => textArray(keys.map((key) => key[name] ?? null))),
+    text: `with x as materialized (${text})
+      select x.ord, ${access.hstore}.hstore_to_json(${access.hstore}.hstore(t.*))::text from x join ${table.sql} as t on ${matches}
+      order by ${table.key.map((_, index) => `x.k${index}`).join(", ")} for update of t`,
+    values,
     rowMode: "array",
   });
   const found: (TextRow | null)[] = keys.map(() => null);
@@ -84,6 +79,42 @@ export async function normalise(access: RowAccess, table: CapturedTable, row: Te
     rowMode: "array",
   });
   return JSON.parse((rows[0] as [string])[0]) as TextRow;
+}
+
+/** As `normalise` does for one: a row of each, and the text that it is read from. */
+export async function normaliseAll(
+  access: RowAccess,
+  table: CapturedTable,
+  rows: readonly TextRow[],
+): Promise<{ readonly row: TextRow; readonly text: string }[]> {
+  const alike = new Map<string, number[]>();
+  for (const [at, row] of rows.entries()) {
+    const columns = Object.keys(row).join("\0");
+    alike.set(columns, [...(alike.get(columns) ?? []), at]);
+  }
+  const found = rows.map(() => ({ row: {} as TextRow, text: "{}" }));
+  for (const places of alike.values()) {
+    const names = Object.keys(rows[places[0] as number] as TextRow);
+    if (names.length === 0) continue;
+    const { text, values } = valuesIn(
+      names.map((name, index) => ({
+        column: columnNamed(table, name),
+        as: `v${index}`,
+        values: places.map((at) => rows[at]?.[name] ?? null),
+      })),
+    );
+    const row = `select ${names.map((name, index) => `x.v${index} as ${ident(name)}`).join(", ")}`;
+    const answer = await access.client.query({
+      text: `with x as materialized (${text})
+        select ord, ${access.hstore}.hstore_to_json((select ${access.hstore}.hstore(r.*) from (${row}) as r))::text from x`,
+      values,
+      rowMode: "array",
+    });
+    for (const [ordinal, printed] of answer.rows as [string, string][]) {
+      found[places[Number(ordinal) - 1] as number] = { row: JSON.parse(printed) as TextRow, text: printed };
+    }
+  }
+  return found;
 }
 
 /** The canonical JSON text of a key: what the change log's `key` prints as. */

@@ -1,7 +1,9 @@
 import type { Column } from "../../change/shape.ts";
+import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { sameImage, typed } from "./column-sql.ts";
 import { ident } from "./identifier.ts";
+import type { TextRow } from "./incoming.ts";
 
 /**
  * The statements that apply many changes at once. Each takes one text[] per listed value and answers the ordinals (from 1)
@@ -55,6 +57,31 @@ export function columnNamed(table: CapturedTable, name: string): Column {
 }
 
 const keyMatches = (keys: readonly Column[]): string => list(keys, (key, index) => `t.${ident(key.name)} = x.k${index}`, " and ");
+
+/** Keys as `ord`, `k0`, … of a `select` whose parameters come after the first `after`; `matches`: how they find rows of `t` from `x`. */
+export function keysIn(
+  table: CapturedTable,
+  keys: readonly TextRow[],
+  after = 0,
+): { readonly text: string; readonly matches: string; readonly values: string[] } {
+  const columns = keyColumns(table);
+  return {
+    text: input(
+      columns.map((column, index) => ({ column, as: `k${index}` })),
+      after,
+    ),
+    matches: keyMatches(columns),
+    values: table.key.map((name) => textArray(keys.map((key) => key[name] ?? null))),
+  };
+}
+
+/** Columns of values as `ord` and their names of a `select`, each value through its column's type. */
+export const valuesIn = (
+  columns: readonly { readonly column: Column; readonly as: string; readonly values: readonly (string | null)[] }[],
+): { readonly text: string; readonly values: string[] } => ({
+  text: input(columns, 0),
+  values: columns.map(({ values }) => textArray(values)),
+});
 
 /** The numbers of those that `done` does not hold. */
 const missing = ({ prefix }: Place): string =>
@@ -152,6 +179,22 @@ export function presentStatement(table: CapturedTable): string {
   const keys = keyColumns(table);
   const values = keys.map((column, index) => ({ column, as: `k${index}` }));
   return `with x as materialized (${input(values, 0)}) select x.ord from x join ${table.sql} as t on ${keyMatches(keys)} order by x.ord`;
+}
+
+/** Locks those of the rows that are there, one after the other in the order of their keys. */
+export function lockStatement(
+  table: CapturedTable,
+  keys: readonly TextRow[],
+  strength: "update" | "no key update",
+): { readonly text: string; readonly values: string[] } {
+  const { text, matches, values } = keysIn(table, keys);
+  const order = table.key.map((_, index) => `x.k${index}`).join(", ");
+  return {
+    text: `with x as materialized (${text}),
+      locked as (select 1 from x join ${table.sql} as t on ${matches} order by ${order} for ${strength} of t)
+      select count(*) from locked`,
+    values,
+  };
 }
 
 /** One statement of several steps: foreign keys are checked when all of them are done. Answers the number of a step and the ordinals that did not fit in it. */
