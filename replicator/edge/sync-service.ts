@@ -91,6 +91,7 @@ export class SyncService {
   readonly #media: NonNullable<SyncServiceOptions["media"]>;
   #running: { readonly agent: EdgeAgent; readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #syncing: Promise<unknown> = Promise.resolve();
+  readonly #closing = new AbortController();
 
   private constructor(edge: Edge, credential: Credential, options: SyncServiceOptions) {
     this.#edge = edge;
@@ -224,8 +225,10 @@ export class SyncService {
     return decideConflict(this.#edge.client, this.#credential.node, id, decision);
   }
 
-  /** Stops, and closes the service's own connection to the database. */
+  /** Stops, and closes the service's own connection to the database. What `syncNow` is doing ends after the packet in hand, and throws. */
   async close(): Promise<void> {
+    // of a hub that is written to all the time it would not end for long
+    this.#closing.abort();
     await this.stop();
     await this.#syncing;
     await this.#edge.close();
@@ -249,13 +252,15 @@ export class SyncService {
   async #syncOnce(): Promise<EdgeCounts> {
     this.#events.emit("status", "syncing");
     try {
-      const counts = await this.#edge.sync(new AbortController().signal, (received) => this.#events.emit("progress", { received }));
+      const counts = await this.#edge.sync(this.#closing.signal, (received) => this.#events.emit("progress", { received }));
       this.#completed(counts);
       this.#events.emit("status", "online");
       return counts;
     } catch (error) {
-      this.#events.emit("failed", error, null);
-      this.#events.emit("status", "offline");
+      if (!this.#closing.signal.aborted) {
+        this.#events.emit("failed", error, null);
+        this.#events.emit("status", "offline");
+      }
       throw error;
     }
   }

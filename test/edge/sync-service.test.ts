@@ -66,6 +66,28 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
   const notes = (): unknown =>
     application.prepare("select group_concat(id || note, ' ') from (select * from item order by id)").pluck().get();
 
+  test("closes while a hub that is written to all the time keeps it syncing", async () => {
+    const service = await opened({ enrol: { hub: hub.url, code: await code() } });
+    let rows = 0;
+    let exchanges = 0;
+    const more = (): Promise<void> => world.database.write(`insert into item values (${++rows}, 'hub')`);
+    await more();
+    let writing = Promise.resolve();
+    service.on("progress", () => {
+      exchanges += 1;
+      writing = writing.then(more);
+    });
+    const syncing = service.syncNow().then(
+      () => "done",
+      () => "ended",
+    );
+    await until("it goes on and on", () => exchanges >= 3);
+    await service.close();
+    expect(await syncing).toBe("ended");
+    expect(exchanges).toBeLessThan(100);
+    await writing;
+  });
+
   test("syncs when it is told to, and answers what moved", async () => {
     await expect(opened()).rejects.toMatchObject({ code: "EDGE_NOT_ENROLLED" });
     const service = await opened({ enrol: { hub: hub.url, code: await code() } });

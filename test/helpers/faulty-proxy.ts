@@ -83,7 +83,7 @@ export async function faultyProxy(target: string, next: () => Fate): Promise<Fau
 }
 
 /** With one bit changed, where the place is in these bytes. */
-function flipped(bytes: Buffer, at: number): Buffer {
+export function flipped(bytes: Buffer, at: number): Buffer {
   if (at < 0 || at >= bytes.length) return bytes;
   const copy = Buffer.from(bytes);
   copy[at] = (copy[at] as number) ^ (1 << (at % 8));

@@ -74,7 +74,7 @@ export async function withClient<T>(url: string, work: (client: pg.Client) => Pr
   }
 }
 
-async function dropDatabase(server: string, name: string): Promise<void> {
+export async function dropDatabase(server: string, name: string): Promise<void> {
   await withClient(server, async (client) => {
     // a slot keeps its database from being dropped, and its walsender ends a moment after the connection
     await client.query(

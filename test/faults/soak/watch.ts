@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import type { Place } from "./places.ts";
+import type { Place } from "../places.ts";
 import type { SoakWorld } from "./world.ts";
 import { ACCOUNTS, BALANCE } from "./writers.ts";
 

@@ -1,10 +1,10 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { freePort, type Started, start, tombolo, until } from "../../helpers/command.ts";
+import { openLine } from "../../helpers/line.ts";
 import { durableServer, withClient } from "../../helpers/postgres.ts";
-import { type Place, postgresPlace, sqlitePlace } from "./places.ts";
+import { type Place, postgresPlace, sqlitePlace } from "../places.ts";
 import { FIRST_ROWS, OWN_ROWS, SCHEMA, TABLES } from "./writers.ts";
 
 const STORES = ["store-1", "store-2", "store-3", "store-4"];
@@ -52,8 +52,8 @@ export async function openSoakWorld(connections: { readonly hub: number; readonl
   const places = [
     postgresPlace("hub", "hub", hub.url, connections.hub),
     postgresPlace("replica", "replica", replica.url, connections.replica),
-    ...STORES.map((name) => sqlitePlace(name, "store", join(folder, `${name}.db`), `${SCHEMA} ${OWN_ROWS}`)),
-    ...EDGES.map((name) => sqlitePlace(name, "edge", join(folder, `${name}.db`), `${SCHEMA} ${OWN_ROWS}`)),
+    ...STORES.map((name) => sqlitePlace(name, "store", join(folder, `${name}.db`), { schema: `${SCHEMA} ${OWN_ROWS}` })),
+    ...EDGES.map((name) => sqlitePlace(name, "edge", join(folder, `${name}.db`), { schema: `${SCHEMA} ${OWN_ROWS}` })),
   ];
   const file = join(folder, "topology.yaml");
   const port = await freePort();
@@ -67,10 +67,10 @@ export async function openSoakWorld(connections: { readonly hub: number; readonl
   const run = (): Started => start(["-c", file, "run", "--log-format", "json"]);
   let replicator = run();
   await until("the hub answers", async () => (await fetch(`http://127.0.0.1:${port}/v1/ping`)).ok, 60_000);
-  const relay = await openRelay(port);
+  const line = await openLine(port);
   const agents = new Map<string, Started>();
   const startEdge = (name: string, code?: string): void => {
-    const once = code === undefined ? [] : ["--hub", relay.url, "--code", code];
+    const once = code === undefined ? [] : ["--hub", line.url, "--code", code];
     const own = ["--database", join(folder, `${name}.db`), "--credential", join(folder, `${name}.json`)];
     agents.set(name, start(["edge", ...own, "--interval", "1s", ...once]));
   };
@@ -93,57 +93,15 @@ export async function openSoakWorld(connections: { readonly hub: number; readonl
       await agents.get(name)?.stop("SIGKILL");
       startEdge(name);
     },
-    line: relay.open,
+    line: (open) => line.set(open ? "open" : "cut"),
     async close() {
       for (const agent of agents.values()) await agent.stop("SIGKILL");
       await replicator.stop("SIGKILL");
-      await relay.close();
+      await line.close();
       for (const place of places) await place.close();
       await hub.remove();
       await replica.remove();
       rmSync(folder, { recursive: true, force: true });
     },
-  };
-}
-
-/** Between the edges and their hub: what is under way breaks when it is closed. */
-async function openRelay(port: number): Promise<{ url: string; open(is: boolean): void; close(): Promise<void> }> {
-  const sockets = new Set<Socket>();
-  let isOpen = true;
-  const server = createServer((client) => {
-    if (!isOpen) {
-      client.destroy();
-      return;
-    }
-    const upstream = connect(port, "127.0.0.1");
-    for (const [from, to] of [
-      [client, upstream],
-      [upstream, client],
-    ] as const) {
-      sockets.add(from);
-      from
-        .on("error", () => undefined)
-        .on("close", () => {
-          sockets.delete(from);
-          to.destroy();
-        });
-      from.pipe(to);
-    }
-  }).listen(0, "127.0.0.1");
-  await new Promise<void>((resolve) => server.once("listening", resolve));
-  const cut = (): void => {
-    for (const socket of sockets) socket.destroy();
-  };
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    open(is) {
-      isOpen = is;
-      if (!is) cut();
-    },
-    close: () =>
-      new Promise((resolve) => {
-        server.close(() => resolve());
-        cut();
-      }),
   };
 }

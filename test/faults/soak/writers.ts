@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../helpers/random.ts";
-import type { Books } from "./books.ts";
-import type { Place } from "./places.ts";
+import type { Books } from "../books.ts";
+import type { Place } from "../places.ts";
 
 /** `added` stays at its node; `account` and `beat` are written at the hub alone. */
 export const SCHEMA = `
@@ -56,36 +56,37 @@ async function once({ place, writer, books, random }: WriterOptions, number: num
   const { int, pick, chance } = random;
   const token = `${writer}:${number}`;
   const lock = place.kind === "hub" || place.kind === "replica" ? " for update" : "";
-  let over: string | null = null;
-  let written: string | null = null;
+  let over: string[] = [];
+  let written: string[] = [];
   const dice = int(100);
-  const failure = await place.write(async (run) => {
+  const failure = await place.write(function* () {
     if (dice < 12 && place.kind === "hub") {
       const [from, to] = [1 + int(ACCOUNTS), 1 + int(ACCOUNTS)].sort((a, b) => a - b) as [number, number];
       const amount = int(30) - 15;
-      await run("update account set n = n - ? where id = ?", amount, from);
-      await run("update account set n = n + ? where id = ?", amount, to);
+      yield ["update account set n = n - ? where id = ?", amount, from];
+      yield ["update account set n = n + ? where id = ?", amount, to];
       return;
     }
     if (dice < 30) {
       const [id, by] = [pick(COUNTERS), int(9) - 3];
-      const [row] = await run(`select n from tally where id = ?${lock}`, id);
+      const [row] = yield [`select n from tally where id = ?${lock}`, id];
       if (row === undefined) return;
-      await run("update tally set n = n + ? where id = ?", by, id);
-      await run("update added set n = n + ? where id = ?", by, id);
+      yield ["update tally set n = n + ? where id = ?", by, id];
+      yield ["update added set n = n + ? where id = ?", by, id];
       return;
     }
     const isShared = dice < 42;
     const id = isShared ? `shared ${int(SHARED)}` : `${writer} ${int(OWN)}`;
-    const [row] = await run(`select body from note where id = ?${lock}`, id);
-    over = (row?.[0] as string | undefined) ?? null;
+    const [row] = yield [`select body from note where id = ?${lock}`, id];
+    over = row === undefined ? [] : [row[0] as string];
     if (!isShared && row !== undefined && chance(0.15)) {
-      await run("delete from note where id = ?", id);
+      yield ["delete from note where id = ?", id];
       return;
     }
-    if (row === undefined) await run("insert into note (id, body) values (?, ?)", id, token);
-    else await run("update note set body = ? where id = ?", token, id);
-    written = token;
+    yield row === undefined
+      ? ["insert into note (id, body) values (?, ?)", id, token]
+      : ["update note set body = ? where id = ?", token, id];
+    written = [token];
   });
   if (failure === null) books.committed(written, over);
   else if (failure.sent) books.uncertain(over);
@@ -95,8 +96,8 @@ async function once({ place, writer, books, random }: WriterOptions, number: num
 /** Says at the hub, five times a second, what time it is. */
 export async function keepBeating(place: Place, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
-    await place.write(async (run) => {
-      await run("update beat set n = n + 1, at = ? where id = 1", Date.now());
+    await place.write(function* () {
+      yield ["update beat set n = n + 1, at = ? where id = 1", Date.now()];
     });
     await delay(200);
   }

@@ -1,0 +1,72 @@
+import { until } from "../../helpers/command.ts";
+import type { Place } from "../places.ts";
+import type { Fault } from "./fault.ts";
+import { ADDED_COLUMN } from "./tables.ts";
+import type { World } from "./world.ts";
+
+/** `apply` gives up where a server is away. */
+const PATIENCE_MS = 60_000;
+
+const has = (place: Place): Promise<boolean> =>
+  place.rows("select extra from note limit 1").then(
+    () => true,
+    () => false,
+  );
+
+/** Not while a transaction holds the table. */
+async function add(world: World, place: Place): Promise<void> {
+  if (!(await has(place))) {
+    const failure = await place.write(function* () {
+      yield [ADDED_COLUMN];
+    });
+    if (failure !== null) return;
+  }
+  world.withColumn.add(place);
+}
+
+/** What was written to the column before a node captured it may be nowhere else: the product says so (`must_compare`), and a person repairs. */
+async function compare(world: World): Promise<void> {
+  await until(
+    "compared and repaired",
+    async () => {
+      const { code, stdout, stderr } = await world.command("reconcile", "--table", "note", "--repair", "parent", "--yes");
+      if (code !== 0) throw new Error(`reconcile ended with ${code}: ${stdout}${stderr}`);
+      return true;
+    },
+    PATIENCE_MS,
+  );
+}
+
+export const COLUMNS_CHANGE = {
+  "column added": async (world) => {
+    const byHand = world.places.filter(({ kind }) => kind === "hub" || kind === "edge" || world.plan.columns === "by hand");
+    await add(world, world.hub);
+    return {
+      async end() {
+        for (const place of byHand) await add(world, place);
+      },
+      async aftercare() {
+        for (const place of byHand) {
+          await until(`notes have their column at ${place.name}`, async () => {
+            await add(world, place);
+            return world.withColumn.has(place);
+          });
+        }
+        if (world.plan.columns === "by hand") {
+          await until("apply", async () => (await world.command("apply", "--yes")).code === 0, PATIENCE_MS);
+          await world.replicators.reload();
+        }
+        // an agent looks at its tables when it starts
+        for (const edge of world.edges) {
+          await edge.kill();
+          await edge.start();
+        }
+        for (const place of world.places) {
+          await until(`the column was carried to ${place.name}`, () => has(place), PATIENCE_MS);
+          world.withColumn.add(place);
+        }
+        await compare(world);
+      },
+    };
+  },
+} satisfies { [name: string]: Fault };

@@ -1,0 +1,73 @@
+import { randomBytes } from "node:crypto";
+import { killServer, restartServer } from "../../helpers/crash.ts";
+import { dropDatabase, durableServer, withClient } from "../../helpers/postgres.ts";
+import { withWrongClock } from "./clocks.ts";
+
+/**
+ * As servers are that replicate, but that they leave the disk to the operating system: it survives what happens here, and what a killed server had not
+ * yet written to it is lost all the same.
+ */
+const SETTINGS = {
+  fsync: "off",
+  wal_level: "logical",
+  max_replication_slots: "20",
+  max_wal_senders: "20",
+  max_prepared_transactions: "20",
+  max_connections: "200",
+};
+const YEAR_S = 31_557_600;
+
+/** A server that is killed and started again, and outlives many histories. */
+export class Ground {
+  readonly #server: Awaited<ReturnType<typeof durableServer>>;
+  #years = 0;
+
+  private constructor(server: Awaited<ReturnType<typeof durableServer>>) {
+    this.#server = server;
+  }
+
+  static async open(): Promise<Ground> {
+    return new Ground(await withWrongClock(0, () => durableServer(SETTINGS)));
+  }
+
+  get port(): number {
+    return Number(new URL(this.#server.url).port);
+  }
+
+  /** An empty database, on a server whose clock is so many years off. */
+  async database(years: number): Promise<{ readonly url: string; drop(): Promise<void> }> {
+    if (years !== this.#years) {
+      this.#years = years;
+      await this.kill();
+      await this.start();
+    }
+    const { url: server } = this.#server;
+    const name = `history_${randomBytes(6).toString("hex")}`;
+    await withClient(server, (client) => client.query(`create database ${name}`));
+    const url = new URL(server);
+    url.pathname = `/${name}`;
+    return { url: url.href, drop: () => this.#drop(name) };
+  }
+
+  async kill(): Promise<void> {
+    await killServer(this.#server.directory);
+  }
+
+  start(): Promise<void> {
+    return withWrongClock(this.#years * YEAR_S, () => restartServer({ ...this.#server, settings: SETTINGS }));
+  }
+
+  close(): Promise<void> {
+    return this.#server.remove();
+  }
+
+  async #drop(name: string): Promise<void> {
+    const at = new URL(this.#server.url);
+    at.pathname = `/${name}`;
+    await withClient(at.href, async (client) => {
+      const { rows } = await client.query<{ gid: string }>("select gid from pg_prepared_xacts where database = current_database()");
+      for (const { gid } of rows) await client.query(`rollback prepared '${gid}'`);
+    });
+    await dropDatabase(this.#server.url, name);
+  }
+}

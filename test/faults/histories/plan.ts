@@ -1,0 +1,107 @@
+import { type Random, random } from "../../helpers/random.ts";
+
+/** What a seed makes of a history: who takes part, how, and what goes wrong in which order. */
+export interface Plan {
+  readonly seed: number;
+  readonly hub: "trigger" | "slot";
+  readonly replica: "trigger" | "slot";
+  /** SQLite files that the replicator opens. */
+  readonly stores: number;
+  /** SQLite files whose agent speaks HTTP: in the application, or a process beside it. */
+  readonly edges: readonly ("service" | "process")[];
+  /** How many years the clocks are off. */
+  readonly clocks: { readonly hub: number; readonly replica: number; readonly replicator: number; readonly agents: number };
+  /** Whether added columns are carried over, or a person adds them everywhere. */
+  readonly columns: "carried" | "by hand";
+  /** Of the commits at the servers, so many are not waited for. */
+  readonly asynchronous: number;
+  readonly faults: readonly { readonly name: FaultName; readonly afterMs: number }[];
+}
+
+/** With how likely each is. Those below one happen once in a history: each wants work of its own at the end. */
+const WEIGHTS = {
+  "replicator killed": 5,
+  "replicator stopped": 2,
+  "second replicator": 2,
+  "hub's server killed": 4,
+  "replica's server killed": 3,
+  "agent killed": 3,
+  "edges cut off": 2,
+  "edges on a bad line": 4,
+  "hub's server cut off": 2,
+  "replica's server cut off": 2,
+  "long transaction": 3,
+  "prepared transaction": 3,
+  "disk full": 0.8,
+  "column added": 0.8,
+  "store restored": 0.7,
+  "edge restored": 0.7,
+  "edge cloned": 0.6,
+} as const;
+export type FaultName = keyof typeof WEIGHTS;
+
+const NEED_EDGES: ReadonlySet<FaultName> = new Set(["edges cut off", "edges on a bad line", "edge restored", "edge cloned"]);
+/** One of these in a history: what each does to a file and its past would be the other's excuse. */
+const EXCLUSIVE: ReadonlySet<FaultName> = new Set(["store restored", "edge restored", "edge cloned", "disk full"]);
+
+export function planOf(seed: number): Plan {
+  const dice = random(seed);
+  const { int, pick, chance } = dice;
+  const stores = 1 + int(3);
+  const edges = Array.from(
+    { length: 3 - Math.min(stores, 2) + int(4) },
+    () => (chance(0.35) ? "process" : "service") as "process" | "service",
+  );
+  const years = (): number => (chance(0.3) ? pick([-10, 10]) : 0);
+  return {
+    seed,
+    hub: chance(0.35) ? "slot" : "trigger",
+    replica: chance(0.35) ? "slot" : "trigger",
+    stores,
+    edges,
+    clocks: { hub: years(), replica: years(), replicator: years(), agents: years() },
+    columns: chance(0.5) ? "carried" : "by hand",
+    asynchronous: pick([0, 0, 0.3, 0.8]),
+    faults: faultsOf(dice, { edges }),
+  };
+}
+
+function faultsOf({ int, chance }: Random, { edges }: Pick<Plan, "edges">): Plan["faults"] {
+  const left = new Map(Object.entries(WEIGHTS) as [FaultName, number][]);
+  if (edges.length === 0) for (const name of NEED_EDGES) left.delete(name);
+  if (!edges.includes("process")) left.delete("agent killed");
+  const drawn: { name: FaultName; afterMs: number }[] = [];
+  for (let at = 5 + int(4); at > 0; at--) {
+    const name = drawnFrom(left, int(1_000) / 1_000);
+    if (WEIGHTS[name] < 1) left.delete(name);
+    if (EXCLUSIVE.has(name)) for (const each of EXCLUSIVE) left.delete(each);
+    // some come at once with the one before
+    drawn.push({ name, afterMs: chance(0.2) ? 0 : 150 + int(700) });
+  }
+  return drawn;
+}
+
+/** `height`: 0 up to 1. */
+function drawnFrom(left: ReadonlyMap<FaultName, number>, height: number): FaultName {
+  let rest = height * [...left.values()].reduce((sum, weight) => sum + weight, 0);
+  for (const [name, weight] of left) {
+    rest -= weight;
+    if (rest < 0) return name;
+  }
+  return "replicator killed";
+}
+
+/** In one line. */
+export function told({ seed, hub, replica, stores, edges, clocks, columns, asynchronous, faults }: Plan): string {
+  const off = Object.entries(clocks).flatMap(([who, years]) => (years === 0 ? [] : [`${who} ${years > 0 ? "+" : ""}${years} y`]));
+  const agents = edges.map((kind) => (kind === "process" ? "p" : "s")).join("");
+  return [
+    `TOMBOLO_SEED=${seed}`,
+    `hub by ${hub}, replica by ${replica}`,
+    `${stores} stores, ${edges.length} edges ${agents}`,
+    off.length === 0 ? "clocks right" : `clocks ${off.join(" ")}`,
+    `columns ${columns}`,
+    `asynchronous ${asynchronous}`,
+    faults.map(({ name }) => name).join(", "),
+  ].join("; ");
+}

@@ -1,0 +1,170 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { type Environment, type Finished, freePort, tombolo, until } from "../../helpers/command.ts";
+import { type Line, openLine } from "../../helpers/line.ts";
+import { withClient } from "../../helpers/postgres.ts";
+import { random } from "../../helpers/random.ts";
+import { Books } from "../books.ts";
+import { type FilePlace, type Place, postgresPlace, sqlitePlace } from "../places.ts";
+import { wrongClock } from "./clocks.ts";
+import { EdgeSeat } from "./edge-seat.ts";
+import type { Ground } from "./ground.ts";
+import { Hub } from "./hub.ts";
+import type { Plan } from "./plan.ts";
+import { Replicators } from "./replicators.ts";
+import { type SmallDisk, smallDisk } from "./small-disk.ts";
+import { firstRows, SCHEMA, TABLES } from "./tables.ts";
+import { Writer } from "./writer.ts";
+
+export interface Grounds {
+  readonly hub: Ground;
+  readonly replica: Ground;
+}
+
+/** The nodes of one history, as they run. */
+export interface World {
+  readonly plan: Plan;
+  readonly folder: string;
+  readonly grounds: Grounds;
+  /** The hub first, then its children. */
+  readonly places: readonly Place[];
+  readonly hub: Place;
+  readonly stores: readonly FilePlace[];
+  readonly edges: readonly EdgeSeat[];
+  readonly urls: { readonly hub: string; readonly replica: string };
+  /** Of the replicator to the servers, and of the edges to the hub. */
+  readonly lines: { readonly hub: Line; readonly replica: Line; readonly edges: Line };
+  readonly replicators: Replicators;
+  readonly operator: Hub;
+  readonly books: Books;
+  readonly writers: readonly Writer[];
+  /** Where `stores[0]` is, if its disk is one that may be full. */
+  readonly disk: SmallDisk | null;
+  /** Places that have the added column. */
+  readonly withColumn: Set<Place>;
+  command(...args: string[]): Promise<Finished>;
+  close(): Promise<void>;
+}
+
+const YEAR_S = 31_557_600;
+const PER_SECOND = { hub: 25, replica: 12, store: 8, edge: 6 };
+
+const through = (url: string, line: Line): string => {
+  const changed = new URL(url);
+  changed.port = String(line.port);
+  return changed.href;
+};
+
+interface Addresses {
+  readonly hub: string;
+  readonly replica: string;
+  readonly stores: readonly FilePlace[];
+  readonly port: number;
+}
+
+const topology = (plan: Plan, { hub, replica, stores, port }: Addresses): string => `version: 1
+name: history
+nodes:
+  - { name: hub, type: postgres, url: "${hub}", capture: ${plan.hub} }
+  - { name: replica, type: postgres, url: "${replica}", capture: ${plan.replica} }
+${stores.map(({ name, path }) => `  - { name: ${name}, type: sqlite, path: "${path}" }`).join("\n")}
+channels:
+  - name: all
+    tables:${TABLES}
+links:
+${["replica", ...stores.map(({ name }) => name)].map((name) => `  - { parent: hub, child: ${name}, channels: [ { name: all, direction: both } ] }`).join("\n")}
+groups: [ { name: shops, parent: hub, channels: [ { name: all, direction: both } ] } ]
+retry: { initial: 50ms, factor: 2, max: 500ms, jitter: true }
+hub: { listen: 127.0.0.1:${port}, max_requests: 100000 }
+metrics: off
+${plan.columns === "carried" ? "ddl: add_columns" : ""}
+`;
+
+export async function openWorld(plan: Plan, grounds: Grounds): Promise<World> {
+  const undo: (() => unknown)[] = [];
+  try {
+    return await opened(plan, grounds, undo);
+  } catch (error) {
+    for (const each of undo.reverse()) await each();
+    throw error;
+  }
+}
+
+async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Promise<World> {
+  const folder = mkdtempSync(join(tmpdir(), "tombolo-history-"));
+  undo.push(() => rmSync(folder, { recursive: true, force: true }));
+  const [hubDatabase, replicaDatabase] = await Promise.all([
+    grounds.hub.database(plan.clocks.hub),
+    grounds.replica.database(plan.clocks.replica),
+  ]);
+  undo.push(hubDatabase.drop, replicaDatabase.drop);
+  const port = await freePort();
+  const lines = { hub: await openLine(grounds.hub.port), replica: await openLine(grounds.replica.port), edges: await openLine(port) };
+  undo.push(...Object.values(lines).map((line) => () => line.close()));
+  const disk = plan.faults.some(({ name }) => name === "disk full") ? smallDisk(12) : null;
+  if (disk !== null) undo.push(() => disk.remove());
+  const file = (name: string, kind: "store" | "edge", where = folder): FilePlace =>
+    sqlitePlace(name, kind, join(where, `${name}.db`), { schema: SCHEMA, timeoutMs: 300 });
+  const stores = Array.from({ length: plan.stores }, (_, at) => file(`store-${at + 1}`, "store", at === 0 ? disk?.path : folder));
+  const edgePlaces = plan.edges.map((_, at) => file(`edge-${at + 1}`, "edge"));
+  const hub = postgresPlace("hub", "hub", hubDatabase.url, 3);
+  const replica = postgresPlace("replica", "replica", replicaDatabase.url, 2);
+  const places = [hub, replica, ...stores, ...edgePlaces];
+  undo.push(...places.map((place) => () => place.close()));
+  for (const { url } of [hubDatabase, replicaDatabase]) await withClient(url, (client) => client.query(SCHEMA));
+  await withClient(hubDatabase.url, (client) => client.query(firstRows(places.map(({ name }) => name))));
+
+  const topologyFile = join(folder, "topology.yaml");
+  const addresses = { hub: through(hubDatabase.url, lines.hub), replica: through(replicaDatabase.url, lines.replica) };
+  writeFileSync(topologyFile, topology(plan, { ...addresses, stores, port }));
+  const env = wrongClock(plan.clocks.replicator * YEAR_S);
+  const command = (...args: string[]): Promise<Finished> => tombolo(["-c", topologyFile, ...args], env);
+  const must = async (...args: string[]): Promise<string> => {
+    const { code, stdout, stderr } = await command(...args);
+    if (code !== 0) throw new Error(`tombolo ${args.join(" ")} ended with ${code}: ${stdout}${stderr}`);
+    return stdout.trim();
+  };
+  await must("apply", "--yes");
+  const replicators = new Replicators(topologyFile, env);
+  undo.push(() => replicators.kill());
+  replicators.start();
+  const operator = new Hub(`http://127.0.0.1:${port}`, await must("tokens", "create", "--role", "admin"));
+  await until("the hub answers", () => operator.answers(), 60_000);
+  const edges = await seats(plan, { places: edgePlaces, operator, line: lines.edges });
+  undo.push(...edges.map((edge) => () => edge.kill()));
+  const [books, withColumn] = [new Books(), new Set<Place>()];
+  const writers = places.map((place, at) => {
+    const isServer = place.kind === "hub" || place.kind === "replica";
+    return new Writer({
+      ...{ place, books, name: place.name },
+      random: random(plan.seed * 1_000 + at),
+      perSecond: PER_SECOND[place.kind],
+      asynchronous: isServer ? plan.asynchronous : 0,
+      hasExtra: () => withColumn.has(place),
+    });
+  });
+  undo.push(...writers.map((writer) => () => writer.stop()));
+  return {
+    ...{ plan, folder, grounds, places, hub, stores, edges, lines, replicators, operator, books, writers, disk, withColumn, command },
+    urls: { hub: hubDatabase.url, replica: replicaDatabase.url },
+    async close() {
+      for (const each of undo.reverse()) await each();
+    },
+  };
+}
+
+async function seats(
+  plan: Plan,
+  { places, operator, line }: { readonly places: readonly FilePlace[]; readonly operator: Hub; readonly line: Line },
+): Promise<EdgeSeat[]> {
+  const env: Environment = wrongClock(plan.clocks.agents * YEAR_S);
+  return Promise.all(
+    places.map(async (place, at) => {
+      const code = await operator.enrolmentCode(place.name, "shops");
+      const seat = new EdgeSeat({ place, hub: line.url, code, kind: plan.edges[at] ?? "service", env });
+      await seat.start();
+      return seat;
+    }),
+  );
+}

@@ -1,0 +1,100 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Random } from "../../helpers/random.ts";
+import type { Books } from "../books.ts";
+import type { Place } from "../places.ts";
+import { anything, notes, type Pen } from "./transactions.ts";
+
+export interface WriterOptions {
+  readonly place: Place;
+  /** One of a kind: the first part of its tokens. */
+  readonly name: string;
+  readonly books: Books;
+  readonly random: Random;
+  readonly perSecond: number;
+  /** Of the commits, so many are not waited for, and may be taken back by a crash. Servers only. */
+  readonly asynchronous: number;
+  readonly hasExtra: () => boolean;
+  /** Of a database that nobody promises anything about. */
+  readonly isDisowned?: boolean;
+}
+
+/** An application that writes to one place until it is told to stop, and survives what happens to it. */
+export class Writer {
+  readonly name: string;
+  /** Of its tokens. */
+  number = 0;
+  /** Its database was put back to an earlier day. */
+  hasLostItsPast = false;
+  readonly #options: WriterOptions;
+  readonly #done: Promise<void>;
+  #stopped = false;
+  #pause: { readonly until: Promise<void>; readonly over: () => void } | undefined;
+  #working: Promise<void> = Promise.resolve();
+
+  constructor(options: WriterOptions) {
+    this.#options = options;
+    this.name = options.name;
+    this.#done = this.#run();
+  }
+
+  /** Returns when nothing of it is under way. */
+  async pause(): Promise<void> {
+    if (this.#pause === undefined) {
+      let over = (): void => undefined;
+      const until = new Promise<void>((resolve) => {
+        over = resolve;
+      });
+      this.#pause = { until, over };
+    }
+    await this.#working;
+  }
+
+  resume(): void {
+    this.#pause?.over();
+    this.#pause = undefined;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    this.resume();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { perSecond, random } = this.#options;
+    while (!this.#stopped) {
+      await this.#pause?.until;
+      this.#working = this.write();
+      await this.#working;
+      await delay((2 * random.int(1_000)) / perSecond);
+    }
+  }
+
+  pen(): Pen {
+    const { place, random, hasExtra } = this.#options;
+    return {
+      random,
+      owner: place.name,
+      lock: place.kind === "hub" || place.kind === "replica" ? " for update" : "",
+      hasExtra: hasExtra(),
+      next: () => `${this.name}:${++this.number}`,
+      written: [],
+      over: [],
+    };
+  }
+
+  async write(): Promise<void> {
+    const { place, books, random, asynchronous, isDisowned = false } = this.#options;
+    const pen = this.pen();
+    const isAsynchronous = asynchronous > 0 && random.chance(asynchronous);
+    const kind = (this.hasLostItsPast ? notes : anything)(random);
+    const failure = await place.write(function* () {
+      if (isAsynchronous) yield ["set local synchronous_commit = off"];
+      yield* kind(pen);
+    });
+    if (failure === null && !isAsynchronous && !isDisowned) books.committed(pen.written, pen.over);
+    else if (failure === null || failure.sent) books.uncertain(pen.over);
+    // its database is away, or full
+    if (failure !== null) await delay(30);
+  }
+}
