@@ -54,7 +54,7 @@ export async function reconcileWithHub(
       plan: async () => {
         const below = await node.target.peer(link.parent);
         const above = await parent.tables(only, (names) => node.log.shapes(names));
-        const { tables, skipped } = await pairedTables(node, { ...above, below });
+        const { tables, skipped } = await pairedTables(node, { ...above, below, near: false });
         return { tables, skipped: [...above.skipped, ...skipped] };
       },
     },

@@ -230,7 +230,7 @@ export class EdgeCompare {
       if (refused !== undefined) throw refused.error;
       const table = tables.find(({ name }) => name === shape.table);
       if (table === undefined) throw notCarried(shape.table, this.#edge);
-      return { ...table, digest: digestPair(table.shape, shape, table.filter).parent };
+      return { ...table, digest: digestPair(table.shape, shape, { filter: table.filter, near: false }).parent };
     });
   }
 

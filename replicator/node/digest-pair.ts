@@ -3,6 +3,7 @@ import type { RowFilter } from "../change/row-filter.ts";
 import type { Column, TableShape } from "../change/shape.ts";
 import { columnKind } from "../change/values/affinity.ts";
 import { postgresType } from "../change/values/postgres-type.ts";
+import { sameBytes } from "../change/values/same-bytes.ts";
 import type { DigestTable } from "./digest.ts";
 
 /** One table, as each of two nodes digests it. */
@@ -13,9 +14,13 @@ export interface DigestPair {
 
 /**
  * How a table of two nodes is compared: the same columns in the same order on both sides, values as the Postgres of the two prints them. `filter` is the
- * parent's; the child holds no other rows. Throws `SHAPES_DIFFER` (operator) where a column that travels, or the key, is not the same on both.
+ * parent's; the child holds no other rows. `near`: this process asks both. Throws `SHAPES_DIFFER` (operator) where a column that travels, or the key, is not the same on both.
  */
-export function digestPair(parent: TableShape, child: TableShape, filter: RowFilter | null): DigestPair {
+export function digestPair(
+  parent: TableShape,
+  child: TableShape,
+  { filter, near }: { readonly filter: RowFilter | null; readonly near: boolean },
+): DigestPair {
   const anyCase = parent.engine === "sqlite" || child.engine === "sqlite";
   const sameName = (a: string, b: string): boolean => a === b || (anyCase && a.toLowerCase() === b.toLowerCase());
   const childColumn = (name: string): Column | undefined => child.columns.find((column) => sameName(column.name, name));
@@ -31,6 +36,8 @@ export function digestPair(parent: TableShape, child: TableShape, filter: RowFil
   const columns = pairs as { above: Column; below: Column }[];
   const keyed = columns.filter(({ above }) => parent.key.includes(above.name));
   const order = keyed.every(({ above, below }) => sortsAlike(above, below, parent, child)) ? "key" : "hash";
+  const servers = parent.engine === "postgres" && child.engine === "postgres";
+  const asSent = near && servers && columns.every(({ above, below }) => sameBytes(above, below) && !isDomain(above));
   const like = (other: TableShape, column: Column): Column | null => (other.engine === "postgres" ? column : null);
   return {
     parent: {
@@ -38,6 +45,7 @@ export function digestPair(parent: TableShape, child: TableShape, filter: RowFil
       columns: columns.map(({ above, below }) => ({ name: above.name, like: like(child, below) })),
       key: parent.key,
       order,
+      asSent,
       filter,
     },
     child: {
@@ -45,6 +53,7 @@ export function digestPair(parent: TableShape, child: TableShape, filter: RowFil
       columns: columns.map(({ above, below }) => ({ name: below.name, like: like(parent, above) })),
       key: key as string[],
       order,
+      asSent,
       filter: null,
     },
   };
@@ -62,6 +71,11 @@ function sortsAlike(above: Column, below: Column, parent: TableShape, child: Tab
   const kinds = sides.flatMap(({ column, shape }) => (shape.engine === "sqlite" ? [columnKind(column.type, false)] : []));
   if (bases.length > 0 && bases.every((base) => base === "uuid")) return true;
   return bases.every((base) => WHOLE.has(base)) && kinds.every((kind) => kind === "number");
+}
+
+/** A record is sent with the numbers of its columns' types, and only those of the server's own are the same everywhere. */
+function isDomain({ base, ...shown }: Column): boolean {
+  return postgresType(shown).base !== base;
 }
 
 const shapesDiffer = ({ table }: TableShape, what: string): TomboloError =>

@@ -40,6 +40,11 @@ export interface DigestTable {
   /** Names of the key's columns here, in an order that both sides share. */
   readonly key: readonly string[];
   readonly order: KeyOrder;
+  /**
+   * Digests of ranges are of the bytes that both servers send, and not of what they print, which takes twice as long. Rows whose bytes are equal print the same; others are
+   * told apart by what they print, as ever. Only where both sides are of this version: whoever asks over HTTP may be older.
+   */
+  readonly asSent: boolean;
   /** The rows that are compared; null for all of them. Of this node's own SQL. */
   readonly filter: RowFilter | null;
 }

@@ -56,7 +56,7 @@ export async function comparedTables(
   const { parent, child, link, topology } = ends;
   const below = await child.target.peer(parent.name);
   const above = await parentTables(parent, { child: child.name, below, link, topology, only });
-  const { tables, skipped } = await pairedTables(child, { ...above, below, ...options });
+  const { tables, skipped } = await pairedTables(child, { ...above, below, near: true, ...options });
   return { tables, skipped: [...above.skipped, ...skipped] };
 }
 
@@ -97,9 +97,15 @@ export async function parentTables(
 /** The same with what the child says of them. */
 export async function pairedTables(
   child: Node,
-  options: { readonly tables: readonly ParentTable[]; readonly below: PeerState; readonly ranged?: boolean },
+  options: {
+    readonly tables: readonly ParentTable[];
+    readonly below: PeerState;
+    /** Whether this process asks the parent as well. */
+    readonly near: boolean;
+    readonly ranged?: boolean;
+  },
 ): Promise<{ readonly tables: readonly ComparedTable[]; readonly skipped: readonly SkippedTable[] }> {
-  const { below, ranged = false } = options;
+  const { below, near, ranged = false } = options;
   const drifts = await driftsOf(child);
   const tables: ComparedTable[] = [];
   const skipped: SkippedTable[] = [];
@@ -108,7 +114,7 @@ export async function pairedTables(
       requireAsInstalled(name, drifts);
       const [childShape] = await child.log.shapes([name]);
       if (childShape === undefined) return;
-      const pair = digestPair(parentShape, childShape, filter);
+      const pair = digestPair(parentShape, childShape, { filter, near });
       if (ranged && pair.parent.order === "hash") throw unordered(name);
       const ahead = { down: below.channels.get(channel)?.ahead.get(name) ?? null, up: aheadUp };
       const keyOf = { parent: keyReader(parentShape, pair.parent), child: keyReader(childShape, pair.child) };

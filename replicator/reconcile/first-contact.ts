@@ -40,7 +40,7 @@ export async function firstContact(ends: DirectLink, { budgetMs = BUDGET_MS } = 
       const [[parentShape], [childShape]] = await Promise.all([parent.log.shapes([name]), child.log.shapes([name])]);
       if (parentShape === undefined || childShape === undefined) continue;
       try {
-        const pair = digestPair(parentShape, childShape, wanted.get(name) ?? null);
+        const pair = digestPair(parentShape, childShape, { filter: wanted.get(name) ?? null, near: true });
         const counts = await counted(ends, pair, until);
         if (counts !== null) found.push({ table: name, direction, ...counts });
       } catch (error) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { ChainDigest, digestOf } from "../../replicator/change/row-digest.ts";
 import { EdgeAgent } from "../../replicator/edge/agent.ts";
 import type { EdgeReconcileOptions } from "../../replicator/edge/edge-reconcile.ts";
 import { DELETE_GUARD } from "../../replicator/reconcile/delete-guard.ts";
@@ -213,6 +214,33 @@ test("a hub is asked about no table, no column and no row that is not the edge's
   });
   expect((await world.database.node.reconciles.runs({ limit: 1 }))[0]).toMatchObject({ peer: "other", state: "running" });
 });
+
+test.each(PAIRS.filter(([above]) => above === "postgres"))(
+  "a %s hub digests ranges for a %s edge as every version did",
+  async (above, below) => {
+    const world = await open(above);
+    const edge = await world.edge("shop", { engine: below });
+    await rows(world.database, 3);
+    await sync(edge);
+    const ranges: unknown[] = [];
+    const { client } = edge.edge;
+    const json = client.json.bind(client);
+    client.json = async (schema, request) => {
+      const answer = await json(schema, request);
+      if (String(request.body).includes('"ask":"digests"')) ranges.push((answer as { ranges: unknown }).ranges);
+      return answer;
+    };
+    await reconcile(edge);
+    const chain = new ChainDigest();
+    for (const [id, region] of [
+      ["1", "south"],
+      ["2", "north"],
+      ["3", "south"],
+    ] as const)
+      chain.add(digestOf([id, `thing ${id}`, region]));
+    expect(ranges).toEqual([[[null, null, 3, chain.digest]]]);
+  },
+);
 
 test.each(["postgres", "sqlite"] as const)(
   "an agent of a %s hub's edge compares when the hub asks for it, and exchanges what is repaired",

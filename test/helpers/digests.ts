@@ -6,7 +6,7 @@ import type { Node } from "../../replicator/node/node.ts";
 /** How a table of two nodes is compared, as reconcile does it. */
 export async function pairFor(parent: Node, child: Node, table: string): Promise<DigestPair> {
   const [[above], [below]] = await Promise.all([parent.log.shapes([tableName(table)]), child.log.shapes([tableName(table)])]);
-  return digestPair(above!, below!, null);
+  return digestPair(above!, below!, { filter: null, near: true });
 }
 
 /** Compares tables of two nodes as they are now. */

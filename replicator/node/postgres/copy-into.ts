@@ -7,16 +7,11 @@ import { TomboloError } from "../../change/error.ts";
 import type { Column } from "../../change/shape.ts";
 import type { Value } from "../../change/value.ts";
 import { compileKeyToPostgres } from "../../change/values/key.ts";
+import { sameBytes } from "../../change/values/same-bytes.ts";
 import { compileToPostgres } from "../../change/values/to-postgres.ts";
 import type { CopiedTable, CopyForm } from "../full-copy.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { ident } from "./identifier.ts";
-
-/** Types whose values are sent in the same bytes by every version from 13 on; what the server prints is read by all, only slower. */
-const SAME_BYTES = new Set([
-  ...["bool", "int2", "int4", "int8", "float4", "float8", "numeric", "uuid", "bytea"],
-  ...["text", "varchar", "bpchar", "json", "date", "time", "timestamp", "timestamptz"],
-]);
 
 /** The columns here of what is copied. Throws `COLUMN_MISSING` (operator). */
 export function columnsHere({ shape }: CopiedTable, table: CapturedTable): Column[] {
@@ -35,11 +30,7 @@ export function columnsHere({ shape }: CopiedTable, table: CapturedTable): Colum
 
 /** In binary where every column is of the same type on both sides, one whose bytes are known. `columns`: as `columnsHere` answers them. */
 export function formFor({ shape }: CopiedTable, columns: readonly Column[]): CopyForm {
-  const same = shape.columns.every(({ type, base }, at) => {
-    const here = columns[at];
-    return base !== undefined && SAME_BYTES.has(base) && here?.base === base && here.type === type;
-  });
-  return shape.engine === "postgres" && same ? "binary" : "text";
+  return shape.engine === "postgres" && shape.columns.every((column, at) => sameBytes(column, columns[at])) ? "binary" : "text";
 }
 
 /** Copies rows, or keys, of a full sync into a relation. Bytes of another Postgres pass unread; what a SQLite sends is converted. Answers what came. */
