@@ -170,3 +170,29 @@ test("a topology that says otherwise than the database is told so", async () => 
   const other = keep(await openPostgresNode({ name: nodeName("hub"), url: hub.database.url, capture: "trigger" }));
   await expect(other.log.tick()).rejects.toMatchObject({ code: "CAPTURE_MODE", kind: "operator" });
 });
+
+test("a table with a virtual generated column cannot be published: its updates would fail", async (context) => {
+  const database = await freshDatabase();
+  closing.push(() => database.drop());
+  const version = await withClient(
+    database.url,
+    async (client) => (await client.query("show server_version_num")).rows[0].server_version_num,
+  );
+  if (Number(version) < 180000) return context.skip();
+  await withClient(database.url, (client) =>
+    client.query("create table public.item (id integer primary key, twice integer generated always as (id * 2) virtual)"),
+  );
+  const node = keep(await openPostgresNode({ name: nodeName("hub"), url: database.url, capture: "slot" }));
+  const { findings } = await node.installation.plan(wanted([{ name: "item" }], "postgres"));
+  expect(findings.find(({ code }) => code === "SLOT_VIRTUAL_COLUMN")).toMatchObject({
+    severity: "error",
+    table: "item",
+    hint: expect.stringContaining("capture: trigger"),
+  });
+  await expect(node.installation.apply(wanted([{ name: "item" }], "postgres"))).rejects.toMatchObject({ code: "PLAN_HAS_ERRORS" });
+  // what the application would meet otherwise
+  await withClient(database.url, async (client) => {
+    await client.query("insert into item values (1); create publication p for table item; alter table item replica identity full");
+    await expect(client.query("update item set id = 2")).rejects.toThrow(/cannot update table/);
+  });
+});

@@ -85,7 +85,7 @@ const SELECT = `
     'columnMarks', (select md5(string_agg(a.xmin::text, ',' order by a.attnum)) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0),
     'columns', (
       select coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'base', b.typname,
-               'notNull', a.attnotnull or b.required, 'generated', a.attgenerated <> '',
+               'notNull', a.attnotnull or b.required, 'generated', a.attgenerated <> '', 'virtual', a.attgenerated = 'v',
                'defaulted', a.atthasdef or a.attidentity <> '' or b.defaulted) order by a.attnum), '[]')
         from pg_attribute a cross join lateral (
           with recursive d as (
