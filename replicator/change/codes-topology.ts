@@ -65,7 +65,6 @@ export const TOPOLOGY_CODES: readonly CodeRow[] = [
   ["TEMPLATE_FIELD", "usage", "A template asks for a field that there is not.", "Use a field of docs/notifications.md."],
   ["TEMPLATE_NOT_JSON", "usage", "The body of a webhook is not JSON.", "Put every {{field}} inside of a string."],
   ["TOPOLOGY_INVALID", "usage", "The topology file has mistakes.", "Run `tombolo validate`."],
-  ["TOPOLOGY_NOT_A_TREE", "usage", "The topology has no hub.", "Let every node but one be the child of one link."],
   ["TWO_HUBS", "usage", "Two nodes have no parent.", "Link one below the other, or write two topologies."],
   ["TWO_PARENTS", "usage", "A node has two parents.", "Keep one of the links."],
   ["UNKNOWN_CHANNEL", "usage", "A channel is named that is not in the file.", "Correct the name."],

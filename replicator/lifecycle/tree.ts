@@ -8,9 +8,8 @@ import type { Topology, TopologyLink, TopologyNode } from "../topology/topology.
 /** The node that is no link's child. */
 export function hubOf(topology: Topology): TopologyNode {
   const children = new Set(topology.links.map(({ child }) => child));
-  const hub = topology.nodes.find(({ name }) => !children.has(name));
-  if (hub === undefined) throw new TomboloError("the topology has no hub", { code: "TOPOLOGY_NOT_A_TREE", kind: "usage" });
-  return hub;
+  // a checked topology is a tree
+  return topology.nodes.find(({ name }) => !children.has(name)) as TopologyNode;
 }
 
 export function nodeOf(topology: Topology, name: string): TopologyNode {

@@ -130,6 +130,26 @@ describe.each(ENGINES)("a %s parent, a %s child", (above, below) => {
 });
 
 describe("a Postgres parent", () => {
+  test("a trigger that fires always and raises an exception costs the rows that it refuses, and its text stays out of the code", async () => {
+    const schema: Schema = {
+      postgres: `create table item (id bigint primary key, note text);
+        create function no_cats() returns trigger language plpgsql as $$ begin
+          if new.note = 'cat' then raise exception 'no % here', new.note; end if; return new; end $$;
+        create trigger no_cats before insert on item for each row execute function no_cats();
+        alter table item enable always trigger no_cats`,
+      sqlite: "create table item (id integer primary key, note text)",
+    };
+    const { parent, child, settle, parked } = await pairOf(["postgres", "sqlite"], schema, [{ name: "item" }]);
+    await child.write("insert into item values (1, 'dog'), (2, 'cat'), (3, 'cow')");
+    expect(await settle()).toMatchObject({ sent: 2, parked: 1 });
+    expect(await parked("parent")).toMatchObject([{ code: "TRIGGER_REFUSED", reason: "no cat here" }]);
+    expect((await parent.rows("select id from item order by id")).flat()).toEqual(["1", "3"]);
+    await parent.write("alter table item disable trigger no_cats");
+    await child.write("update item set note = 'kitten' where id = 2");
+    expect(await settle()).toMatchObject({ parked: 0 });
+    expect((await parent.rows("select note from item where id = 2")).flat()).toEqual(["kitten"]);
+  });
+
   test("an exclusion constraint, a deferred one, and the check of a domain each find their culprit", async () => {
     const schema: Schema = {
       postgres: `create extension if not exists btree_gist; create domain code as text check (value ~ '^[A-Z]+$');

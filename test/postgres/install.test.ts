@@ -94,6 +94,7 @@ test("uninstall keeps hstore where an application uses it, and refuses to take a
   await db.pool.query("create function shop.f() returns trigger language plpgsql as 'begin return null; end'");
   await db.pool.query("create trigger app after insert on shop.item for each row when (not tombolo.applying()) execute function shop.f()");
   await db.pool.query("create table shop.tags (id integer primary key, tags tombolo.hstore)");
+  expect(codes(await db.installation.planUninstall())).toEqual(["UNINSTALL_BLOCKED"]);
   await expect(db.installation.uninstall()).rejects.toMatchObject({ code: "PLAN_HAS_ERRORS" });
   await db.pool.query("drop trigger app on shop.item");
   const plan = await db.installation.planUninstall();

@@ -385,6 +385,7 @@ describe("services and settings", () => {
     ["the address that metrics have by default", 'hub: { listen: «LISTEN_TWICE»"127.0.0.1:9187" }'],
     ["the same address with metrics off", 'metrics: off\nhub: { listen: "127.0.0.1:9187" }'],
     ["a first wait beyond the longest", "retry: { initial: «RETRY_ORDER»1m }"],
+    ["a link that is none", 'reconcile: [{ name: nightly, cron: "0 3 * * *", links: [«BAD_LINK»store-1] }]'],
     ["no wait at all", "retry: { initial: «BAD_DURATION»0ms }"],
   ])("%s", (_what, rest) => expectProblems(`${BASE}${rest}\n`));
 

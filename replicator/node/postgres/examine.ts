@@ -21,19 +21,20 @@ const SELECT = `
     'fsync', current_setting('fsync'), 'fullPageWrites', current_setting('full_page_writes'),
     'sequenceCache', (select s.seqcache::text from pg_sequence s where s.seqrelid = to_regclass('tombolo.change_seq')),
     'oldestSeconds', (select max(extract(epoch from clock_timestamp() - xact_start))::int from pg_stat_activity where datname = current_database() and backend_type = 'client backend'),
-    'prepared', (select count(*) from pg_prepared_xacts where database = current_database() and prepared < clock_timestamp() - interval '10 minutes'),
+    'prepared', (select count(*) from pg_prepared_xacts where database = current_database() and prepared < clock_timestamp() - make_interval(secs => $1)),
     'preparable', current_setting('max_prepared_transactions') <> '0',
     'spare', current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
              - (select count(*) from pg_stat_activity where backend_type = 'client backend')
   )::text as facts`;
 
-const LONG_TRANSACTION_SECONDS = 600;
+/** A transaction that has been open, or prepared, for longer is old. */
+const OLD_SECONDS = 600;
 const CONNECTIONS_WANTED = 10;
 
 /** Settings, privileges and versions, each with its remedy. A finding with severity `ok` says what was checked and is well. */
-export async function examine(client: Queryable): Promise<Finding[]> {
+export async function examine(client: Queryable, oldSeconds = OLD_SECONDS): Promise<Finding[]> {
   const installed = await readInstalled(client);
-  const { rows } = await client.query<{ facts: string }>(SELECT);
+  const { rows } = await client.query<{ facts: string }>(SELECT, [oldSeconds]);
   const facts = JSON.parse(rows[0]?.facts ?? "{}") as Facts;
   const privileges = await installationFindings(client, installed);
   const ok = (code: string, message: string): Finding => ({ severity: "ok", code, message });
@@ -44,7 +45,7 @@ export async function examine(client: Queryable): Promise<Finding[]> {
       : ok("INSTALLED", `schema tombolo is at version ${installed.version}`),
     ...(privileges.length > 0 ? privileges : [ok("PRIVILEGES", "the role may install what is needed")]),
     ...durability(facts),
-    ...activity(facts),
+    ...activity(facts, oldSeconds),
     ...(installed.version === latestVersion() ? await examineSlot(client) : []),
   ];
 }
@@ -63,9 +64,9 @@ function durability(facts: Facts): Finding[] {
   return found;
 }
 
-function activity(facts: Facts): Finding[] {
+function activity(facts: Facts, oldSeconds: number): Finding[] {
   const found: Finding[] = [];
-  if ((facts.oldestSeconds ?? 0) > LONG_TRANSACTION_SECONDS) {
+  if ((facts.oldestSeconds ?? 0) > oldSeconds) {
     const message = `a transaction has been open for ${facts.oldestSeconds} s: its changes wait, and the log can't shrink`;
     found.push({
       severity: "warning",
@@ -75,7 +76,7 @@ function activity(facts: Facts): Finding[] {
     });
   }
   if (facts.prepared > 0) {
-    const message = `${facts.prepared} prepared transaction(s) are older than ten minutes`;
+    const message = `${facts.prepared} prepared transaction(s) are older than ${Math.round(oldSeconds / 60)} minutes`;
     found.push({
       severity: "warning",
       code: "PREPARED_TRANSACTION",
