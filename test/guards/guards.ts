@@ -377,8 +377,8 @@ export const OTHER_GUARDS: readonly Guard[] = [
     edits: [
       {
         file: "replicator/node/sqlite/connection.ts",
-        from: "return this.#inRead(work as (connection: Connection) => unknown) as T;",
-        to: 'if (!this.#reader.inTransaction) this.#reader.exec("begin"); return work(this.#reader);',
+        from: "return read(work as (connection: Connection) => unknown) as T;",
+        to: 'const reader = this.connect(); reader.exec("begin"); return work(reader);',
       },
     ],
     test: { file: "sqlite/beside.test.ts", title: "whoever reads the log slowly does not keep a checkpoint" },

@@ -18,8 +18,8 @@ test("a tick flushes the application's commits with its own, however little the 
     const file = new DatabaseFile({ node: nodeName("store"), path });
     try {
       const settings = [
-        file.reader.pragma("synchronous", { simple: true }),
         await file.exclusive(async (writer) => writer.pragma("synchronous", { simple: true })),
+        await file.write(() => file.read((reader) => reader.pragma("synchronous", { simple: true }))),
       ];
       // full: a commit is in the file's WAL, with all that stands before it there, before it returns
       expect(settings).toEqual([2n, 2n]);

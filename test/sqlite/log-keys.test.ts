@@ -81,7 +81,8 @@ test("what is found by key is what the log holds, whatever was written, taken ba
       application.exec("delete from tombolo_change where seq < (select max(seq) from tombolo_change)");
     }
     check();
-    expect(Number(file.reader.prepare("select count(*) from temp.tombolo_log_key").pluck().get())).toBeLessThan(10);
+    const left = file.read((connection) => connection.prepare("select count(*) from temp.tombolo_log_key").pluck().get());
+    expect(Number(left)).toBeLessThan(10);
   } finally {
     application.close();
     await file.close();

@@ -4,6 +4,8 @@ import { setTimeout as sleep } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { TomboloError } from "../../change/error.ts";
 import type { NodeName } from "../../change/names.ts";
+import { PageCaches } from "./page-caches.ts";
+import { type InRead, inRead, ReadersBeside } from "./readers-beside.ts";
 
 export type Connection = Database.Database;
 
@@ -13,6 +15,9 @@ const OLDEST_SAFE = [3, 51, 3] as const;
 const BUSY_SLICE_MS = 20;
 const LOCK_PATIENCE_MS = 15_000;
 
+const pageCaches = new PageCaches();
+const readersBeside = new ReadersBeside();
+
 /** Of this connection alone, gone with it: see log-keys.ts. Made outside of a transaction, so that none takes it back. */
 const LOG_KEYS = `
   create temp table tombolo_log_key (key text, table_id integer, seq integer, primary key (key, table_id, seq)) without rowid;
@@ -20,37 +25,45 @@ const LOG_KEYS = `
   insert into tombolo_log_indexed values ('', 0, 0)`;
 
 /**
- * One database file, as this process uses it: a connection for writing, which one caller at a time may have, and one for short reads.
- * Both return integers as bigint.
+ * One database file, as this process uses it: a connection that one caller at a time may write with, and that serves short reads while nobody does; one that
+ * only counts commits; and one for reads while a write is under way. They return integers as bigint.
+ *
+ * A connection holds the schema as it has parsed it: 1.3 MB where one of five captured tables has 50 columns, as the capture triggers name each column dozens of
+ * times. So the counter never looks at the schema, and the reader is closed when it was not needed for a while.
  */
 export class DatabaseFile {
   readonly path: string;
   readonly node: NodeName;
   readonly #writer: Connection;
-  readonly #reader: Connection;
-  readonly #inRead: (work: (connection: Connection) => unknown) => unknown;
+  readonly #inWriter: InRead;
+  readonly #counter: Connection;
   readonly #version: Database.Statement<unknown[]>;
+  readonly #schemaVersion: Database.Statement<unknown[]>;
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: { readonly node: NodeName; readonly path: string }) {
     this.path = options.path;
     this.node = options.node;
     checkFile(options);
-    this.#writer = this.connect();
+    this.#counter = this.#open();
+    try {
+      // pragmas alone: any select would have the schema read
+      this.#version = this.#counter.prepare("pragma data_version").pluck();
+      this.#schemaVersion = this.#counter.prepare("pragma schema_version").pluck();
+      this.#writer = this.connect();
+    } catch (error) {
+      this.#counter.close();
+      throw sqliteError(error, this.node);
+    }
     try {
       requireSafeVersion(sqliteVersion(this.#writer));
-      this.#reader = this.connect();
-      this.#inRead = this.#reader.transaction((read: (connection: Connection) => unknown) => read(this.#reader));
-      this.#version = this.#reader.prepare("pragma data_version").pluck();
     } catch (error) {
+      this.#counter.close();
       this.#writer.close();
       throw error;
     }
-  }
-
-  /** For short reads that end before the caller awaits anything. */
-  get reader(): Connection {
-    return this.#reader;
+    this.#inWriter = inRead(this.#writer);
+    pageCaches.add(this.#writer);
   }
 
   /** Another number whenever anything was committed to the file, by whomever. */
@@ -62,26 +75,46 @@ export class DatabaseFile {
     }
   }
 
+  /** Another number whenever anyone has changed the schema. */
+  get schemaVersion(): bigint {
+    try {
+      return this.#schemaVersion.get() as bigint;
+    } catch (error) {
+      throw sqliteError(error, this.node);
+    }
+  }
+
   /** A connection of its own; whoever asks for it closes it. */
   connect(): Connection {
+    const connection = this.#open();
+    try {
+      // the application's commits reach the disk with ours (hazards C14); its own setting does not matter
+      connection.pragma("synchronous = full");
+      connection.pragma(pageCaches.pragma);
+      connection.pragma("foreign_keys = on");
+      connection.exec(LOG_KEYS);
+      return connection;
+    } catch (error) {
+      connection.close();
+      throw sqliteError(error, this.node);
+    }
+  }
+
+  #open(): Connection {
     try {
       const connection = new Database(this.path, { fileMustExist: true, timeout: BUSY_SLICE_MS });
       connection.defaultSafeIntegers();
-      // the application's commits reach the disk with ours (hazards C14); its own setting does not matter
-      connection.pragma("synchronous = full");
-      connection.pragma("cache_size = -8000");
-      connection.pragma("foreign_keys = on");
-      connection.exec(LOG_KEYS);
       return connection;
     } catch (error) {
       throw sqliteError(error, this.node);
     }
   }
 
-  /** Runs `work` in one read transaction: everything it reads is of one moment. */
+  /** Runs `work` in one read transaction: everything it reads is committed, and of one moment. It must end before the caller awaits anything. */
   read<T>(work: (connection: Connection) => T): T {
+    const read = this.#writer.inTransaction ? readersBeside.of(this, () => this.connect()) : this.#inWriter;
     try {
-      return this.#inRead(work as (connection: Connection) => unknown) as T;
+      return read(work as (connection: Connection) => unknown) as T;
     } catch (error) {
       throw sqliteError(error, this.node);
     }
@@ -119,7 +152,9 @@ export class DatabaseFile {
 
   async close(): Promise<void> {
     await this.#queue;
-    this.#reader.close();
+    readersBeside.close(this);
+    this.#counter.close();
+    pageCaches.delete(this.#writer);
     this.#writer.close();
   }
 }

@@ -131,10 +131,9 @@ class SqliteCopySnapshot implements NearSnapshot {
       const keys = shape.key.map((name) => shape.columns.findIndex((column) => column.name === name));
       const table = capturedTable(this.#connection, shape.table, this.#file.node);
       const column = quote(shape.columns[at]?.name ?? "");
-      const same = this.#file.reader
-        .prepare(`select cast(${column} as blob) = ? from ${quote(table.local)} where ${keyCondition(table)}`)
-        .pluck()
-        .get(Buffer.from(value, "utf8"), ...keys.map((key) => row[key] ?? null));
+      const exact = `select cast(${column} as blob) = ? from ${quote(table.local)} where ${keyCondition(table)}`;
+      const bound = [Buffer.from(value, "utf8"), ...keys.map((key) => row[key] ?? null)];
+      const same = this.#file.read((connection) => connection.prepare(exact).pluck().get(bound));
       if (same === 1n) continue;
       throw new TomboloError(`a text of column ${shape.columns[at]?.name} of ${shape.table} is not valid Unicode`, {
         code: "VALUE_REFUSED",

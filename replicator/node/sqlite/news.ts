@@ -1,7 +1,6 @@
 import { type FSWatcher, watch } from "node:fs";
-import type { Statement } from "better-sqlite3";
 import type { Position } from "../../change/names.ts";
-import { type Connection, type DatabaseFile, sqliteError } from "./connection.ts";
+import { type DatabaseFile, sqliteError } from "./connection.ts";
 import { newestEntry } from "./tick.ts";
 
 /** While the file was written to a moment ago; a look is a few system calls. */
@@ -29,10 +28,9 @@ interface Waiter {
  * polling all the time would be 1 % of a core.
  */
 export class News {
-  readonly #connection: Connection;
   readonly #file: DatabaseFile;
-  readonly #version: Statement<unknown[]>;
   readonly #waiters = new Set<Waiter>();
+  #closed = false;
   #seen: unknown;
   #newest = 0n;
   #stirredAt = performance.now();
@@ -42,9 +40,6 @@ export class News {
 
   constructor(file: DatabaseFile) {
     this.#file = file;
-    // of its own: the counter shows what other connections commit, those of this process included
-    this.#connection = file.connect();
-    this.#version = this.#connection.prepare("pragma data_version").pluck();
   }
 
   wait(after: Position, signal: AbortSignal): Promise<void> {
@@ -69,15 +64,15 @@ export class News {
   close(): void {
     clearTimeout(this.#timer);
     this.#unwatch();
-    this.#connection.close();
+    this.#closed = true;
     for (const waiter of [...this.#waiters]) waiter.settle();
   }
 
   #look(why: "asked" | "timer" | "watch"): void {
     clearTimeout(this.#timer);
     try {
-      if (!this.#connection.open) return;
-      const now = this.#version.get();
+      if (this.#closed) return;
+      const now = this.#file.version;
       if (now !== this.#seen) {
         if (why === "timer" && this.#watcher !== undefined && this.#quietMs() > CALM_FOR_MS) this.#misses += 1;
         if (this.#seen !== undefined) this.#stir();

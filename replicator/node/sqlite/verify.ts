@@ -4,7 +4,6 @@ import { fingerprint, hasYoungerTriggers, ourTriggers, shapeHash, storedSql } fr
 import { type CapturedTable, capturedTables } from "./captured-tables.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { quote } from "./identifier.ts";
-import { prepared } from "./rows.ts";
 import { readTable } from "./shape.ts";
 
 /**
@@ -21,7 +20,7 @@ export class Verifier {
   }
 
   async verify(): Promise<readonly Drift[]> {
-    const version = this.#file.read(schemaVersion);
+    const version = this.#file.schemaVersion;
     if (version === this.#version) return this.#drifts;
     const found = this.#file.read(look);
     if (found.drifts.length > 0 || found.younger.length > 0) {
@@ -36,8 +35,6 @@ export class Verifier {
     return found.drifts;
   }
 }
-
-const schemaVersion = (connection: Connection): bigint => prepared(connection, "pragma schema_version").pluck().get() as bigint;
 
 function look(connection: Connection): { drifts: Drift[]; younger: CapturedTable[] } {
   const drifts: Drift[] = [];
