@@ -58,6 +58,8 @@ const UNWATCHED: FullSyncWatcher = { progress() {}, note() {}, goAhead: async ()
 const RENEW_BEFORE_MS = 30 * 86_400_000;
 const ANEW_ATTEMPTS = 3;
 const MOST_ROUNDS = 1_000;
+/** How often it is looked whether an application has altered a table. */
+const LOOK_AT_TABLES_MS = 5_000;
 
 /** A database and its hub. Opens the database and speaks to the hub when either is first needed, so that it can be made while the hub is away. */
 export class Edge {
@@ -73,6 +75,9 @@ export class Edge {
   #isFilled = false;
   /** By which of the hub's topologies the database was last brought in line. */
   #installed: string | undefined;
+  #lookedAtTables = 0;
+  /** What of the tables was not as it was captured, when it was looked last. */
+  #drifts = "";
 
   constructor(options: EdgeOptions) {
     this.#options = options;
@@ -106,6 +111,7 @@ export class Edge {
     for (let attempt = 1; ; attempt++) {
       try {
         await this.#fillFirst(options);
+        await this.#followTables();
         const { link, manifest } = await this.#ready(options.signal);
         const { interrupt } = options;
         const moved = interrupt === undefined ? await link.exchange(options) : await link.exchange({ ...options, interrupt });
@@ -311,6 +317,27 @@ export class Edge {
       place: { node, end, link, topology: prepared.topology, client: this.client, hubFeatures: features },
     };
     return this.#link;
+  }
+
+  /** A table that an application has altered since is captured as it is now: nobody runs `apply` at an edge. */
+  async #followTables(): Promise<void> {
+    const now = this.#options.now();
+    if (this.#installed === undefined || Math.abs(now - this.#lookedAtTables) < LOOK_AT_TABLES_MS) return;
+    this.#lookedAtTables = now;
+    const { installation } = await this.node();
+    const drifts = (await installation.verify()).map(({ table, code }) => `${table} ${code}`).join();
+    const isNews = drifts !== this.#drifts;
+    this.#drifts = drifts;
+    const told = this.#credential.told?.manifest;
+    if (drifts === "" || !isNews || told === undefined) return;
+    const { topology, edge } = edgeTopology(told, this.#options.database);
+    try {
+      await installation.apply(wantedTables(topology, edge));
+    } catch (error) {
+      // one that is gone, or has no key any more, does not stop the others; `status` tells of it
+      if (isPassing(error) || !(error instanceof TomboloError)) throw error;
+    }
+    this.#link = undefined;
   }
 
   /** Brings the database in line with what the hub has told. */

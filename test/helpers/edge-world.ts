@@ -21,7 +21,12 @@ export interface EdgeWorld {
   /** An edge that has not exchanged anything yet. `url`: through a proxy. */
   edge(
     name: string,
-    options?: { readonly engine?: Engine; readonly params?: { readonly [name: string]: string }; readonly url?: string },
+    options?: {
+      readonly engine?: Engine;
+      readonly params?: { readonly [name: string]: string };
+      readonly url?: string;
+      readonly now?: () => number;
+    },
   ): Promise<TestEdge>;
   /** Another agent over a database that is there already. */
   agent(node: TestNode, token: string, url?: string): Edge;
@@ -75,13 +80,13 @@ export async function edgeWorld(options: EdgeWorldOptions): Promise<EdgeWorld> {
     ...options.hub,
   });
   const open: (TestNode | Edge)[] = [];
-  const agent = (node: TestNode, token: string, url = hub.url): Edge => {
+  const agent = (node: TestNode, token: string, url = hub.url, now: () => number = Date.now): Edge => {
     const made = new Edge({
       credential: { hub: url, node: node.node.name, token, ca: null },
       database: node.node.engine === "postgres" ? "postgres://edge" : "path" in node ? String(node.path) : "/edge.db",
       openNode: async () => ({ ...node.node, close: async () => undefined }),
       observer: silent,
-      now: Date.now,
+      now,
     });
     open.push(made);
     return made;
@@ -91,11 +96,11 @@ export async function edgeWorld(options: EdgeWorldOptions): Promise<EdgeWorld> {
     hub,
     topology,
     agent,
-    async edge(name, { engine: of = "sqlite", params: given = {}, url } = {}) {
+    async edge(name, { engine: of = "sqlite", params: given = {}, url, now } = {}) {
       const node = await make(of, name, []);
       open.push(node);
       const token = edgeToken({ child: nodeName(name), params: given });
-      return Object.assign(Object.create(node) as TestNode, { edge: agent(node, token, url), token });
+      return Object.assign(Object.create(node) as TestNode, { edge: agent(node, token, url, now), token });
     },
     async close() {
       for (const each of open.reverse()) await each.close();

@@ -56,11 +56,6 @@ export const COLUMNS_CHANGE = {
           await until("apply", async () => (await world.command("apply", "--yes")).code === 0, PATIENCE_MS);
           await world.replicators.reload();
         }
-        // an agent looks at its tables when it starts
-        for (const edge of world.edges) {
-          await edge.kill();
-          await edge.start();
-        }
         for (const place of world.places) {
           await until(`the column was carried to ${place.name}`, () => has(place), PATIENCE_MS);
           world.withColumn.add(place);

@@ -1,0 +1,58 @@
+import { describe, expect, test } from "vitest";
+import { until } from "../helpers/command.ts";
+import { edgeWorlds } from "../helpers/edge-world.ts";
+import { wanted } from "../helpers/nodes.ts";
+import { both, PAIRS } from "../helpers/pair.ts";
+
+const SCHEMA = both("create table item (id bigint primary key, note text); create table other (id bigint primary key)");
+const TABLES = [{ name: "item", policy: "child_wins" as const }, { name: "other" }];
+const ALL = "select id, note, color from item order by id";
+const SIGNAL = new AbortController().signal;
+
+const open = edgeWorlds({ schema: SCHEMA, tables: TABLES });
+
+describe.each(PAIRS)("a %s hub and a %s edge", (hubEngine, edgeEngine) => {
+  test("a column that the edge's application adds is captured while its agent goes on, and what has waited for it applies", async () => {
+    const world = await open(hubEngine);
+    // the clock of an agent that looks at its tables once in a while
+    let now = Date.now();
+    const store = await world.edge("store", { engine: edgeEngine, now: () => now });
+    const sync = async (): Promise<unknown> => {
+      now += 10_000;
+      return store.edge.sync(SIGNAL);
+    };
+    await world.database.write("insert into item values (1, 'a')");
+    await sync();
+    await world.database.write("alter table item add column color text");
+    await world.database.node.installation.apply(wanted(TABLES, hubEngine));
+    await world.database.write("insert into item values (2, 'b', 'red')");
+    expect(await sync()).toMatchObject({ parked: 1 });
+    await store.write("alter table item add column color text");
+    await sync();
+    await store.write("insert into item values (3, 'c', 'green'); update item set color = 'blue' where id = 1");
+    await until("what has waited is tried again", async () => {
+      await sync();
+      return (await store.rows("select 1 from item")).length === 3;
+    });
+    const rows = [
+      ["1", "a", "blue"],
+      ["2", "b", "red"],
+      ["3", "c", "green"],
+    ];
+    expect(await store.rows(ALL)).toEqual(rows);
+    expect(await world.database.rows(ALL)).toEqual(rows);
+  });
+
+  test("a table that is gone at the edge does not stop the others", async () => {
+    const world = await open(hubEngine);
+    let now = Date.now();
+    const store = await world.edge("store", { engine: edgeEngine, now: () => now });
+    await world.database.write("insert into item values (1, 'a')");
+    await store.edge.sync(SIGNAL);
+    await store.write("drop table item");
+    await world.database.write("insert into other values (1)");
+    now += 10_000;
+    await store.edge.sync(SIGNAL);
+    expect(await store.rows("select id from other")).toEqual([["1"]]);
+  });
+});
