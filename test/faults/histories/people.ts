@@ -19,9 +19,10 @@ export async function mend(world: World): Promise<string[]> {
     if (writer === undefined || each.code === BEHIND) continue;
     if (!(await clear(world, writer, each))) unexplained.push(described(each));
     // what is not tried now is when the node comes to it, within ten seconds
-    if (each.place.kind === "edge" || retried.has(each.place)) continue;
+    if (retried.has(each.place)) continue;
     retried.add(each.place);
-    await world.operator.retryParked(each.place.name, each.id).catch(() => undefined);
+    if (each.place.kind === "edge") await world.edges.find(({ place }) => place === each.place)?.poke();
+    else await world.operator.retryParked(each.place.name, each.id).catch(() => undefined);
   }
   return unexplained;
 }

@@ -7,6 +7,8 @@ import type { World } from "./world.ts";
 
 /** After the last fault, and what people have done about it, for everything that is still on its way. */
 const PATIENCE_MS = 90_000;
+/** Every look reads all tables of all places. */
+const LOOK_MS = 250;
 /** What is parked is left alone so long: the node may be about to try it again. */
 const PEOPLE_LOOK_MS = 700;
 /** A change for which nothing is in the way is tried again within this time. */
@@ -51,7 +53,7 @@ export async function comeToRest(world: World): Promise<State> {
       failure = error;
       if (error instanceof Error && error.message.startsWith("parked,")) throw error;
     }
-    await delay(100);
+    await delay(LOOK_MS);
   }
   const shown = [...(last?.differing ?? []), ...(last?.parked ?? [])].slice(0, 30).join("\n");
   throw new Error(`not at rest within ${PATIENCE_MS / 1_000} s:\n${shown}\n${failure ?? ""}`, { cause: failure });

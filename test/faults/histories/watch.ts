@@ -18,7 +18,7 @@ export async function keepLooking(places: readonly Place[], stop: AbortSignal): 
   while (!stop.aborted) {
     // one whose server is away shows nothing
     await Promise.all(places.map((place) => look(place).catch(() => undefined)));
-    await delay(80);
+    await delay(150);
   }
   return halves;
 }
