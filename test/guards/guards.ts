@@ -396,6 +396,191 @@ export const OTHER_GUARDS: readonly Guard[] = [
     ],
     test: { file: "medium/travel.test.ts", title: "the log keeps what no answer has confirmed" },
   },
+  {
+    name: "rebuilt table",
+    hazards: ["C6", "C7"],
+    without: "does not look whether the triggers of a SQLite table are there",
+    edits: [{ file: "replicator/node/sqlite/verify.ts", from: "if (missing.length > 0)", to: "if (missing.length > 99)" }],
+    test: { file: "sqlite/install.test.ts", title: "a table that was rebuilt or altered, or that lost a trigger, is found" },
+  },
+  {
+    name: "nullable key",
+    hazards: ["C10"],
+    without: "captures a SQLite table whose key may be NULL",
+    edits: [
+      { file: "replicator/node/sqlite/capture-plan.ts", from: 'if (table?.keyProblem === "nullable") {', to: "if (table === undefined) {" },
+    ],
+    test: { file: "sqlite/install.test.ts", title: "what has no identity that lasts is refused by plan" },
+  },
+  {
+    name: "version of SQLite",
+    hazards: ["C15"],
+    without: "works with a SQLite that may damage files",
+    edits: [
+      {
+        file: "replicator/node/sqlite/connection.ts",
+        from: "if (major > a || (major === a && (minor > b || (minor === b && patch >= c)))) return;",
+        to: "if (major + minor + patch + a + b + c > 0) return;",
+      },
+    ],
+    test: { file: "unit/sqlite-version.test.ts", title: "a build whose SQLite may damage a file" },
+  },
+  {
+    name: "write lock first",
+    hazards: ["C16"],
+    without: "begins a transaction of SQLite as a reader",
+    edits: [{ file: "replicator/node/sqlite/connection.ts", from: 'connection.exec("begin immediate")', to: 'connection.exec("begin")' }],
+    test: { file: "sqlite/log.test.ts", title: "many writers in other processes" },
+  },
+  {
+    name: "triggers that rest",
+    hazards: ["A12", "D2"],
+    without: "lets the application's triggers run again for what comes from elsewhere",
+    edits: [
+      {
+        file: "replicator/node/sqlite/apply.ts",
+        from: "const resume = suspendTriggers(connection, locals);",
+        to: "const resume = () => locals;",
+      },
+    ],
+    test: { file: "sqlite/apply.test.ts", title: "the application's triggers do not run a second time" },
+  },
+  {
+    name: "whole or not at all",
+    hazards: ["D16"],
+    without: "commits what a packet that failed has done",
+    edits: [
+      {
+        file: "replicator/node/sqlite/connection.ts",
+        from: 'if (connection.inTransaction) connection.exec("rollback");',
+        to: 'if (connection.inTransaction) connection.exec("commit");',
+      },
+    ],
+    test: { file: "sqlite/apply.test.ts", title: "a packet that fails half-way leaves nothing, not even its mark" },
+  },
+  {
+    name: "clock that is off",
+    hazards: ["D4"],
+    without: "takes times as a child's clock says them",
+    edits: [
+      {
+        file: "replicator/change/clock.ts",
+        from: "const corrected = changedAt - Math.round(offset * 1000);",
+        to: "const corrected = changedAt;",
+      },
+    ],
+    test: { file: "unit/judge.test.ts", title: "a steady offset of the clock is taken off" },
+  },
+  {
+    name: "deletion against an edit",
+    hazards: ["D7"],
+    without: "deletes a row that was changed since",
+    edits: [
+      {
+        file: "replicator/conflict/judge.ts",
+        from: "if (base !== null && agree(base, parent)) return peace(null, false);",
+        to: "return peace(null, false);",
+      },
+    ],
+    test: { file: "unit/judge.test.ts", title: "the decision table" },
+  },
+  {
+    name: "one bad row",
+    hazards: ["D33"],
+    without: "lets a packet fail for a row that a constraint refuses",
+    edits: [{ file: "replicator/node/postgres/row-error.ts", from: '"23", // integrity constraint violation', to: "" }],
+    test: { file: "link/constraints.test.ts", title: "checks and NOT NULL cost one row each" },
+  },
+  {
+    name: "log of a snapshot",
+    hazards: ["E13"],
+    without: "purges what the reader of a snapshot will read next",
+    edits: [
+      {
+        file: "replicator/node/sqlite/purge.ts",
+        from: "select position from tombolo_hold where channel = :channel",
+        to: "select position from tombolo_hold where channel = :channel and 0",
+      },
+    ],
+    test: { file: "sqlite/log.test.ts", title: "what a snapshot's reader has not acknowledged yet is not purged" },
+  },
+  {
+    name: "name of the path",
+    hazards: ["F14"],
+    without: "believes the name in a path",
+    edits: [
+      {
+        file: "replicator/hub/access.ts",
+        from: 'if (caller.role !== "node" || node === undefined || node === caller.node) return;',
+        to: "if (caller !== null) return;",
+      },
+    ],
+    test: { file: "hub/edge-attacks.test.ts", title: "a name that is another's" },
+  },
+  {
+    name: "name of the packet",
+    hazards: ["F14"],
+    without: "believes the names in a packet",
+    edits: [
+      {
+        file: "replicator/link/link-end.ts",
+        from: "if (packet.header.source === other.name && packet.header.target === node.name) return packet;",
+        to: "if (packet !== null) return packet;",
+      },
+    ],
+    test: { file: "hub/edge-attacks.test.ts", title: "a name that is another's" },
+  },
+  {
+    name: "whole secret",
+    hazards: ["F15"],
+    without: "takes a token by its handle alone",
+    edits: [{ file: "replicator/hub/secret.ts", from: "return same && record !== null;", to: "return record !== null;" }],
+    test: { file: "hub/identity.test.ts", title: "is compared as a whole" },
+  },
+  {
+    name: "checksum",
+    hazards: ["F6"],
+    without: "does not look at the checksums of a packet",
+    edits: [
+      {
+        file: "replicator/change/packet-frame.ts",
+        from: 'if (crc32(payload, crc32(head.subarray(0, 10))) !== head.readUInt32BE(10)) throw corrupt("A checksum is wrong.");',
+        to: "",
+      },
+    ],
+    test: { file: "unit/packet.test.ts", title: "with any bit flipped, a packet is refused" },
+  },
+  {
+    name: "turns",
+    hazards: ["F18"],
+    without: "serves all edges at once",
+    edits: [{ file: "replicator/hub/turns.ts", from: "if (this.#working < this.#atOnce) {", to: "if (this.#working >= 0) {" }],
+    test: { file: "unit/turns.test.ts", title: "so many work at once" },
+  },
+  {
+    name: "pauses that grow",
+    hazards: ["F25"],
+    without: "tries again as fast as it can",
+    edits: [{ file: "replicator/link/backoff.ts", from: "delay = Math.min(delay * Math.max(factor, 1), maxMs);", to: "" }],
+    test: { file: "unit/backoff.test.ts", title: "delays grow by the factor up to the maximum" },
+  },
+  {
+    name: "virtual columns",
+    hazards: ["B18"],
+    without: "publishes a table whose updates fail then",
+    edits: [
+      { file: "replicator/node/postgres/slot/preconditions.ts", from: "if (virtual !== undefined) {", to: "if (virtual === null) {" },
+    ],
+    test: { file: "slot/handover.test.ts", title: "a table with a virtual generated column cannot be published" },
+  },
+  {
+    name: "look before a sync",
+    hazards: ["A37", "C6"],
+    without: "does not look whether triggers are there when it is started now and then",
+    edits: [{ file: "replicator/lifecycle/preflight.ts", from: "await node.installation.verify().catch(() => [])", to: "[]" }],
+    test: { file: "e2e/refusals.test.ts", title: "is that all is well, or that a hole was noticed" },
+    built: true,
+  },
 ];
 
 export const GUARDS: readonly Guard[] = [...KNOWN_MISTAKES, ...OTHER_GUARDS];

@@ -68,16 +68,21 @@ test("what a snapshot's reader has not acknowledged yet is not purged because ot
       { name: nodeName("new"), role: "child" },
     ]);
     application.exec("insert into t values (1, 'a')");
+    // both read already, the new one another channel
+    const before = await node.log.tick();
+    await node.log.acknowledge(nodeName("old"), [CHANNEL], before.position, packetNumber(1));
+    await node.log.acknowledge(nodeName("new"), [channelName("another")], before.position, packetNumber(1));
     const snapshot = await node.tables.open([tableName("t")]);
-    application.exec("insert into t values (2, 'b')");
+    // the newest is never purged
+    application.exec("insert into t values (2, 'b'); insert into t values (3, 'c')");
     // neither hole nor overlap
     expect((await collect(snapshot.rows(10, 1000))).map(({ key }) => key)).toEqual(['{"id":{"i":"1"}}']);
     await snapshot.close();
     const { position } = await node.log.tick();
-    await node.log.acknowledge(nodeName("old"), [CHANNEL], position, packetNumber(1));
-    await node.log.acknowledge(nodeName("old"), [CHANNEL], position, packetNumber(1));
+    await node.log.acknowledge(nodeName("old"), [CHANNEL], position, packetNumber(2));
+    await node.log.purge();
     const { changes } = await readAll(node, ["t"], { after: snapshot.tick.position, reader: "new" });
-    expect(changes.map(({ key }) => key)).toEqual(['{"id":{"i":"2"}}']);
+    expect(changes.map(({ key }) => key)).toEqual(['{"id":{"i":"2"}}', '{"id":{"i":"3"}}']);
   });
 });
 
