@@ -23,8 +23,8 @@ const REPAIRS = ["report", "parent", "newest"] as const;
 export const reconcileEdge: RunVerb = async (context, input) => {
   const given = await edgeInput(context, input);
   const repair = oneOf("repair", text(input, "repair") ?? "report", REPAIRS);
-  if (text(input, "range") !== undefined || text(input, "sample") !== undefined)
-    throw optionInvalid("--range and --sample are for links that are reached directly", "Name tables with --table.");
+  if (["range", "sample", "pace"].some((name) => text(input, name) !== undefined))
+    throw optionInvalid("--range, --sample and --pace are for links that are reached directly", "Name tables with --table.");
   const tables = list(input, "table").map(tableName);
   const interrupt = listenForInterrupt();
   try {
@@ -55,7 +55,7 @@ export async function reconcileOfEdge(context: CommandContext, input: VerbInput,
     const reach = async (name: NodeName) => reachedNode(nodes, name);
     const group = await groupOfEdge({ topology, tokens: async () => (await reach(hubOf(topology).name)).tokens }, edge);
     if (group === undefined || group.parent !== above) return null;
-    if (["range", "sample", "maxDeletes"].some((name) => text(input, name) !== undefined) || list(input, "table").length > 0)
+    if (["range", "sample", "pace", "maxDeletes"].some((name) => text(input, name) !== undefined) || list(input, "table").length > 0)
       throw optionInvalid("an edge is compared as a whole, with the usual guard", "Leave the other options out, or run it at the edge.");
     const repair = oneOf("repair", text(input, "repair") ?? "report", REPAIRS);
     const parent = await reach(group.parent);

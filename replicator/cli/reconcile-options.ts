@@ -8,7 +8,7 @@ import { chosenLinks } from "./chosen-links.ts";
 import { count, oneOf, optionInvalid } from "./option-values.ts";
 import { flag, list, text, type VerbInput } from "./verb.ts";
 
-export type ReconcileChoice = Pick<ReconcileOptions, "repair" | "scope" | "tables" | "range" | "sample" | "guard"> & {
+export type ReconcileChoice = Pick<ReconcileOptions, "repair" | "scope" | "tables" | "range" | "sample" | "pace" | "guard"> & {
   readonly links: readonly TopologyLink[];
 };
 
@@ -21,6 +21,7 @@ export function reconcileChoice(topology: Topology, input: VerbInput): Reconcile
     throw optionInvalid("--range is about the keys of one table", "Name the table with --table as well.");
   }
   const sample = text(input, "sample");
+  const pace = text(input, "pace");
   const scope = scopeOf(input);
   if (scope === "changed" && (range !== undefined || sample !== undefined))
     throw optionInvalid("--changed says itself which rows are compared", "Leave --range and --sample out.");
@@ -32,6 +33,7 @@ export function reconcileChoice(topology: Topology, input: VerbInput): Reconcile
     guard: guardOf(input),
     ...(range !== undefined && { range: keyRange(range) }),
     ...(sample !== undefined && { sample: percent(sample) }),
+    ...(pace !== undefined && { pace: count("pace", pace, 100) }),
   };
 }
 

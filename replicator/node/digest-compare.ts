@@ -25,6 +25,8 @@ export interface CompareOptions {
   readonly order: "key" | "hash";
   /** In the order `key`: only these keys. */
   readonly range?: KeyRange;
+  /** Ranges that both sides digest before anything is told of them: one where whoever asks rests in between. */
+  readonly rangesAtOnce?: number;
   /** Asked for each range: whether it is compared. All of them are where it is missing. */
   readonly sample?: () => boolean;
 }
@@ -46,10 +48,10 @@ export async function* compareTable(options: CompareOptions): AsyncGenerator<Com
 }
 
 async function* byKey(options: CompareOptions): AsyncGenerator<CompareStep> {
-  const { parent, child, table, range = EVERYTHING, sample = () => true } = options;
+  const { parent, child, table, range = EVERYTHING, rangesAtOnce = RANGES_AT_ONCE, sample = () => true } = options;
   for (let from = range.from, more = true; more; ) {
-    const bounds = await parent.bounds(table, { from, to: range.to }, { rows: RANGE_ROWS, count: RANGES_AT_ONCE });
-    more = bounds.length === RANGES_AT_ONCE;
+    const bounds = await parent.bounds(table, { from, to: range.to }, { rows: RANGE_ROWS, count: rangesAtOnce });
+    more = bounds.length === rangesAtOnce;
     const ends = more ? bounds : [...bounds, range.to];
     const ranges = ends.map((to, at): KeyRange => ({ from: at === 0 ? from : (ends[at - 1] ?? null), to }));
     from = more ? (ends.at(-1) ?? null) : null;

@@ -6,6 +6,7 @@ import type { ComparedTable } from "./compared-tables.ts";
 import { NOTHING_DIFFERS, type TableComparison } from "./comparison.ts";
 import { atCuts } from "./cuts.ts";
 import { type Sleep, settleCandidates } from "./settle.ts";
+import { ShareOfTime } from "./share-of-time.ts";
 
 export interface CompareLinkOptions {
   readonly tables: readonly ComparedTable[];
@@ -18,6 +19,10 @@ export interface CompareLinkOptions {
   readonly signal: AbortSignal;
   readonly onProgress: (table: TableName, rows: number) => void;
   readonly sleep: Sleep;
+  /** Per cent of the time that the databases are asked something, from 1 on; all of it where it is missing. */
+  readonly pace?: number;
+  /** For tests: milliseconds, of a clock that only goes forward. */
+  readonly elapsed?: () => number;
   /** Of one table: beyond so many, what differs is no drift to be mended row by row. */
   readonly mostCandidates?: number;
   /** In [0, 1). */
@@ -35,12 +40,16 @@ const KEYS_AT_ONCE = 2_000;
  * at new cuts (see `settleCandidates`).
  */
 export async function compareLink(ends: ComparedLink, options: CompareLinkOptions): Promise<readonly TableComparison[]> {
-  const { tables, signal } = options;
+  const { tables, signal, pace = 100, sleep, elapsed = () => performance.now() } = options;
+  const share = new ShareOfTime({ percent: pace, sleep, now: elapsed });
   const candidates = new Map<ComparedTable, ReadonlySet<KeyText>>();
   const compared = new Map<ComparedTable, number>();
   for (const table of tables) {
     const only = options.changed?.get(table);
-    const found = only === undefined ? await candidatesOf(ends, table, options) : await candidatesAmong(ends, table, only, options);
+    const found =
+      only === undefined
+        ? await candidatesOf(ends, table, { ...options, share })
+        : await candidatesAmong(ends, table, only, { ...options, share });
     compared.set(table, found.rows);
     if (found.keys.size > 0) candidates.set(table, found.keys);
   }
@@ -57,22 +66,26 @@ export async function compareLink(ends: ComparedLink, options: CompareLinkOption
 async function candidatesOf(
   ends: ComparedLink,
   table: ComparedTable,
-  options: CompareLinkOptions,
+  options: CompareLinkOptions & { readonly share: ShareOfTime },
 ): Promise<{ readonly rows: number; readonly keys: ReadonlySet<KeyText> }> {
   const keys = new Set<KeyText>();
   const { order } = table.pair.parent;
-  const { range = EVERYTHING, signal, mostCandidates = MOST_CANDIDATES } = options;
+  const { range = EVERYTHING, signal, share, mostCandidates = MOST_CANDIDATES } = options;
   let rows = 0;
   let from = range.from;
   for (let more = true; more && keys.size <= mostCandidates; ) {
     more = await atCuts(ends, [table], async (opened) => {
       const until = performance.now() + CUT_MS;
-      for await (const step of compareTable({ ...opened, ...sampled(options), table: 0, order, range: { from, to: range.to } })) {
+      for await (const step of compareTable({
+        ...{ ...opened, ...sampled(options), table: 0, order, range: { from, to: range.to } },
+        ...(!share.isWhole && { rangesAtOnce: 1 }),
+      })) {
         signal.throwIfAborted();
         rows += step.rows;
         options.onProgress(table.name, rows);
         for (const { key, child } of step.differences) if (child !== null || !isOneOfMany(table)) keys.add(key);
         if (keys.size > mostCandidates) return false;
+        await share.rest(signal);
         if (step.upTo === null || performance.now() < until) continue;
         from = step.upTo;
         return true;
@@ -88,7 +101,7 @@ async function candidatesAmong(
   ends: ComparedLink,
   table: ComparedTable,
   only: ReadonlySet<KeyText>,
-  options: CompareLinkOptions,
+  options: CompareLinkOptions & { readonly share: ShareOfTime },
 ): Promise<{ readonly rows: number; readonly keys: ReadonlySet<KeyText> }> {
   const asked = [...only];
   const keys = new Set<KeyText>();
@@ -104,6 +117,7 @@ async function candidatesAmong(
           if (above[place] !== below[place] && (below[place] !== null || !isOneOfMany(table))) keys.add(key);
         at += some.length;
         options.onProgress(table.name, at);
+        await options.share.rest(options.signal);
       }
     });
   }

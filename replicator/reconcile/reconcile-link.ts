@@ -25,6 +25,8 @@ export interface ReconcileOptions {
   readonly range?: KeyRange;
   /** Share of the ranges that is compared. */
   readonly sample?: number;
+  /** Per cent of the time that the databases are asked something; all of it where it is missing. */
+  readonly pace?: number;
   readonly guard: DeleteGuard;
   /** Lets what was sent arrive: a round of the link, or nothing where another process carries it. */
   readonly carry: (ends: DirectLink) => Promise<void>;

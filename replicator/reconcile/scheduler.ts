@@ -101,6 +101,7 @@ class ReconcileScheduler implements Service {
         name: schedule.name,
         repair: schedule.repair,
         scope: schedule.scope,
+        ...(schedule.pace !== undefined && { pace: schedule.pace }),
         topology,
         links: this.#linksOf(schedule),
         tables: null,

@@ -227,6 +227,10 @@ const reconcile = z.strictObject({
     description:
       "All rows, or those that have changed since they were last compared. `changed` needs a schedule of `all` beside it now and then.",
   }),
+  pace: z.int().min(1).max(100).default(100).meta({
+    description:
+      "Per cent of the time that the databases are asked something; in between they are left to the applications. Of links that are reached directly.",
+  }),
 });
 
 const batch = z.strictObject({

@@ -109,6 +109,8 @@ export interface TopologyReconcile {
   readonly repair: "report" | "parent" | "newest";
   /** All rows, or those that have changed since they were last compared. */
   readonly scope: "all" | "changed";
+  /** Per cent of the time that the databases are asked something; all of it where it is missing. */
+  readonly pace?: number;
 }
 
 export interface TopologyNotifications {

@@ -44,6 +44,9 @@ export const runRoutes: RoutePlugin = (server, hub) => {
             .enum(["all", "changed"])
             .default("all")
             .meta({ description: "`changed`: rows that have changed since they were last compared." }),
+          pace: z.int().min(1).max(100).optional().meta({
+            description: "Per cent of the time that the databases are asked something; all of it where it is missing. Not of an edge.",
+          }),
           max_deletes: z
             .int()
             .min(0)
@@ -55,7 +58,7 @@ export const runRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request, reply) => {
-      const { links: names, tables, repair, scope, max_deletes: maxDeletes, wait } = request.body;
+      const { links: names, tables, repair, scope, pace, max_deletes: maxDeletes, wait } = request.body;
       const topology = hub.topology();
       const links: TopologyLink[] = names === undefined ? [...directLinks(topology)] : [];
       const edges: OrderedEdge[] = [];
@@ -65,7 +68,7 @@ export const runRoutes: RoutePlugin = (server, hub) => {
         else edges.push(edge);
       }
       const who = callerOf(request).name;
-      const unsuited = Object.entries({ tables, max_deletes: maxDeletes }).flatMap(([option, value]) =>
+      const unsuited = Object.entries({ tables, pace, max_deletes: maxDeletes }).flatMap(([option, value]) =>
         value === undefined ? [] : [option],
       );
       const asked: Awaited<ReturnType<typeof orderReconcile>>[] = [];
@@ -85,6 +88,7 @@ export const runRoutes: RoutePlugin = (server, hub) => {
           links,
           repair,
           scope,
+          ...(pace !== undefined && { pace }),
           tables: tables?.map(tableName) ?? null,
           guard: maxDeletes === undefined ? DELETE_GUARD : { maxRows: maxDeletes, maxPercent: 100 },
           node: hub.node,
