@@ -90,6 +90,17 @@ test("what has no identity that lasts is refused by plan, with the reason, and a
   });
 });
 
+test("plan says which generated columns do not travel, and captures the table", async () => {
+  await withDatabase("create table priced (id integer primary key, net, gross as (net * 1.2))", [], async ({ node, application }) => {
+    const plan = await node.installation.plan(wanted(["priced"]));
+    expect(plan.findings).toMatchObject([{ severity: "ok", code: "GENERATED_COLUMNS", message: expect.stringContaining("gross") }]);
+    await node.installation.apply(wanted(["priced"]));
+    application.exec("insert into priced (id, net) values (1, 10)");
+    const { changes } = await readAll(node, ["priced"]);
+    expect(changes.map(({ new: row }) => Object.keys(JSON.parse(row ?? "{}")))).toEqual([["id", "net"]]);
+  });
+});
+
 test("a column that refers to its own table has the type of what it refers to: with another one SQLite tells triggers a key that no row had", async () => {
   const tree = (key: string, up: string): string => `(id ${key} not null primary key, up ${up} references tree (id) on delete cascade)`;
   for (const [key, up, good] of [

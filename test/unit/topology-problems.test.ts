@@ -389,6 +389,10 @@ describe("services and settings", () => {
     ["no wait at all", "retry: { initial: «BAD_DURATION»0ms }"],
   ])("%s", (_what, rest) => expectProblems(`${BASE}${rest}\n`));
 
+  test("a column without a name is none", () => {
+    expectProblems(base(["- name: shop.orders", '- name: shop.orders\n        exclude: [«BAD_TEXT»""]']));
+  });
+
   test("zstd is refused exactly where Node has none", () => {
     expectProblems(`${BASE}batch: { compression: ${"zstdCompress" in zlib ? "" : "«ZSTD_UNAVAILABLE»"}zstd }\n`);
   });
