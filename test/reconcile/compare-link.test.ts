@@ -97,7 +97,8 @@ describe.each(PAIRS)("%s above %s", (above, below) => {
     };
     const writers = [writer(pair.parent, item(above), 1), writer(pair.child, item(below), 2)];
     try {
-      for (let round = 0; round < 4; round++) {
+      // a busy machine writes less in the time of a comparison
+      for (let round = 0; round < 4 || writes <= 30; round++) {
         const { item: found } = await compared(pair);
         expect(found?.keys).toEqual(["100 differs"]);
       }
@@ -105,7 +106,6 @@ describe.each(PAIRS)("%s above %s", (above, below) => {
       stop.abort();
       await Promise.all([...writers, running]);
     }
-    expect(writes).toBeGreaterThan(30);
     await pair.settle();
     expect((await compared(pair)).item?.keys).toEqual(["100 differs"]);
   });
