@@ -4,8 +4,8 @@ import type { Fault } from "./fault.ts";
 import { ADDED_COLUMN } from "./tables.ts";
 import type { World } from "./world.ts";
 
-/** `apply` gives up where a server is away. */
-const PATIENCE_MS = 60_000;
+/** `apply` gives up where a server is away, and a table is compared when it has been filled. */
+const PATIENCE_MS = 120_000;
 
 const has = (place: Place): Promise<boolean> =>
   place.rows("select extra from note limit 1").then(
