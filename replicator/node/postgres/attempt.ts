@@ -5,7 +5,7 @@ import { type ApplySession, blockedBy } from "./apply-session.ts";
 import { questionOf, resolveFromChild } from "./from-child.ts";
 import { obeyParent, pendingQuestion } from "./from-parent.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
-import { LOOKED_AT_ONCE, lookAhead } from "./look-ahead.ts";
+import { LOOKED_AT_ONCE, lookAhead, type QuestionOf } from "./look-ahead.ts";
 import { isRowError } from "./row-error.ts";
 
 /** A change that the database refused. */
@@ -61,14 +61,29 @@ export async function inSavepoint(session: ApplySession, work: () => Promise<voi
   return null;
 }
 
-/** Tries each by itself; answers those that were refused. */
+/** Tries each by itself; answers those that were refused. Mostly none is: so each has a savepoint of its own only where one of many was. */
 export async function attemptEach(session: ApplySession, changes: readonly IncomingChange[]): Promise<Refused[]> {
   const refused: Refused[] = [];
   if (session.gate.lags) await inSavepoint(session, () => session.gate.lockFirst(session, changes));
   const question = (incoming: IncomingChange) =>
     session.context.from === "child" ? questionOf(session, incoming, true) : pendingQuestion(session, incoming);
-  for (const [at, incoming] of changes.entries()) {
-    if (at % LOOKED_AT_ONCE === 0) await lookAhead(session, changes.slice(at, at + LOOKED_AT_ONCE), question);
+  for (let from = 0; from < changes.length; from += LOOKED_AT_ONCE) {
+    const some = changes.slice(from, from + LOOKED_AT_ONCE);
+    const together = async (): Promise<void> => {
+      await lookAhead(session, some, question);
+      for (const incoming of some) await applyRow(session, incoming);
+    };
+    const error = await inSavepoint(session, together);
+    if (error !== null && some.length === 1) refused.push({ incoming: some[0] as IncomingChange, error });
+    else if (error !== null) refused.push(...(await attemptAlone(session, some, question)));
+  }
+  return refused;
+}
+
+async function attemptAlone(session: ApplySession, changes: readonly IncomingChange[], question: QuestionOf): Promise<Refused[]> {
+  const refused: Refused[] = [];
+  await lookAhead(session, changes, question);
+  for (const incoming of changes) {
     const error = await inSavepoint(session, () => applyRow(session, incoming));
     if (error !== null) refused.push({ incoming, error });
   }

@@ -1,14 +1,16 @@
+import type pg from "pg";
 import { correctedTime } from "../../change/clock.ts";
 import type { Row } from "../../change/value.ts";
-import { type Clash, changeTime, claimed, conflictRule } from "../../change/verdict.ts";
+import { type Clash, changeTime, claimed, conflictRule, type Verdict } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { carryOut } from "./carry-out.ts";
 import { changesSince, type LogEntry, type LogQuestion, lastDeleted, lookBack } from "./concurrent-changes.ts";
-import { recordConflict } from "./history.ts";
+import { conflictRecord } from "./history.ts";
+import { inOneGo } from "./in-one-go.ts";
 import type { IncomingChange, TextRow } from "./incoming.ts";
 import { entriesOf, takeLooked } from "./look-ahead.ts";
 import { mustNotTakeAlong } from "./referrers.ts";
-import { putRefresh } from "./refresh.ts";
+import { presentRefreshes, putRefresh } from "./refresh.ts";
 import { keyText, lockRows, normalise } from "./rows.ts";
 
 /**
@@ -58,22 +60,39 @@ export async function resolveFromChild(session: ApplySession, incoming: Incoming
     // someone inserted the row while nothing was there to lock: look again
     if (done === null && attempt < 5) continue;
     const verdict = done ?? judged;
-    if (verdict.conflict !== null) {
-      await recordConflict(session, {
-        clash,
-        conflict: verdict.conflict,
-        key,
-        result: finalRow(parent, verdict.result as TextRow | null),
-      });
-      session.outcome.conflict(table.name, verdict.conflict.kind, verdict.conflict.resolution);
-    }
-    if (verdict.refresh) {
-      const logged = session.gate.covers(incoming);
-      await putRefresh(session, table, { key, peerId: session.peer.id, changedAt: changeTime(clash, verdict), logged });
-    }
+    await tell(session, incoming, { clash, verdict, key, parent });
     session.outcome.count(op, 1);
     return;
   }
+}
+
+/** Writes down what was decided, for people and for the child. */
+async function tell(
+  session: ApplySession,
+  incoming: IncomingChange,
+  {
+    clash,
+    verdict,
+    key,
+    parent,
+  }: { readonly clash: Clash; readonly verdict: Verdict; readonly key: TextRow; readonly parent: TextRow | null },
+): Promise<void> {
+  const { table } = incoming.table;
+  const { conflict } = verdict;
+  const result = finalRow(parent, verdict.result as TextRow | null);
+  const record = conflict === null ? [] : [conflictRecord({ clash, conflict, key, result })];
+  if (conflict !== null) session.outcome.conflict(table.name, conflict.kind, conflict.resolution);
+  const refresh = { peerId: session.peer.id, changedAt: changeTime(clash, verdict) };
+  const logged = session.gate.covers(incoming);
+  // the row is locked, and the log complete: nothing has to be asked in between
+  const atOnce = verdict.refresh && result !== null && (logged || !session.gate.lags);
+  const statements = atOnce ? [...record, presentRefreshes(session, table, { ...refresh, keys: [key] })] : record;
+  if (statements.length > 0) {
+    const done = await inOneGo<readonly pg.QueryResult[]>(session.client, (go) => statements.map((statement) => go.query(statement)));
+    // a trigger may have kept the row out
+    if (atOnce && done.at(-1)?.rowCount === 1) return;
+  }
+  if (verdict.refresh) await putRefresh(session, table, { ...refresh, key, logged });
 }
 
 /** What of the log the judge of a child's change wants to know; `there`: this node has the row. */

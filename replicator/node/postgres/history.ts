@@ -1,3 +1,4 @@
+import type pg from "pg";
 import type { Row } from "../../change/value.ts";
 import type { Clash, Conflict } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
@@ -15,19 +16,22 @@ const json = (row: Row | null): string | null => (row === null ? null : JSON.str
 const seconds = (microseconds: number | null): number | null => (microseconds === null ? null : microseconds / 1e6);
 
 /** Writes a conflict with all its images, decided or left open, in the transaction that carries it out. */
-export async function recordConflict(
-  session: ApplySession,
-  decided: {
-    readonly clash: Clash;
-    readonly conflict: Conflict;
-    readonly key: TextRow;
-    readonly result: Row | null;
-  },
-): Promise<void> {
-  const { clash, conflict } = decided;
-  await session.client.query(INSERT, [
+export const conflictRecord = ({
+  clash,
+  conflict,
+  key,
+  result,
+}: {
+  readonly clash: Clash;
+  readonly conflict: Conflict;
+  readonly key: TextRow;
+  readonly result: Row | null;
+}): pg.QueryConfig => ({
+  name: "tombolo_conflict",
+  text: INSERT,
+  values: [
     clash.table,
-    json(decided.key),
+    json(key),
     conflict.kind,
     clash.policy,
     conflict.resolution,
@@ -35,13 +39,13 @@ export async function recordConflict(
     json(clash.parent),
     json(clash.child),
     json(clash.base),
-    json(decided.result),
+    json(result),
     clash.childNode,
     seconds(clash.parentChangedAt),
     seconds(clash.childChangedAt),
     conflict.columns === undefined ? null : textArray(conflict.columns),
-  ]);
-}
+  ],
+});
 
 /** A fill found another row under the same key: the parent's replaces it, and what was here is kept in the history. */
 export async function recordOverwritten(

@@ -9,15 +9,14 @@ import { lockRows, normaliseAll } from "./rows.ts";
 /** So many rows are locked, and so much of the log is held, ahead of what they are wanted for. */
 export const LOOKED_AT_ONCE = 200;
 
+/** What judging a change has to know of the log; null where nothing. */
+export type QuestionOf = (incoming: IncomingChange) => LogQuestion | null;
+
 /**
  * Asks for many changes at once what judging each of them asks: their values as this node prints them, their rows, locked, and what the log holds of those. By itself each
  * would read the log from where its sender has it. What cannot be asked for all is asked where it is wanted.
  */
-export async function lookAhead(
-  session: ApplySession,
-  changes: readonly IncomingChange[],
-  question: (incoming: IncomingChange) => LogQuestion | null,
-): Promise<void> {
+export async function lookAhead(session: ApplySession, changes: readonly IncomingChange[], question: QuestionOf): Promise<void> {
   const tables = new Map<TableName, IncomingChange[]>();
   for (const incoming of changes) {
     const { name } = incoming.table.table;
@@ -27,11 +26,7 @@ export async function lookAhead(
   for (const own of tables.values()) if (own.length > 1) await lookAtTable(session, own, question);
 }
 
-async function lookAtTable(
-  session: ApplySession,
-  changes: readonly IncomingChange[],
-  question: (incoming: IncomingChange) => LogQuestion | null,
-): Promise<void> {
+async function lookAtTable(session: ApplySession, changes: readonly IncomingChange[], question: QuestionOf): Promise<void> {
   const { client } = session;
   const { table } = (changes[0] as IncomingChange).table;
   await client.query("savepoint ahead");

@@ -5,7 +5,7 @@ import type { CapturedTable, CapturedTables } from "./captured-tables.ts";
 import { transaction } from "./connection.ts";
 import { ident } from "./identifier.ts";
 import type { TextRow } from "./incoming.ts";
-import { absentAt, hstoreOf, putRefresh, type RefreshAccess, stampRefreshes } from "./refresh.ts";
+import { absentAt, presentRefreshes, putRefresh, type RefreshAccess, stampRefreshes } from "./refresh.ts";
 import { isRowError } from "./row-error.ts";
 import { lockRows } from "./rows.ts";
 import { keysIn } from "./set-statements.ts";
@@ -70,27 +70,14 @@ async function putRefreshes(access: RefreshAccess, table: CapturedTable, { keys,
   await access.gate.complete();
   const there = keys.filter((_, at) => found[at] !== null);
   const away = keys.filter((_, at) => found[at] === null);
-  if (there.length > 0) await insertPresent(access, table, { keys: there, peerId });
+  // they are locked: they are what they were when the log was complete
+  if (there.length > 0) await access.client.query(presentRefreshes(access, table, { keys: there, peerId, changedAt: null }));
   if (away.length === 0) return;
   const numbers = await absentAt(access, table, away);
   const absent = away.flatMap((key, at) => (numbers[at] == null ? [] : [{ key, number: numbers[at] }]));
   if (absent.length > 0) await insertAbsent(access, table, { absent, peerId });
   // they came while their absence was being made sure of
   for (const [at, key] of away.entries()) if (numbers[at] == null) await putRefresh(access, table, { key, peerId, changedAt: null });
-}
-
-/** The rows are locked: they are what they were when the log was complete. */
-async function insertPresent({ client, hstore }: RefreshAccess, table: CapturedTable, { keys, peerId }: Refreshed): Promise<void> {
-  const columns = table.columns.map(({ name }) => name);
-  const { text, matches, values } = keysIn(table, keys, 2);
-  await client.query({
-    text: `with x as materialized (${text})
-      insert into tombolo.change (table_id, op, segment, target, key, new)
-      select $1::int, 'R', s.segment, $2::int, ${hstoreOf(hstore, "t", table.key)}, ${hstoreOf(hstore, "t", columns)}
-        from x join ${table.sql} as t on ${matches}, tombolo.log_state s
-       order by x.ord`,
-    values: [table.id, peerId, ...values],
-  });
 }
 
 async function insertAbsent(

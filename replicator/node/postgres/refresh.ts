@@ -1,3 +1,4 @@
+import type pg from "pg";
 import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
@@ -72,6 +73,24 @@ export async function stampRefreshes({ client, hstore }: RowAccess, peerId: numb
       update tombolo.change r set changed_at = last.changed_at from last where r.xid = pg_current_xact_id() and r.seq = last.seq`,
     values: [peerId],
   });
+}
+
+/** Puts rows that are there, and locked since the log was complete, into it as refreshes for one peer. */
+export function presentRefreshes(
+  { hstore }: Pick<RefreshAccess, "hstore">,
+  table: CapturedTable,
+  { keys, peerId, changedAt }: { readonly keys: readonly TextRow[]; readonly peerId: number; readonly changedAt: number | null },
+): pg.QueryConfig {
+  const columns = table.columns.map(({ name }) => name);
+  const { text, matches, values } = keysIn(table, keys, 3);
+  return {
+    text: `with x as materialized (${text})
+      insert into tombolo.change (table_id, op, segment, target, changed_at, key, new)
+      select $1::int, 'R', s.segment, $2::int, coalesce(to_timestamp($3::float8), clock_timestamp()), ${hstoreOf(hstore, "t", table.key)}, ${hstoreOf(hstore, "t", columns)}
+        from x join ${table.sql} as t on ${matches}, tombolo.log_state s
+       order by x.ord`,
+    values: [table.id, peerId, changedAt === null ? null : changedAt / 1e6, ...values],
+  };
 }
 
 /** The named columns of a row `from`, as the log keeps them. */
