@@ -86,6 +86,8 @@ export interface Looked {
   readonly row: TextRow | null;
   /** Of a row that is there, newest first. */
   readonly entries: readonly LogEntry[];
+  /** What was decided of it already, where it was then left to be carried out by itself. */
+  readonly decided?: { readonly clash: Clash; readonly verdict: Verdict };
 }
 
 /** See `LockOrder`. */

@@ -2,9 +2,11 @@ import { TomboloError } from "../../change/error.ts";
 import type { Reference } from "../../change/shape.ts";
 import { writtenRow } from "../references.ts";
 import { type ApplySession, blockedBy } from "./apply-session.ts";
-import { questionOf, resolveFromChild } from "./from-child.ts";
+import { questionOf } from "./clash.ts";
+import { resolveFromChild } from "./from-child.ts";
 import { obeyParent, pendingQuestion } from "./from-parent.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
+import { judgeTogether } from "./judge-together.ts";
 import { LOOKED_AT_ONCE, lookAhead, type QuestionOf } from "./look-ahead.ts";
 import { isRowError } from "./row-error.ts";
 
@@ -71,7 +73,10 @@ export async function attemptEach(session: ApplySession, changes: readonly Incom
     const some = changes.slice(from, from + LOOKED_AT_ONCE);
     const together = async (): Promise<void> => {
       await lookAhead(session, some, question);
-      for (const incoming of some) await applyRow(session, incoming);
+      const isFree = (incoming: IncomingChange): boolean => waitsForParked(session, incoming) === null;
+      const judged = new Set(session.context.from === "child" ? some.filter(isFree) : []);
+      for (const incoming of await judgeTogether(session, [...judged])) judged.delete(incoming);
+      for (const incoming of some) if (!judged.has(incoming)) await applyRow(session, incoming);
     };
     const error = await inSavepoint(session, together);
     if (error !== null && some.length === 1) refused.push({ incoming: some[0] as IncomingChange, error });

@@ -6,53 +6,64 @@ import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import type { TextRow } from "./incoming.ts";
 
+/** One parameter for each of `conflictValues`: an array of as many texts as there are conflicts. */
 const INSERT = `
   insert into tombolo.conflict_history (table_name, key, kind, policy, resolution, reason, parent_row, child_row, base_row, result_row,
       child_node, parent_changed_at, child_changed_at, columns, status, resolved_by, resolved_at)
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, to_timestamp($12::float8), to_timestamp($13::float8), $14,
-      case when $5 = 'open' then 'open' else 'resolved' end, case when $5 <> 'open' then 'policy' end, case when $5 <> 'open' then clock_timestamp() end)`;
+  select c1, c2::jsonb, c3, c4, c5, c6, c7::jsonb, c8::jsonb, c9::jsonb, c10::jsonb, c11, to_timestamp(c12::float8), to_timestamp(c13::float8), c14::text[],
+      case when c5 = 'open' then 'open' else 'resolved' end, case when c5 <> 'open' then 'policy' end, case when c5 <> 'open' then clock_timestamp() end
+    from unnest(${Array.from({ length: 14 }, (_, at) => `$${at + 1}::text[]`).join(", ")}) with ordinality
+      as u(${Array.from({ length: 14 }, (_, at) => `c${at + 1}`).join(", ")}, ord)
+   order by ord`;
 
 const json = (row: Row | null): string | null => (row === null ? null : JSON.stringify(row));
-const seconds = (microseconds: number | null): number | null => (microseconds === null ? null : microseconds / 1e6);
+const seconds = (microseconds: number | null): string | null => (microseconds === null ? null : String(microseconds / 1e6));
 
-/** Writes a conflict with all its images, decided or left open, in the transaction that carries it out. */
-export const conflictRecord = ({
-  clash,
-  conflict,
-  key,
-  result,
-}: {
+/** A conflict that was decided, or left open. */
+export interface DecidedConflict {
   readonly clash: Clash;
   readonly conflict: Conflict;
   readonly key: TextRow;
   readonly result: Row | null;
-}): pg.QueryConfig => ({
-  name: "tombolo_conflict",
+}
+
+const insert = (conflicts: readonly (readonly (string | null)[])[]): pg.QueryConfig => ({
+  name: "tombolo_conflicts",
   text: INSERT,
-  values: [
-    clash.table,
-    json(key),
-    conflict.kind,
-    clash.policy,
-    conflict.resolution,
-    conflict.reason,
-    json(clash.parent),
-    json(clash.child),
-    json(clash.base),
-    json(result),
-    clash.childNode,
-    seconds(clash.parentChangedAt),
-    seconds(clash.childChangedAt),
-    conflict.columns === undefined ? null : textArray(conflict.columns),
-  ],
+  values: Array.from({ length: 14 }, (_, at) => textArray(conflicts.map((values) => values[at] ?? null))),
 });
+
+/** Writes conflicts with all their images, in the transaction that carries them out. */
+export const conflictRecords = (conflicts: readonly DecidedConflict[]): pg.QueryConfig =>
+  insert(
+    conflicts.map(({ clash, conflict, key, result }) => [
+      clash.table,
+      json(key),
+      conflict.kind,
+      clash.policy,
+      conflict.resolution,
+      conflict.reason,
+      json(clash.parent),
+      json(clash.child),
+      json(clash.base),
+      json(result),
+      clash.childNode,
+      seconds(clash.parentChangedAt),
+      seconds(clash.childChangedAt),
+      conflict.columns === undefined ? null : textArray(conflict.columns),
+    ]),
+  );
+
+/** The row as it is in the end: columns that a verdict does not name stay. */
+export const finalRow = (parent: TextRow | null, result: TextRow | null): Row | null =>
+  result === null ? null : { ...(parent ?? {}), ...result };
 
 /** A fill found another row under the same key: the parent's replaces it, and what was here is kept in the history. */
 export async function recordOverwritten(
   session: ApplySession,
   row: { readonly table: CapturedTable; readonly key: TextRow; readonly current: TextRow; readonly wanted: TextRow },
 ): Promise<void> {
-  await session.client.query(INSERT, [
+  const values = [
     row.table.name,
     json(row.key),
     "insert_insert",
@@ -67,6 +78,7 @@ export async function recordOverwritten(
     null,
     null,
     null,
-  ]);
+  ];
+  await session.client.query(insert([values]));
   session.outcome.conflict(row.table.name, "insert_insert", "parent");
 }

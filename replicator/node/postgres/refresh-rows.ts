@@ -71,7 +71,8 @@ async function putRefreshes(access: RefreshAccess, table: CapturedTable, { keys,
   const there = keys.filter((_, at) => found[at] !== null);
   const away = keys.filter((_, at) => found[at] === null);
   // they are locked: they are what they were when the log was complete
-  if (there.length > 0) await access.client.query(presentRefreshes(access, table, { keys: there, peerId, changedAt: null }));
+  if (there.length > 0)
+    await access.client.query(presentRefreshes(access, table, { rows: there.map((key) => ({ key, changedAt: null })), peerId }));
   if (away.length === 0) return;
   const numbers = await absentAt(access, table, away);
   const absent = away.flatMap((key, at) => (numbers[at] == null ? [] : [{ key, number: numbers[at] }]));

@@ -75,21 +75,27 @@ export async function stampRefreshes({ client, hstore }: RowAccess, peerId: numb
   });
 }
 
-/** Puts rows that are there, and locked since the log was complete, into it as refreshes for one peer. */
+/** Puts rows that are there, and locked since the log was complete, into it as refreshes for one peer. `changedAt`: as in `putRefresh`. */
 export function presentRefreshes(
   { hstore }: Pick<RefreshAccess, "hstore">,
   table: CapturedTable,
-  { keys, peerId, changedAt }: { readonly keys: readonly TextRow[]; readonly peerId: number; readonly changedAt: number | null },
+  { rows, peerId }: { readonly rows: readonly { readonly key: TextRow; readonly changedAt: number | null }[]; readonly peerId: number },
 ): pg.QueryConfig {
   const columns = table.columns.map(({ name }) => name);
-  const { text, matches, values } = keysIn(table, keys, 3);
+  const { text, matches, values } = keysIn(
+    table,
+    rows.map(({ key }) => key),
+    3,
+  );
+  const times = rows.map(({ changedAt }) => (changedAt === null ? null : String(changedAt / 1e6)));
   return {
     text: `with x as materialized (${text})
       insert into tombolo.change (table_id, op, segment, target, changed_at, key, new)
-      select $1::int, 'R', s.segment, $2::int, coalesce(to_timestamp($3::float8), clock_timestamp()), ${hstoreOf(hstore, "t", table.key)}, ${hstoreOf(hstore, "t", columns)}
+      select $1::int, 'R', s.segment, $2::int, coalesce(to_timestamp(($3::float8[])[x.ord]), clock_timestamp()),
+             ${hstoreOf(hstore, "t", table.key)}, ${hstoreOf(hstore, "t", columns)}
         from x join ${table.sql} as t on ${matches}, tombolo.log_state s
        order by x.ord`,
-    values: [table.id, peerId, changedAt === null ? null : changedAt / 1e6, ...values],
+    values: [table.id, peerId, textArray(times), ...values],
   };
 }
 

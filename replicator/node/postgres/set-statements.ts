@@ -168,6 +168,9 @@ export function settleStep(table: CapturedTable, columns: readonly Column[], pla
 
 const alone = ({ ctes, missed }: Step): string => `with ${ctes}\n    ${missed} order by x.ord`;
 
+/** As `settleStep`, by itself. */
+export const settleStatement = (table: CapturedTable, columns: readonly Column[]): string => alone(settleStep(table, columns, ALONE));
+
 export const deleteStatement = (table: CapturedTable): string => alone(deleteStep(table, ALONE));
 
 export const updateStatement = (table: CapturedTable, changed: readonly Column[]): string => alone(updateStep(table, changed, ALONE));
