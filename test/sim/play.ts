@@ -3,7 +3,7 @@ import { type Bug, type ModelDatabase, sameRow, type Transaction } from "./model
 import type { Event, Plan } from "./plan.ts";
 import { World } from "./world.ts";
 
-/** Turns within which everything has to be at rest; an ordinary plan takes some hundreds. */
+/** Turns of each replicator within which everything has to be at rest; an ordinary plan takes some hundreds. */
 const LIMIT = 5_000;
 /** It is looked whether it is so once in so many turns. */
 const LOOKS = 10;
@@ -64,7 +64,9 @@ class Player {
       this.#happen(event);
     }
     while (this.#open.length > 0) await this.#turns(1);
-    await scheduler.run(() => this.#world.faults.length > 0 || (scheduler.steps % LOOKS === 0 && this.#world.isAtRest), { limit: LIMIT });
+    await scheduler.run(() => this.#world.faults.length > 0 || (scheduler.steps % LOOKS === 0 && this.#world.isAtRest), {
+      limit: LIMIT * this.#world.running,
+    });
     this.#judge();
     return [...this.#wrong, ...this.#world.faults];
   }

@@ -56,6 +56,11 @@ export class World {
     });
   }
 
+  /** Replicators that run. */
+  get running(): number {
+    return this.#replicators.length;
+  }
+
   /** Starts a replicator. */
   start(): void {
     this.#started += 1;
