@@ -1,5 +1,4 @@
-import type { CapturedTable } from "./captured-tables.ts";
-import type { IncomingChange, TextRow } from "./incoming.ts";
+import { byTable, type IncomingChange, type TextRow } from "./incoming.ts";
 import { lockRows, type RowAccess } from "./rows.ts";
 import type { LogGate } from "./slot/log-gate.ts";
 
@@ -29,13 +28,8 @@ export class ApplyGate implements LogGate {
   async lockFirst(access: RowAccess, changes: readonly IncomingChange[]): Promise<void> {
     const unknown = changes.filter((incoming) => !this.#known.has(incoming));
     if (!this.lags || unknown.length === 0) return;
-    const byTable = new Map<CapturedTable, IncomingChange[]>();
-    for (const incoming of unknown) {
-      const { table } = incoming.table;
-      byTable.set(table, [...(byTable.get(table) ?? []), incoming]);
-    }
     const found: [IncomingChange, TextRow | null][] = [];
-    for (const [table, own] of byTable) {
+    for (const [table, own] of byTable(unknown)) {
       const rows = await lockRows(
         access,
         table,

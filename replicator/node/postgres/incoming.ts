@@ -130,3 +130,15 @@ export class IncomingTable {
     });
   }
 }
+
+/** The changes by table, in their order. */
+export function byTable(changes: Iterable<IncomingChange>): Map<CapturedTable, IncomingChange[]> {
+  const tables = new Map<CapturedTable, IncomingChange[]>();
+  for (const incoming of changes) {
+    const { table } = incoming.table;
+    const own = tables.get(table);
+    if (own === undefined) tables.set(table, [incoming]);
+    else own.push(incoming);
+  }
+  return tables;
+}

@@ -1,5 +1,4 @@
 import type pg from "pg";
-import type { TableName } from "../../change/names.ts";
 import { type Clash, changeTime, type Verdict } from "../../change/verdict.ts";
 import { type ApplySession, type Looked, prepared } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
@@ -7,7 +6,7 @@ import type { CapturedTable } from "./captured-tables.ts";
 import { clashOf } from "./clash.ts";
 import { conflictRecords, finalRow } from "./history.ts";
 import { inOneGo } from "./in-one-go.ts";
-import type { IncomingChange, TextRow } from "./incoming.ts";
+import { byTable, type IncomingChange, type TextRow } from "./incoming.ts";
 import { takeLooked } from "./look-ahead.ts";
 import { presentRefreshes, putRefresh } from "./refresh.ts";
 import { columnNamed, settleStatement } from "./set-statements.ts";
@@ -26,15 +25,20 @@ interface Decided {
  * gone through by themselves: whose row is not here or is to go, or is made of both sides' edits and may be refused. Throws the database's error.
  */
 export async function judgeTogether(session: ApplySession, changes: readonly IncomingChange[]): Promise<readonly IncomingChange[]> {
-  const tables = new Map<TableName, Decided[]>();
+  const judged = new Map<IncomingChange, Decided>();
   const others: IncomingChange[] = [];
   for (const incoming of changes) {
     const decided = await decide(session, incoming);
-    const { name } = incoming.table.table;
     if (decided === null) others.push(incoming);
-    else tables.set(name, [...(tables.get(name) ?? []), decided]);
+    else judged.set(incoming, decided);
   }
-  for (const decided of tables.values()) await carryOutAll(session, (decided[0] as Decided).incoming.table.table, decided);
+  for (const [table, own] of byTable(judged.keys())) {
+    await carryOutAll(
+      session,
+      table,
+      own.map((incoming) => judged.get(incoming) as Decided),
+    );
+  }
   return others;
 }
 

@@ -1,8 +1,7 @@
-import type { TableName } from "../../change/names.ts";
 import { type ApplySession, type LocksAhead, prepared } from "./apply-session.ts";
 import { inSavepoint } from "./attempt.ts";
 import type { CapturedTable } from "./captured-tables.ts";
-import type { IncomingChange } from "./incoming.ts";
+import { byTable, type IncomingChange } from "./incoming.ts";
 import { lockStatement } from "./set-statements.ts";
 import { DEADLOCK_DETECTED } from "./sqlstate.ts";
 
@@ -41,14 +40,8 @@ export class LockOrder implements LocksAhead {
   async lock(session: ApplySession, changes: readonly IncomingChange[]): Promise<void> {
     if (!this.isKept) return;
     const asked = this.#now();
-    const tables = new Map<TableName, IncomingChange[]>();
-    for (const incoming of changes) {
-      const { name } = incoming.table.table;
-      tables.set(name, [...(tables.get(name) ?? []), incoming]);
-    }
-    for (const name of [...tables.keys()].sort()) {
-      const own = tables.get(name) as IncomingChange[];
-      const { table } = (own[0] as IncomingChange).table;
+    const tables = [...byTable(changes)].sort(([{ name: a }], [{ name: b }]) => (a < b ? -1 : 1));
+    for (const [table, own] of tables) {
       // a key that has no place in the table is told of where it is applied
       await inSavepoint(session, () => lockRowsOf(session, table, own));
     }

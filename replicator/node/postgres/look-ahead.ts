@@ -1,8 +1,7 @@
-import type { TableName } from "../../change/names.ts";
 import type { ApplySession, Looked } from "./apply-session.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { changesSince, type LogEntry, type LogQuestion } from "./concurrent-changes.ts";
-import type { IncomingChange, TextRow } from "./incoming.ts";
+import { byTable, type IncomingChange, type TextRow } from "./incoming.ts";
 import { isRowError } from "./row-error.ts";
 import { lockRows, normaliseAll } from "./rows.ts";
 
@@ -17,18 +16,17 @@ export type QuestionOf = (incoming: IncomingChange) => LogQuestion | null;
  * would read the log from where its sender has it. What cannot be asked for all is asked where it is wanted.
  */
 export async function lookAhead(session: ApplySession, changes: readonly IncomingChange[], question: QuestionOf): Promise<void> {
-  const tables = new Map<TableName, IncomingChange[]>();
-  for (const incoming of changes) {
-    const { name } = incoming.table.table;
-    // a change that was parked is judged by what its sender knew then
-    if (!session.late.has(incoming)) tables.set(name, [...(tables.get(name) ?? []), incoming]);
-  }
-  for (const own of tables.values()) if (own.length > 1) await lookAtTable(session, own, question);
+  // a change that was parked is judged by what its sender knew then
+  const tables = byTable(changes.filter((incoming) => !session.late.has(incoming)));
+  for (const [table, own] of tables) if (own.length > 1) await lookAtTable(session, table, { changes: own, question });
 }
 
-async function lookAtTable(session: ApplySession, changes: readonly IncomingChange[], question: QuestionOf): Promise<void> {
+async function lookAtTable(
+  session: ApplySession,
+  table: CapturedTable,
+  { changes, question }: { readonly changes: readonly IncomingChange[]; readonly question: QuestionOf },
+): Promise<void> {
   const { client } = session;
-  const { table } = (changes[0] as IncomingChange).table;
   await client.query("savepoint ahead");
   try {
     const keys = await normaliseAll(

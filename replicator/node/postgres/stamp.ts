@@ -1,10 +1,9 @@
 import type { ConflictRule } from "../../change/verdict.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
-import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
 import { ident } from "./identifier.ts";
-import type { IncomingChange } from "./incoming.ts";
+import { byTable, type IncomingChange } from "./incoming.ts";
 import { columnNamed } from "./set-statements.ts";
 
 /**
@@ -14,16 +13,9 @@ import { columnNamed } from "./set-statements.ts";
 export async function stampOriginalTimes(session: ApplySession, changes: readonly IncomingChange[]): Promise<void> {
   const { clockOffsetMs } = session.context;
   if (!session.peer.forwards || clockOffsetMs === null) return;
-  const byTable = new Map<CapturedTable, IncomingChange[]>();
-  for (const incoming of changes) {
-    if (!comparesTimes(incoming.table.rule)) continue;
-    const { table } = incoming.table;
-    const own = byTable.get(table);
-    if (own === undefined) byTable.set(table, [incoming]);
-    else own.push(incoming);
-  }
+  const tables = byTable(changes.filter(({ table }) => comparesTimes(table.rule)));
   const { hstore, client } = session;
-  for (const [table, own] of byTable) {
+  for (const [table, own] of tables) {
     const keys = table.key.map((name) => columnNamed(table, name));
     const arrays = keys.map((_, index) => `$${index + 3}::text[]`).join(", ");
     const names = keys.map((_, index) => `a${index}`).join(", ");
@@ -43,7 +35,7 @@ export async function stampOriginalTimes(session: ApplySession, changes: readonl
       ],
     });
   }
-  if (session.gate.lags && byTable.size > 0) await client.query("delete from tombolo.slot_stamp");
+  if (session.gate.lags && tables.size > 0) await client.query("delete from tombolo.slot_stamp");
 }
 
 const comparesTimes = ({ policy, otherwise }: ConflictRule): boolean =>
