@@ -32,3 +32,25 @@ export function correctedTime(
   const corrected = changedAt - Math.round(offset * 1000);
   return corrected > 0 && corrected <= (nowMs + limits.maxAheadMs) * 1000 ? corrected : null;
 }
+
+/** One round trip to another clock. */
+export interface ClockReading {
+  /** When it was asked, by this process's clock, milliseconds since 1970. */
+  readonly askedAtMs: number;
+  /** What it answered, milliseconds since 1970. */
+  readonly answeredMs: number;
+  /** How long that took, milliseconds. */
+  readonly tookMs: number;
+}
+
+/**
+ * The other clock minus ours, whole milliseconds, by the fastest of the readings. It is known to half a round trip, and ours tells no more than a
+ * millisecond: where both may be the same clock, they are. Else changes of the same moment would be decided by the error of measuring, which
+ * on a busy machine is milliseconds.
+ */
+export function measuredOffset(readings: readonly ClockReading[]): number {
+  const fastest = readings.reduce((best, reading) => (reading.tookMs < best.tookMs ? reading : best));
+  const half = fastest.tookMs / 2;
+  const offset = fastest.answeredMs - (fastest.askedAtMs + 0.5 + half);
+  return Math.abs(offset) < 1 + half ? 0 : Math.round(offset);
+}

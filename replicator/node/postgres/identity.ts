@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { type ClockReading, measuredOffset } from "../../change/clock.ts";
 import { TomboloError } from "../../change/error.ts";
 import { epoch } from "../../change/names.ts";
 import type { NodeIdentity } from "../identity.ts";
@@ -64,22 +65,18 @@ async function storedNode(pool: pg.Pool): Promise<StoredNode> {
   }
 }
 
-/**
- * The server's clock minus ours, in whole ms, by the fastest of a few round trips on one connection. Clocks that agree to the millisecond,
- * which is all that ours tells, are the same clock: else changes of the same moment would be decided by the error of measuring.
- */
+/** The server's clock minus ours, in whole ms, by a few round trips on one connection. */
 async function clockOffset(pool: pg.Pool): Promise<number> {
   const client = await pool.connect();
   try {
-    let best = { took: Number.POSITIVE_INFINITY, offset: 0 };
-    for (let trip = 0; trip < ROUND_TRIPS; trip++) {
-      const sent = performance.now();
-      const sentAt = Date.now() + 0.5;
+    const readings: ClockReading[] = [];
+    while (readings.length < ROUND_TRIPS) {
+      const asked = performance.now();
+      const askedAtMs = Date.now();
       const { rows } = await client.query<{ ms: string }>("select extract(epoch from clock_timestamp()) * 1000 as ms");
-      const took = performance.now() - sent;
-      if (took < best.took) best = { took, offset: Number(rows[0]?.ms) - (sentAt + took / 2) };
+      readings.push({ askedAtMs, answeredMs: Number(rows[0]?.ms), tookMs: performance.now() - asked });
     }
-    return Math.abs(best.offset) < 1 ? 0 : Math.round(best.offset);
+    return measuredOffset(readings);
   } finally {
     client.release();
   }
