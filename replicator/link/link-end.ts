@@ -1,12 +1,12 @@
 import { usableOffset } from "../change/clock.ts";
 import { TomboloError } from "../change/error.ts";
-import type { NodeName, Position } from "../change/names.ts";
+import type { NodeName, Position, TableName } from "../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../change/packet.ts";
 import { decodePacket } from "../change/packet-codec.ts";
 import type { PacketSizes } from "../change/packet-compression.ts";
 import { NODE_LIMITS, type PacketLimits } from "../change/packet-limits.ts";
 import { once } from "../change/packet-seal.ts";
-import type { Engine } from "../change/shape.ts";
+import type { Engine, TableShape } from "../change/shape.ts";
 import type { Judge } from "../change/verdict.ts";
 import type { NodeIdentity } from "../node/identity.ts";
 import type { Node } from "../node/node.ts";
@@ -18,6 +18,7 @@ import { type Flow, flowTables, scopedTables } from "./flow.ts";
 import { identityOf } from "./identities.ts";
 import type { AppliedEvent, LinkObserver } from "./link.ts";
 import { LinkScopes } from "./link-scopes.ts";
+import { shapesToday } from "./parked-rounds.ts";
 import { watched } from "./part-streams.ts";
 import { type Carrier, Relay, type TableStart } from "./relay.ts";
 import { NOTHING_REFUSED, type Report, reportJson } from "./report.ts";
@@ -45,6 +46,8 @@ export interface Admitted {
   /** The other node's clock minus this node's, milliseconds; null where it has not told. */
   readonly aheadMs: number | null;
   readonly state: Pick<PeerState, "hasParked">;
+  /** Tables as they are there today, as far as this end has asked for them. */
+  readonly shapes: readonly TableShape[];
 }
 
 /** What the other end has told, as it was heard here. */
@@ -92,6 +95,8 @@ export class LinkEnd {
   readonly #acknowledged = new Acknowledged();
   /** The rows of a child that has those that it is to have. */
   #settled: { readonly scopes: LinkScopes; readonly at: number } | undefined;
+  /** Tables of which the other end wants to know how they are here. */
+  #asked: readonly TableName[] = [];
   /** What of the other's word is noted in the database. */
   #noted = "";
 
@@ -110,7 +115,10 @@ export class LinkEnd {
     const { clockOffsetMs } = await this.#identify();
     const state = known ?? (await node.target.peer(other.name));
     const refused = role === "parent" && state.hasParked ? await node.parked.refused(other.name, MOST_TOLD) : NOTHING_REFUSED;
-    return { state, clockMs: now() + clockOffsetMs, refused };
+    const asked = state.hasParked ? await node.parked.lackingColumns(other.name) : [];
+    const told = this.#asked.filter((table) => this.#out.rules.has(table));
+    const shapes = told.length > 0 ? await shapesToday(node.log, told) : [];
+    return { state, clockMs: now() + clockOffsetMs, refused, asked, shapes };
   }
 
   /**
@@ -123,6 +131,7 @@ export class LinkEnd {
     const heardAt = now();
     await this.#meet();
     const { clockOffsetMs } = await this.#identify();
+    this.#asked = report.asked;
     const isSame = isWhole && (await this.#note(report));
     // also of one that says the same again: another that acts as it may have been heard at another process meanwhile
     await node.sent.confirm(other.name, report.state);
@@ -148,7 +157,7 @@ export class LinkEnd {
     const { clockOffsetMs } = await this.#identify();
     if (role === "parent") await this.#scopesOf().prepare({ tables: new Set(), scopes: new Map() });
     const { hasParked } = await node.target.peer(other.name);
-    return { aheadMs: clockMs === null ? null : clockMs - (heardAt + clockOffsetMs), state: { hasParked } };
+    return { aheadMs: clockMs === null ? null : clockMs - (heardAt + clockOffsetMs), state: { hasParked }, shapes: [] };
   }
 
   /** The other end's rows of these tables come from there on. */
@@ -234,7 +243,9 @@ export class LinkEnd {
   async retryParked(heard: Admitted, options: { readonly all?: boolean } = {}): Promise<number> {
     const { node, other } = this.#options;
     const { hasParked } = await node.target.peer(other.name);
-    return hasParked ? node.target.retryParked(other.name, this.#context(heard, await this.#identify()), options) : 0;
+    return hasParked
+      ? node.target.retryParked(other.name, this.#context(heard, await this.#identify()), { ...options, now: heard.shapes })
+      : 0;
   }
 
   /**

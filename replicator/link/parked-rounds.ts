@@ -1,5 +1,7 @@
 import { TomboloError } from "../change/error.ts";
+import type { TableName } from "../change/names.ts";
 import type { TableShape } from "../change/shape.ts";
+import type { ChangeLog } from "../node/change-log.ts";
 import type { ApplyContext } from "../node/target.ts";
 import type { Flow } from "./flow.ts";
 import type { LinkObserver } from "./link.ts";
@@ -29,7 +31,7 @@ export class ParkedRounds {
     const { source, target } = this.#flow;
     if (!options.all && this.#now() - this.#retriedAt < RETRY_MS) return 0;
     this.#retriedAt = this.#now();
-    const through = await target.target.retryParked(source.name, context, { ...options, now: await this.#shapesNow() });
+    const through = await target.target.retryParked(source.name, context, { ...options, now: await this.#shapesToday() });
     if (through > 0) {
       this.#observer.notice({
         level: "info",
@@ -54,14 +56,22 @@ export class ParkedRounds {
     this.#toldNothing = refused.total === 0;
   }
 
-  async #shapesNow(): Promise<readonly TableShape[]> {
+  async #shapesToday(): Promise<readonly TableShape[]> {
     const { source, groups } = this.#flow;
-    try {
-      return await source.log.shapes(groups.flatMap((channels) => channels.flatMap(({ tables }) => tables)));
-    } catch (error) {
-      // what waits is then read by the shapes that it came with
-      if (error instanceof TomboloError && error.code === "TABLE_NOT_CAPTURED") return [];
-      throw error;
-    }
+    return shapesToday(
+      source.log,
+      groups.flatMap((channels) => channels.flatMap(({ tables }) => tables)),
+    );
+  }
+}
+
+/** The tables as they are in their node today: what was parked may have columns that its packet's shapes did not know yet. */
+export async function shapesToday(log: Pick<ChangeLog, "shapes">, tables: readonly TableName[]): Promise<readonly TableShape[]> {
+  try {
+    return await log.shapes(tables);
+  } catch (error) {
+    // what waits is then read by the shapes that it came with
+    if (error instanceof TomboloError && error.code === "TABLE_NOT_CAPTURED") return [];
+    throw error;
   }
 }

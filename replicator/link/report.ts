@@ -1,5 +1,7 @@
 import { z } from "zod";
-import { channelName, epoch, packetNumber, position, scopeNumber, tableName } from "../change/names.ts";
+import { channelName, epoch, packetNumber, position, scopeNumber, type TableName, tableName } from "../change/names.ts";
+import { shapeSchema } from "../change/packet-header.ts";
+import type { TableShape } from "../change/shape.ts";
 import type { RefusedChanges } from "../node/parked-desk.ts";
 import type { PeerState } from "../node/target.ts";
 
@@ -11,6 +13,10 @@ export interface Report {
   readonly clockMs: number;
   /** A parent's: what it has set aside of the child's changes. */
   readonly refused: RefusedChanges;
+  /** Tables whose shapes it asks for: changes that it has set aside have columns of which their packets' shapes did not know. */
+  readonly asked: readonly TableName[];
+  /** The tables that the other has asked for, as they are here today. */
+  readonly shapes: readonly TableShape[];
 }
 
 export const NOTHING_REFUSED: RefusedChanges = { total: 0, changes: [] };
@@ -55,19 +61,28 @@ const refusedSchema = z.object({
 
 /** A report as JSON: big numbers are text, maps are lists of pairs. */
 export const reportSchema = z
-  .object({ state: stateSchema, clock_ms: z.number(), refused: refusedSchema })
-  .transform(({ state, clock_ms: clockMs, refused }): Report => {
+  .object({
+    state: stateSchema,
+    clock_ms: z.number(),
+    refused: refusedSchema,
+    // an older end neither asks nor tells
+    asked: z.array(name.transform(tableName)).default([]),
+    shapes: z.array(shapeSchema).default([]),
+  })
+  .transform(({ state, clock_ms: clockMs, refused, asked, shapes }): Report => {
     const { started_at: startedAt, has_parked: hasParked, seen, ...same } = state;
     return {
       state: { ...same, seen: Object.fromEntries(seen), startedAt, hasParked },
       clockMs,
       refused: { total: refused.total, changes: refused.changes.map(({ parked_at: parkedAt, ...change }) => ({ ...change, parkedAt })) },
+      asked,
+      shapes,
     };
   });
 
-export type ReportJson = z.input<typeof reportSchema>;
+export type ReportJson = Omit<z.input<typeof reportSchema>, "shapes"> & { readonly shapes: readonly TableShape[] };
 
-export function reportJson({ state, clockMs, refused }: Report): ReportJson {
+export function reportJson({ state, clockMs, refused, asked, shapes }: Report): ReportJson {
   const { epoch: life, number, digest, channels, seen, tables, startedAt, scopes, paused, hasParked, wanted } = state;
   const pairs = <K extends string>(map: ReadonlyMap<K, bigint>): [string, string][] =>
     [...map].map(([key, value]) => [key, value.toString()]);
@@ -90,5 +105,7 @@ export function reportJson({ state, clockMs, refused }: Report): ReportJson {
       total: refused.total,
       changes: refused.changes.map(({ parkedAt, ...change }) => ({ ...change, parked_at: parkedAt })),
     },
+    asked: [...asked],
+    shapes,
   };
 }

@@ -93,6 +93,8 @@ export interface ParkedDesk {
   discard(id: bigint, by: { readonly who: string }): Promise<Discarded>;
   /** What a child is to be told about its changes that wait here; at most `limit` of them in full. */
   refused(peer: NodeName, limit: number): Promise<RefusedChanges>;
+  /** Tables of which changes of the peer wait because they have a column that the table here, or the shape that they came with, lacks. */
+  lackingColumns(peer: NodeName): Promise<readonly TableName[]>;
   /** At the child: what its parent has told. Writes only what differs. */
   noteRefused(peer: NodeName, refused: RefusedChanges): Promise<void>;
 }

@@ -366,5 +366,5 @@ describe("over a bad line", () => {
 async function reportOf(world: EdgeWorld, edge: TestEdge): Promise<object> {
   const { reportJson } = await import("../../replicator/link/report.ts");
   const state = await edge.node.target.peer(world.database.node.name);
-  return reportJson({ state, clockMs: Date.now(), refused: { total: 0, changes: [] } });
+  return reportJson({ state, clockMs: Date.now(), refused: { total: 0, changes: [] }, asked: [], shapes: [] });
 }

@@ -284,7 +284,10 @@ describe.each(["postgres", "sqlite"] as const)("a %s hub", (engine) => {
     expect(await runs.find(first)).toMatchObject({ state: "failed", error: expect.stringContaining("EDGE_TOO_OLD") });
     const second = await wish(world);
     const state = await edge.node.target.peer(world.database.node.name);
-    const head = { report: reportJson({ state, clockMs: Date.now(), refused: NOTHING_REFUSED }), features: ["full_sync", "reconcile"] };
+    const head = {
+      report: reportJson({ state, clockMs: Date.now(), refused: NOTHING_REFUSED, asked: [], shapes: [] }),
+      features: ["full_sync", "reconcile"],
+    };
     const headers = { authorization: `Bearer ${edge.token}`, "content-type": "application/vnd.tombolo.exchange" };
     const body = jsonSection(head);
     const answer = await fetch(`${world.hub.url}/v1/nodes/shop/exchange`, { method: "POST", headers, body: new Uint8Array(body) });

@@ -65,7 +65,7 @@ export class LightEdge {
   }
 
   #head(): object {
-    return { report: reportJson({ state: this.#state, clockMs: Date.now(), refused: NOTHING_REFUSED }) };
+    return { report: reportJson({ state: this.#state, clockMs: Date.now(), refused: NOTHING_REFUSED, asked: [], shapes: [] }) };
   }
 
   #starts(shape: TableShape | undefined): object[] {

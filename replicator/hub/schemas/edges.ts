@@ -99,5 +99,7 @@ export function reportOfQuery(query: z.output<typeof pullQuery>, { all, nowMs }:
     },
     clockMs: nowMs,
     refused: NOTHING_REFUSED,
+    asked: [],
+    shapes: [],
   };
 }

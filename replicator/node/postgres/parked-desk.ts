@@ -131,6 +131,19 @@ export class PostgresParkedDesk implements ParkedDesk {
     }
   }
 
+  async lackingColumns(peer: NodeName): Promise<readonly TableName[]> {
+    try {
+      const { rows } = await this.#pool.query<{ table_name: TableName }>(
+        `select distinct c.table_name from tombolo.parked_change c join tombolo.peer p on p.id = c.peer_id
+          where p.name = $1 and c.code = 'COLUMN_MISSING' order by 1`,
+        [peer],
+      );
+      return rows.map(({ table_name: table }) => table);
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
   async noteRefused(peer: NodeName, { total, changes }: RefusedChanges): Promise<void> {
     const told = JSON.stringify(changes.map(({ table, op, key, code, reason, parkedAt }) => ({ table, op, key, code, reason, parkedAt })));
     const { rows } = await this.#pool.query<{ known: string; total: string; id: string }>(

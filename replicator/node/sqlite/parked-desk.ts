@@ -109,6 +109,18 @@ export class SqliteParkedDesk implements ParkedDesk {
     });
   }
 
+  async lackingColumns(peer: NodeName): Promise<readonly TableName[]> {
+    return this.#file.read((connection) => {
+      const rows = connection
+        .prepare(
+          `select distinct c.table_name from tombolo_parked_change c join tombolo_peer p on p.id = c.peer_id
+            where p.name = ? and c.code = 'COLUMN_MISSING' order by 1`,
+        )
+        .all(peer) as { readonly table_name: TableName }[];
+      return rows.map(({ table_name: table }) => table);
+    });
+  }
+
   async noteRefused(peer: NodeName, { total, changes }: RefusedChanges): Promise<void> {
     const known = this.#file.read((connection) => {
       const row = connection.prepare("select id, refused_changes as total from tombolo_peer where name = ?").get(peer) as
