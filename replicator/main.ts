@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { setFlagsFromString } from "node:v8";
-import { armFailpoint, isArmed } from "./change/failpoints.ts";
+import { isArmed } from "./change/failpoints.ts";
 import { runCommandLine } from "./cli/program.ts";
 import { verbs } from "./cli/verbs.ts";
 import { createModuleRunner } from "./conflict/module-runner.ts";
@@ -67,8 +67,6 @@ process.on("uncaughtException", die).on("unhandledRejection", die);
 // a reader that has seen enough (`tombolo plan --sql | head`) is no failure
 process.stdout.on("error", (error: NodeJS.ErrnoException) => (error.code === "EPIPE" ? process.exit(0) : die(error)));
 
-// for trials only: see replicator/change/failpoints.ts
-if (process.env.TOMBOLO_FAILPOINT) armFailpoint(process.env.TOMBOLO_FAILPOINT);
 process.exitCode = await runCommandLine(process.argv.slice(2), {
   verbs,
   parts,

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from "commander";
+import { armFailpoint } from "../change/failpoints.ts";
 import type { Parts } from "../lifecycle/parts.ts";
 import { describeError, errorReport } from "../observability/describe-error.ts";
 import type { Logger } from "../observability/log.ts";
@@ -105,6 +106,8 @@ async function loadLogger({ logLevel, logFormat }: GlobalOptions): Promise<Logge
 
 async function runVerb(verb: Verb, context: CommandContext, input: VerbInput): Promise<ExitCode> {
   try {
+    // for trials only: see replicator/change/failpoints.ts
+    if (context.env.TOMBOLO_FAILPOINT) armFailpoint(context.env.TOMBOLO_FAILPOINT);
     const run = await verb.load();
     return await run(context, input);
   } catch (error) {
