@@ -76,6 +76,12 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
   ["FULL_SYNC_RUNS", "operator", "The node is the target of another full sync.", "Let that one end, or stop its process."],
   ["FULL_SYNC_TABLES", "usage", "A full sync was asked for tables that do not travel that way.", "Choose others, or the other direction."],
   [
+    "LINE_CUT",
+    "retry",
+    "A connection ended before all was through.",
+    "Nothing; it is tried again. If it repeats, look at the network, and at proxies that end connections.",
+  ],
+  [
     "MODULE_ANSWER",
     "notice",
     "A module that decides conflicts gave an answer of a wrong form; `otherwise` decided.",

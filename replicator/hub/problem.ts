@@ -55,7 +55,9 @@ export const errorHandler =
     const error = ours(thrown as FastifyError);
     const problem = problemOf(error, request.id, invalidPlaces(thrown));
     const about = { request_id: request.id, method: request.method, route: request.routeOptions.url ?? null, code: problem.code };
-    if (problem.status >= 500) log.warn({ ...about, err: error }, "a request failed");
+    // nobody is there to be answered, and there is nothing to mend here
+    if (problem.code === "LINE_CUT") log.info(about, problem.detail);
+    else if (problem.status >= 500) log.warn({ ...about, err: error }, "a request failed");
     else if (problem.status === 401 || problem.status === 403) log.info({ ...about, ip: request.ip }, "a request was refused");
     else log.debug(about, "a request was refused");
     if (problem.status === 401) void reply.header("www-authenticate", 'Bearer realm="tombolo"');

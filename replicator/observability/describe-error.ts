@@ -1,4 +1,5 @@
 import { type ErrorKind, TomboloError } from "../change/error.ts";
+import { isLineCut, lineCut } from "../change/line-cut.ts";
 
 /** What may be shown of an error: names and codes, never row values. */
 export interface ErrorDescription {
@@ -21,6 +22,7 @@ export function describeError(error: unknown): ErrorDescription {
   }
   if (!(error instanceof Error))
     return { code: "UNEXPECTED", kind: "unexpected", message: `something was thrown that is no error: ${typeof error}` };
+  if (isLineCut(error)) return describeError(lineCut("a connection ended before all was through", error));
   const { code, syscall } = error as NodeJS.ErrnoException;
   const shown = syscall !== undefined || error instanceof TypeError || error instanceof ReferenceError;
   const frames = error.stack?.split("\n").filter((line) => /^\s+at /.test(line));

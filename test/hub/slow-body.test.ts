@@ -2,7 +2,8 @@ import { type ClientRequest, request } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
-import { EXCHANGE_TYPE, jsonSection } from "../../replicator/link/exchange.ts";
+import { EXCHANGE_TYPE, jsonSection, PACKET_TYPE } from "../../replicator/link/exchange.ts";
+import { until } from "../helpers/command.ts";
 import { type EdgeWorld, edgeWorld } from "../helpers/edge-world.ts";
 import { edgeToken } from "../helpers/http-link.ts";
 import { both } from "../helpers/pair.ts";
@@ -61,4 +62,26 @@ test("any other body has to be here in time", async () => {
   const body = Buffer.from(JSON.stringify({ code: "x".repeat(60) }));
   expect(await send("/v1/enrol", "application/json", body)).toBe("ECONNRESET");
   expect(await send("/v1/enrol", "application/json", body, { pauseMs: 0 })).toBeGreaterThanOrEqual(400);
+});
+
+test.each([
+  ["POST", "exchange", EXCHANGE_TYPE],
+  ["PUT", "packets/1", PACKET_TYPE],
+])("a line that is cut in a body is no bug: %s %s says so once, and goes on", async (method, path, type) => {
+  const before = world.hub.log().length;
+  const headers = { authorization: `Bearer ${edgeToken({ child: nodeName("slow"), params: {} })}`, "content-type": type };
+  const asked = request(`${world.hub.url}/v1/nodes/slow/${path}`, { method, headers: { ...headers, "content-length": 1_000 } });
+  asked.once("error", () => undefined);
+  asked.write(EXCHANGE.subarray(0, 4), () => asked.destroy());
+  const said = (): { [name: string]: unknown }[] =>
+    world.hub
+      .log()
+      .slice(before)
+      .split("\n")
+      .filter((line) => line !== "")
+      .map((line) => JSON.parse(line));
+  await until("the hub says so", () => said().length > 0);
+  expect(said()).toEqual([expect.objectContaining({ level: "info", code: "LINE_CUT", method })]);
+  expect(world.hub.log()).not.toContain("bug in Tombolo");
+  expect(await send("/v1/nodes/slow/exchange", EXCHANGE_TYPE, EXCHANGE, { pauseMs: 0 })).toBe(200);
 });

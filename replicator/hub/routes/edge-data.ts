@@ -7,6 +7,7 @@ import { NODE_LIMITS } from "../../change/packet-limits.ts";
 import { EXCHANGE_TYPE, HUB_FEATURES, PACKET_TYPE } from "../../link/exchange.ts";
 import { manifestSchema } from "../../link/manifest.ts";
 import { receiptJson, receiptSchema } from "../../link/receipts.ts";
+import { bodyBytes } from "../body-bytes.ts";
 import { callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { EdgeDesk } from "../edge-desk.ts";
@@ -105,7 +106,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
       };
       try {
         const clockMs = request.headers["tombolo-clock"] ?? null;
-        return receiptJson(await push(end, request.body as Readable, { clockMs, expected }));
+        return receiptJson(await push(end, bodyBytes(request), { clockMs, expected }));
       } catch (error) {
         if (!(error instanceof TomboloError) || !["PACKET_GAP", "PACKET_FORK"].includes(error.code)) throw error;
         const { number, digest } = (await end.report()).state;
@@ -152,7 +153,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
     },
     async (request, reply) => {
       const place = await desk.place(callerOf(request));
-      const pipe = await exchange(place, request.body as Readable, over(reply, hub.closing), turns).catch((error: unknown) => {
+      const pipe = await exchange(place, bodyBytes(request), over(reply, hub.closing), turns).catch((error: unknown) => {
         // not as long as for one who asks too often
         if (error instanceof TomboloError && error.code === "RATE_LIMITED") void reply.header("retry-after", BUSY_SECONDS);
         throw error;

@@ -15,6 +15,7 @@ import {
 } from "../../full-sync/push-asks.ts";
 import { receiptJson } from "../../link/receipts.ts";
 import type { CopyStage } from "../../node/full-copy.ts";
+import { bodyBytes } from "../body-bytes.ts";
 import { type Caller, callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { EdgeDesk } from "../edge-desk.ts";
@@ -97,7 +98,7 @@ export const edgePushRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request) => {
-      const reader = new FrameReader(request.body as AsyncIterable<Uint8Array>);
+      const reader = new FrameReader(bodyBytes(request));
       const { shapes, table, after, up_to: upTo } = await reader.json(pushedChunk);
       return stagedJson(table, await (await pushes(callerOf(request))).add(request.params.run, reader, { shapes, table, after, upTo }));
     },
@@ -118,7 +119,7 @@ export const edgePushRoutes: RoutePlugin = (server, hub) => {
       },
     },
     async (request) => {
-      const reader = new FrameReader(request.body as AsyncIterable<Uint8Array>);
+      const reader = new FrameReader(bodyBytes(request));
       const head = await reader.json(pushedChanges);
       return stageJson(await (await pushes(callerOf(request))).renew(request.params.run, reader, head));
     },
