@@ -173,7 +173,12 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
   ],
   ["SCOPE_CHANGED", "notice", "A child is given other rows of a table, because its filter or parameters changed.", "–"],
   ["TABLE_NOT_IN_LINK", "operator", "A packet brings a table that the link does not carry.", "Let both sides run with the same topology."],
-  ["TICK_MISSING", "retry", "The log has no sealed cut yet.", "Nothing; it is tried again."],
+  [
+    "TICK_MISSING",
+    "retry",
+    "The sealed cuts of a log are gone: the database was restored without them, or somebody has deleted them.",
+    "Nothing; the log begins anew with a first one. Neighbours that stood at others are told `POSITION_UNKNOWN`.",
+  ],
   ["TRIGGER_REFUSED", "parked", "A trigger of an application refuses the row.", "Correct the row where it was written, or the trigger."],
   ["TRUNCATE_FROM_CHILD", "parked", "A child's truncate does not empty its parent.", "Truncate at the parent if that is meant."],
   ["UNIQUE_VIOLATION", "parked", "Another row has the same unique value.", "Change one of the two rows; none is deleted to make room."],

@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { afterEach, beforeEach, expect, test } from "vitest";
+import { tableName } from "../../replicator/change/names.ts";
 import { createPool } from "../../replicator/node/postgres/connection.ts";
 import { purge } from "../../replicator/node/postgres/purge.ts";
 import { postgresNode, sqliteNode, type TestNode, testLink } from "../helpers/nodes.ts";
@@ -69,4 +70,35 @@ test("a writer that holds a transaction open neither waits for the purge nor los
   writer.release();
   await link.settle();
   expect((await store.rows("select count(*) from event"))[0]).toEqual(["1802"]);
+});
+
+test.each([3, 300])("who goes back behind a purge, a moment after it read there, is told so: %d changes", async (changes) => {
+  const link = testLink(hub.node, store.node, TABLES);
+  await link.settle();
+  await hub.write("insert into public.event values (0, 'before')");
+  const { position: after } = await hub.node.log.tick();
+  await hub.write(`insert into public.event select i, 'gone' from generate_series(1, ${changes}) i`);
+  await link.settle();
+  const readAgain = async (): Promise<number> => {
+    const { position: upTo } = await hub.node.log.tick();
+    let read = 0;
+    const request = { reader: null, tables: [tableName("event")], after, upTo, maxRows: 100, maxBytes: 1 << 20 };
+    for await (const group of hub.node.log.read(request)) read += group.length;
+    return read;
+  };
+  expect(await readAgain()).toBe(changes);
+  await hub.node.log.purge();
+  expect(await logRows()).toBe(0);
+  await hub.write("insert into public.event values (-1, 'what is left')");
+  await expect(readAgain()).rejects.toMatchObject({ code: "POSITION_UNKNOWN", kind: "operator" });
+  // who reads on does not notice
+  await link.settle();
+  expect((await store.rows("select count(*) from event"))[0]).toEqual([String(changes + 2)]);
+});
+
+test("the newest tick stays, whatever a neighbour says that it has read", async () => {
+  await testLink(hub.node, store.node, TABLES).settle();
+  await hub.rows("update tombolo.tick set sealed_at = clock_timestamp() - interval '1 hour'");
+  await purge(pool, 1_000_000n, PAGE);
+  expect(await hub.rows("select count(*) from tombolo.tick")).toEqual([["1"]]);
 });

@@ -25,9 +25,12 @@ export async function purge(
     if (segment !== current && (await truncateIfRead(pool, segment, oldest))) truncated += 1;
   }
   const rotated = await rotateIfFull(pool, current, segmentBytes);
-  await pool.query("delete from tombolo.tick where position < $1::bigint and sealed_at < clock_timestamp() - interval '1 minute'", [
-    (oldest ?? 0n).toString(),
-  ]);
+  // the newest stays, whatever a neighbour says that it has read
+  await pool.query(
+    `delete from tombolo.tick where position < least($1::bigint, (select max(position) from tombolo.tick))
+        and sealed_at < clock_timestamp() - interval '1 minute'`,
+    [(oldest ?? 0n).toString()],
+  );
   return { rotated, truncated };
 }
 
@@ -89,7 +92,11 @@ async function truncateIfRead(pool: pg.Pool, segment: number, oldest: bigint | n
     await client.query("begin; set local lock_timeout = '20ms'");
     await client.query(`lock table ${table} in access exclusive mode`);
     const again = await client.query<{ ready: string }>(`select ${passed} as ready`, [cut]);
-    if (again.rows[0]?.ready === "t") await client.query(`truncate ${table}`);
+    if (again.rows[0]?.ready === "t") {
+      // no cut stays from which on the log would be read with a hole: who goes back to one is told so (see `stillReaches`)
+      await client.query("delete from tombolo.tick where position < $1::bigint", [cut]);
+      await client.query(`truncate ${table}`);
+    }
     await client.query("commit");
     return again.rows[0]?.ready === "t";
   } catch (error) {

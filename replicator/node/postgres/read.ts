@@ -7,6 +7,7 @@ import { Grouping, type GroupLimits } from "../grouping.ts";
 import { scopedOp } from "../scoped-change.ts";
 import { textArray } from "./array-literal.ts";
 import { filteredRows, type ScopedTable, UNCLEAR } from "./filtered-read.ts";
+import { inOneGo } from "./in-one-go.ts";
 import { type RecentTicks, type TickRow, tickRow } from "./recent-ticks.ts";
 import { RowCursor } from "./row-cursor.ts";
 import { Values } from "./row-filter.ts";
@@ -145,17 +146,43 @@ export async function* readWindow(
   const { scoped = [] } = request;
   const reading = scoped.length === 0 ? plain(hstore, request, values) : filtered(hstore, request, scoped, values);
   if (after !== null && isSmall(after, upTo)) {
-    const { name } = reading;
-    const { rows } = await pool.query({ name, text: reading.small(SMALL_WINDOW + 1), values: reading.values, rowMode: "array" });
+    const rows = await readSmall(pool, reading, request.after);
     if (rows.length <= SMALL_WINDOW) {
       yield* groups(
-        (rows as RawChange[]).flatMap((raw) => reading.change(raw) ?? []),
+        rows.flatMap((raw) => reading.change(raw) ?? []),
         request,
       );
       return;
     }
   }
   yield* readLarge(pool, reading, request);
+}
+
+/**
+ * Whether a window that has been read was whole. A purge that empties a segment deletes all ticks before its cut, in one transaction, and waits for who reads; so where the
+ * tick is there when the reading is over, nothing behind it was missing. That it was there before does not say so, least of all from memory.
+ */
+const stillReaches = (after: Position): pg.QueryConfig => ({
+  name: "tombolo_reaches",
+  text: "select from tombolo.tick where position = $1::bigint",
+  values: [after.toString()],
+});
+
+async function readSmall(pool: pg.Pool, { name, small, values }: Reading, after: Position): Promise<RawChange[]> {
+  const client = await pool.connect();
+  try {
+    const rows = { name, text: small(SMALL_WINDOW + 1), values, rowMode: "array" };
+    const [read, reaches] = await inOneGo<readonly [pg.QueryResult, pg.QueryResult]>(client, (go) => [
+      go.query(rows),
+      go.query(stillReaches(after)),
+    ]);
+    client.release();
+    if (reaches.rowCount === 0) throw positionUnknown(after);
+    return read.rows as unknown as RawChange[];
+  } catch (error) {
+    if (!(error instanceof TomboloError)) client.release(true);
+    throw error;
+  }
 }
 
 /** By the numbers of the changes; a transaction that was open for long may bring more. */
@@ -256,6 +283,7 @@ async function* readLarge(pool: pg.Pool, reading: Reading, request: WindowReques
       fetch = Math.max(1, Math.min(LARGEST_FETCH, fetch * 4, Math.floor((FETCH_BYTES * rows.length) / Math.max(1, fetched))));
     }
     exhausted = true;
+    if (request.after !== 0n && (await client.query(stillReaches(request.after))).rowCount === 0) throw positionUnknown(request.after);
     if (grouping.rest().length > 0) yield grouping.rest();
   } finally {
     // a cursor that is left before its end is closed with its connection: closing it alone waits for ever once the server is gone
@@ -279,14 +307,15 @@ async function ticks(
   const found = new Map((rows as { position: string; snapshot: string; seq_high: string }[]).map((row) => [BigInt(row.position), row]));
   const tick = (at: Position): TickRow => {
     const row = found.get(at);
-    if (row === undefined) {
-      throw new TomboloError(`the change log no longer reaches back to position ${at}`, {
-        code: "POSITION_UNKNOWN",
-        kind: "operator",
-        hint: "the reader was away for longer than the log is kept, or this database was restored: fill the reader anew",
-      });
-    }
+    if (row === undefined) throw positionUnknown(at);
     return tickRow(row);
   };
   return { after: after === 0n ? null : tick(after), upTo: tick(upTo) };
 }
+
+const positionUnknown = (at: Position): TomboloError =>
+  new TomboloError(`the change log no longer reaches back to position ${at}`, {
+    code: "POSITION_UNKNOWN",
+    kind: "operator",
+    hint: "the reader was away for longer than the log is kept, or this database was restored: fill the reader anew",
+  });

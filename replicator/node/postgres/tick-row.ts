@@ -1,4 +1,5 @@
 import type pg from "pg";
+import { TomboloError } from "../../change/error.ts";
 import { position } from "../../change/names.ts";
 import type { Tick } from "../change-log.ts";
 import type { StoredProgress } from "../progress.ts";
@@ -10,6 +11,14 @@ export const TICK_LOCK = "select pg_advisory_xact_lock(hashtext('tombolo'), hash
 
 /** What every peer's log was applied to, by the same snapshot as the tick's. */
 export const SEEN = "coalesce((select jsonb_object_agg(p.name, p.received) from tombolo.peer p), '{}')";
+
+/** Somebody has emptied the table; the next try makes a first one. */
+export const tickMissing = (): TomboloError =>
+  new TomboloError("the database has no tick: what was in tombolo.tick is gone", {
+    code: "TICK_MISSING",
+    kind: "retry",
+    hint: "A new first one is made; neighbours that stood at those that are gone are filled anew (see `tombolo status`).",
+  });
 
 export function tickOf(row: { readonly position: string; readonly seen: string }): Tick {
   let seen: Tick["seen"] | undefined;

@@ -6,7 +6,7 @@ import type { Question } from "./next-window.ts";
 import { RecentTicks, tickRow } from "./recent-ticks.ts";
 import type { PlacedGate } from "./slot/log-gate.ts";
 import { SlotSeal } from "./slot/seal.ts";
-import { SEEN, sealing, TICK_LOCK, tickOf } from "./tick-row.ts";
+import { SEEN, sealing, TICK_LOCK, tickMissing, tickOf } from "./tick-row.ts";
 
 /**
  * In a transaction that holds the lock: a tick is made only when a captured change became visible since the last one, and it is
@@ -29,10 +29,15 @@ const SEAL = `
          coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
     from last cross join seen left join made on true`;
 
-/** The first tick of a database, before anything is captured. */
+/**
+ * The first tick of a database, before anything is captured. One whose ticks are gone (a restore without them, a hand that emptied the table) begins anew with a tick
+ * that shows nothing: all that the log holds is news after it, and nothing of it is taken to have been read, or judged. Who stood at one of those that
+ * are gone is told `POSITION_UNKNOWN`.
+ */
 const FIRST = `
   insert into tombolo.tick (snapshot, seen)
-  select pg_current_snapshot(), '{}' where not exists (select from tombolo.tick)`;
+  select case when exists (select from tombolo.change) then '3:3:'::pg_snapshot else pg_current_snapshot() end, '{}'
+   where not exists (select from tombolo.tick)`;
 
 interface SealedRow {
   readonly position: string;
@@ -124,9 +129,18 @@ export class Ticker {
 
   async #seal(lagging: boolean, next: Question | null): Promise<Tick> {
     if (!this.#begun) await this.#begin();
-    if (this.#gate.lags) return this.#slot.tick(lagging, next);
+    try {
+      return await (this.#gate.lags ? this.#slot.tick(lagging, next) : this.#sealed(next));
+    } catch (error) {
+      // told once; who tries again begins with a first one
+      if (error instanceof TomboloError && error.code === "TICK_MISSING") this.#begun = false;
+      throw error;
+    }
+  }
+
+  async #sealed(next: Question | null): Promise<Tick> {
     const row = await sealing<SealedRow>(this.#pool, { name: "tombolo_seal", text: SEAL }, next);
-    if (row === undefined) throw new TomboloError("the database has no tick", { code: "TICK_MISSING", kind: "retry" });
+    if (row === undefined) throw tickMissing();
     const tick = tickOf(row);
     const known = tickRow(row);
     this.recent.add(tick.position, known);

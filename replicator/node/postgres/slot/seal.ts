@@ -3,7 +3,7 @@ import { position } from "../../../change/names.ts";
 import type { Tick } from "../../change-log.ts";
 import type { Question } from "../next-window.ts";
 import { type RecentTicks, tickRow } from "../recent-ticks.ts";
-import { SEEN, sealing, tickOf } from "../tick-row.ts";
+import { SEEN, sealing, tickMissing, tickOf } from "../tick-row.ts";
 import type { PlacedGate } from "./log-gate.ts";
 import { parseLsn } from "./lsn.ts";
 
@@ -138,7 +138,8 @@ export class SlotSeal {
     const begun = this.#beginning.then(async () => {
       const { rows } = await this.#pool.query<Cut>({ name: "tombolo_slot_cut", text: CUT });
       const state = { ready: false };
-      const [row] = rows as [Cut];
+      const [row] = rows;
+      if (row === undefined) throw tickMissing();
       const { behind } = this.#gate;
       const ready = this.#gate.passed(parseLsn(row.at)).then(() => {
         state.ready = true;
@@ -153,7 +154,12 @@ export class SlotSeal {
   }
 
   async #make({ snapshot, seen, position: last }: Cut, next: Question | null): Promise<Made> {
-    const row = (await sealing<Made>(this.#pool, { name: "tombolo_slot_make", text: MAKE, values: [snapshot, seen, last] }, next)) as Made;
+    const row = await sealing<Made>(this.#pool, { name: "tombolo_slot_make", text: MAKE, values: [snapshot, seen, last] }, next);
+    if (row === undefined) {
+      // what was cut after a tick that is gone is cut anew
+      this.#cuts = [];
+      throw tickMissing();
+    }
     const [at, known] = [position(row.position), tickRow(row)];
     this.#recent.add(at, known);
     await next?.sealed(at, known);
