@@ -70,6 +70,15 @@ describe.each(PAIRS)("a %s hub and a %s edge", (hubEngine, edgeEngine) => {
     },
   );
 
+  test.runIf(hubEngine === "postgres")("an edge is filled with a column that the hub's table got since it was installed", async () => {
+    const world = await open(hubEngine);
+    const store = await world.edge("store", { engine: edgeEngine });
+    for (const each of [world.database, store]) await each.write("alter table item add column color text");
+    await world.database.write("insert into item values (1, 'a', 'red')");
+    await store.edge.sync(SIGNAL);
+    expect(await store.rows(ALL)).toEqual([["1", "a", "red"]]);
+  });
+
   test("a table that is gone at the edge does not stop the others", async () => {
     const world = await open(hubEngine);
     let now = Date.now();

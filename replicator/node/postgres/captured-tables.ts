@@ -5,6 +5,7 @@ import type { Column, Reference, TableShape } from "../../change/shape.ts";
 import { COUNTABLE, type ColumnSequence, columnSequences } from "./column-sequences.ts";
 import { hasStrides } from "./id-strides.ts";
 import { qualified } from "./identifier.ts";
+import { COLUMN_MARKS, type Relation, relationsOf, shapeWithNew } from "./shape.ts";
 
 /** A captured table as this database has it. */
 export interface CapturedTable {
@@ -40,7 +41,8 @@ const NO_GOALS = "select 0::oid as sequence, null::json as goal where false";
 
 const select = (goals: string): string => `
   select c.id, c.table_name, c.channel, c.local_schema, c.local_table, c.columns, to_json(c.key_columns)::text as key_columns, to_jsonb(c) ->> 'excluded' as excluded,
-         c.whole_images, c.fingerprint,
+         c.whole_images, c.fingerprint, c.relation::text as relation,
+         (select ${COLUMN_MARKS} from pg_attribute a where a.attrelid = c.relation and a.attnum > 0) is distinct from to_jsonb(c) -> 'storage' ->> 'columnMarks' as altered,
          (select json_agg(json_build_object('table', p.table_name, 'columns', ${columnNames("f.conrelid", "f.conkey")},
                                            'to', ${columnNames("f.confrelid", "f.confkey")}) order by f.conname)
             from pg_constraint f join tombolo.captured_table p on p.relation = f.confrelid
@@ -73,6 +75,9 @@ interface CapturedRecord {
   excluded: string | null;
   whole_images: string;
   fingerprint: string;
+  relation: string;
+  /** Its columns are not those of its last installation, as far as their marks tell: `t` or `f`. */
+  altered: string;
   refers_to: string | null;
   sequences: string | null;
   collations: string | null;
@@ -141,23 +146,34 @@ export class CapturedTables {
   async #read(): Promise<void> {
     this.#strides ||= await hasStrides(this.#pool);
     const { rows } = await this.#pool.query<CapturedRecord>(select(this.#strides ? GOALS : NO_GOALS));
+    const altered = rows.filter((row) => row.altered === "t").map(({ relation }) => relation);
+    const relations = altered.length === 0 ? [] : await relationsOf(this.#pool, altered);
     this.#byName = new Map(
       rows.map((row) => {
         const name = tableName(row.table_name);
-        const text = JSON.stringify(row);
+        const now = relations.find(({ oid }) => oid === row.relation);
+        const text = JSON.stringify([row, now?.columns]);
         const known = this.#byName.get(name);
-        return [name, known?.text === text ? known : { text, table: fromRecord(row) }];
+        return [name, known?.text === text ? known : { text, table: fromRecord(row, now) }];
       }),
     );
   }
 }
 
-function fromRecord(row: CapturedRecord): CapturedTable {
+/** `now`: how the table is, where that may be otherwise than it was installed. Capture logs a column that was added from its first row on. */
+function fromRecord(row: CapturedRecord, now: Relation | undefined): CapturedTable {
   const name = tableName(row.table_name);
   const channel = channelName(row.channel);
-  const columns = JSON.parse(row.columns) as Column[];
   const key = JSON.parse(row.key_columns) as string[];
+  const excluded = JSON.parse(row.excluded ?? "[]") as string[];
   const references = JSON.parse(row.refers_to ?? "[]") as Reference[];
+  const installed: TableShape = {
+    ...{ table: name, channel, engine: "postgres", columns: JSON.parse(row.columns) as Column[], key },
+    ...(references.length > 0 && { references }),
+    hash: row.fingerprint,
+  };
+  const shape = now === undefined ? installed : shapeWithNew(installed, now, excluded);
+  const { columns } = shape;
   return {
     id: Number(row.id),
     name,
@@ -167,9 +183,9 @@ function fromRecord(row: CapturedRecord): CapturedTable {
     columns,
     collations: JSON.parse(row.collations ?? "{}") as CapturedTable["collations"],
     key,
-    excluded: JSON.parse(row.excluded ?? "[]") as string[],
+    excluded,
     wholeImages: row.whole_images === "t",
-    shape: { table: name, channel, engine: "postgres", columns, key, ...(references.length > 0 && { references }), hash: row.fingerprint },
+    shape,
     references: [...new Set(references.map(({ table }) => table))].filter((other) => other !== name),
     sequences: (JSON.parse(row.sequences ?? "[]") as ColumnSequence[]).filter(({ column }) =>
       columns.some(({ name, base, type }) => name === column && COUNTABLE.has(base ?? type)),

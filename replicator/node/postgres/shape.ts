@@ -73,6 +73,9 @@ export interface RelationTrigger {
   readonly ours: boolean;
 }
 
+/** SQL over the columns of a relation that changes whenever one of them does. */
+export const COLUMN_MARKS = "md5(string_agg(a.xmin::text, ',' order by a.attnum))";
+
 const SELECT = `
   select coalesce(json_agg(json_build_object(
     'oid', c.oid::text, 'schema', n.nspname, 'name', c.relname, 'kind', c.relkind, 'persistence', c.relpersistence, 'isPartition', c.relispartition,
@@ -82,7 +85,7 @@ const SELECT = `
     'hidesRows', row_security_active(c.oid),
     'subscribed', exists (select from pg_subscription_rel s where s.srrelid = c.oid),
     'filenode', pg_relation_filenode(c.oid)::text,
-    'columnMarks', (select md5(string_agg(a.xmin::text, ',' order by a.attnum)) from pg_attribute a where a.attrelid = c.oid and a.attnum > 0),
+    'columnMarks', (select ${COLUMN_MARKS} from pg_attribute a where a.attrelid = c.oid and a.attnum > 0),
     'columns', (
       select coalesce(json_agg(json_build_object('name', a.attname, 'type', format_type(a.atttypid, a.atttypmod), 'base', b.typname,
                'notNull', a.attnotnull or b.required, 'generated', a.attgenerated <> '', 'virtual', a.attgenerated = 'v',
@@ -174,6 +177,18 @@ export function shapeOf(relation: Relation, table: TableName, channel: ChannelNa
     .filter(({ name, generated }) => !generated && !excluded.includes(name))
     .map(({ name, type, base, notNull }) => ({ name, type, base, notNull }));
   const key = usableKey(relation)?.columns ?? [];
+  return hashed({ table, channel, columns, key });
+}
+
+/** The same with the columns that the relation has got besides: in each image of a row they are as soon as they are in the table. */
+export function shapeWithNew(shape: TableShape, relation: Relation, excluded: readonly string[]): TableShape {
+  const known = new Set(shape.columns.map(({ name }) => name));
+  const { table, channel, key, columns, ...rest } = shape;
+  const added = shapeOf(relation, table, channel, excluded).columns.filter(({ name }) => !known.has(name));
+  return added.length === 0 ? shape : { ...rest, ...hashed({ table, channel, columns: [...columns, ...added], key }) };
+}
+
+function hashed({ table, channel, columns, key }: Pick<TableShape, "table" | "channel" | "columns" | "key">): TableShape {
   const shape = { table, channel, engine: "postgres", columns, key } as const;
   return { ...shape, hash: createHash("sha256").update(JSON.stringify(shape)).digest("hex").slice(0, 32) };
 }
