@@ -1,3 +1,4 @@
+import type { NodeName } from "../change/names.ts";
 import { describeError } from "../observability/describe-error.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Metrics } from "../observability/metrics.ts";
@@ -56,6 +57,13 @@ export class Leadership {
   get links(): readonly TopologyLink[] {
     const held = this.#share?.held ?? new Set();
     return portionsOf(this.#options.topology()).flatMap(({ name, links }) => (held.has(name) ? links : []));
+  }
+
+  /** Whether the link above the node is of this process's share. */
+  replicates(child: NodeName): boolean {
+    const held = this.#share?.held;
+    if (held === undefined) return false;
+    return portionsOf(this.#options.topology()).some(({ name, links }) => held.has(name) && links.some((link) => link.child === child));
   }
 
   /** Term after term, until told to stop. */

@@ -70,4 +70,11 @@ export class NodePool {
   }
 }
 
-const fingerprint = (config: TopologyNode): string => JSON.stringify(config);
+/** Asked every two seconds of every node. */
+const fingerprints = new WeakMap<TopologyNode, string>();
+
+function fingerprint(config: TopologyNode): string {
+  const known = fingerprints.get(config) ?? JSON.stringify(config);
+  fingerprints.set(config, known);
+  return known;
+}

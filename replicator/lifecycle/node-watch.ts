@@ -1,5 +1,6 @@
 import { TomboloError } from "../change/error.ts";
 import type { NodeName } from "../change/names.ts";
+import { OVER } from "../link/sleep.ts";
 import type { NodeStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import { describeError } from "../observability/describe-error.ts";
@@ -33,6 +34,8 @@ export class NodeWatch implements Service {
   readonly #options: NodeWatchOptions;
   readonly #looking = new Set<NodeName>();
   readonly #last = new Map<NodeName, NodeStatus>();
+  /** Of the children of each node, as it keeps them. */
+  readonly #children = new Map<NodeName, ReadonlyMap<string, string>>();
   readonly #failures = new Map<NodeName, unknown>();
   #stopping: AbortSignal | null = null;
 
@@ -88,11 +91,19 @@ export class NodeWatch implements Service {
         groupsOf,
       });
       const status = await Promise.race([looked, tooLong]);
-      if (status !== undefined) this.#last.set(node.name, status);
+      if (status !== undefined) this.#keep(node.name, status);
       if (this.#failures.delete(node.name)) log.info({ node: node.name }, "node answers again");
     } finally {
-      patience.abort();
+      patience.abort(OVER);
     }
+  }
+
+  #keep(name: NodeName, status: NodeStatus): void {
+    if (this.#last.get(name) === status) return;
+    this.#last.set(name, status);
+    const children = status.peers.filter(({ role }) => role === "child");
+    if (children.length === 0) this.#children.delete(name);
+    else this.#children.set(name, new Map(children.map((peer) => [peer.name, peer.state])));
   }
 
   #failed(name: NodeName, error: unknown): void {
@@ -107,9 +118,9 @@ export class NodeWatch implements Service {
   }
 
   #stateAtParent(name: string): string | null {
-    for (const status of this.#last.values()) {
-      const peer = status.peers.find((candidate) => candidate.name === name && candidate.role === "child");
-      if (peer !== undefined) return peer.state;
+    for (const children of this.#children.values()) {
+      const state = children.get(name);
+      if (state !== undefined) return state;
     }
     return null;
   }

@@ -6,7 +6,7 @@ import type { LagBook } from "../observability/lag.ts";
 import type { Logger } from "../observability/log.ts";
 import { declareLabels, directions, type Metrics } from "../observability/metrics.ts";
 import { collectStatus, type Reached, type StatusReport } from "../observability/status-report.ts";
-import type { Topology, TopologyLink } from "../topology/topology.ts";
+import type { Topology, TopologyLink, TopologyNode } from "../topology/topology.ts";
 import { ColumnCarrier } from "./column-carrier.ts";
 import { edgeContacts } from "./edge-contacts.ts";
 import { EdgeGroups } from "./edge-groups.ts";
@@ -37,6 +37,16 @@ export interface ReplicatorOptions {
   readonly onLeading: () => Promise<void>;
 }
 
+interface InLine {
+  readonly topology: Topology;
+  readonly links: readonly TopologyLink[];
+  readonly leading: boolean;
+  readonly nodes: readonly TopologyNode[];
+}
+
+const isSame = (these: readonly TopologyLink[], those: readonly TopologyLink[]): boolean =>
+  these.length === those.length && these.every((link, at) => link === those[at]);
+
 /**
  * The long-running replicator: takes the lease of the topology, then its share of the links, and runs one service for each and one that watches the
  * nodes, until it is told to stop. What it knows is in the databases; it may die at any line.
@@ -53,6 +63,8 @@ export class Replicator {
   readonly #columns: ColumnCarrier;
   readonly #stop = new AbortController();
   #fatal: { readonly error: unknown } | null = null;
+  /** What services and nodes are in line with. */
+  #inLine: InLine | null = null;
   #topology: Topology;
 
   constructor(options: ReplicatorOptions) {
@@ -188,13 +200,18 @@ export class Replicator {
 
   /** Whether this process is the one that counts what is captured in a node: it has the link above it, or leads. */
   #isOurs(name: NodeName): boolean {
-    return name === hubOf(this.#topology).name ? this.leading : this.#leadership.links.some(({ child }) => child === name);
+    return name === hubOf(this.#topology).name ? this.leading : this.#leadership.replicates(name);
   }
 
   /** Brings services and nodes in line with the topology and the share. */
   async #change(): Promise<void> {
     const topology = this.#topology;
     const { links } = this.#leadership;
+    const { leading } = this;
+    const before = this.#inLine;
+    // every two seconds; a node that someone has opened meanwhile and that is not ours is closed all the same
+    if (before?.topology === topology && before.leading === leading && isSame(before.links, links)) return this.#pool.keep(before.nodes);
+    this.#inLine = null;
     const wanted: WantedService[] = links.map((link) => ({ service: this.#linkService(link), fingerprint: fingerprint(topology, link) }));
     wanted.push({ service: this.#watch, fingerprint: "" });
     if (topology.addsColumns) wanted.push({ service: this.#columns, fingerprint: "" });
@@ -209,11 +226,13 @@ export class Replicator {
     // a slot is read by one process: it is free for another only when the node is closed
     const nodes = topology.nodes.filter((node) => node.type === "sqlite" || node.capture === "trigger" || ends.has(node.name));
     await this.#supervisor.change(wanted, () => this.#pool.keep(nodes));
+    this.#inLine = { topology, links, leading, nodes };
     this.#options.lag.keep(directions({ ...topology, links }));
     this.#options.metrics.linksReplicated.set(links.length);
   }
 
   async #end(): Promise<void> {
+    this.#inLine = null;
     await this.#supervisor.stopAll();
     // whoever leads next knows the lag, this process no longer does
     this.#options.lag.keep([]);

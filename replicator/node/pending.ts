@@ -44,11 +44,12 @@ const placeOf = (channel: string, position: string): string => `${position} ${ch
 
 /**
  * Answers, for a peer that has acknowledged these positions, what is pending: not what it sent itself, and of what is for one peer only its own. Many peers
- * stand at the same place, and the log behind it is counted once for all of them. Where counting ended before the log did, it is an estimate.
+ * stand at the same place, and the log behind it is counted once for all of them. Where counting ended before the log did, it is an estimate; with `whole` it did not.
  */
 export function pendingBy(
   behind: readonly ChangesBehind[],
   acknowledged: readonly AcknowledgedPlace[],
+  whole = false,
 ): (peer: number, sent: { readonly [channel: string]: string }) => Pending {
   const places = new Map<string, Place>();
   for (const one of behind) {
@@ -68,7 +69,7 @@ export function pendingBy(
   const limit = countedAtPlace(acknowledged.length);
   for (const { channel, position, numbers } of acknowledged) {
     const place = places.get(placeOf(channel, position));
-    if (place !== undefined && place.counted >= limit) place.changes = Math.max(place.changes, numbers);
+    if (!whole && place !== undefined && place.counted >= limit) place.changes = Math.max(place.changes, numbers);
   }
   return (peer, sent) => {
     let changes = 0;

@@ -1,5 +1,5 @@
 import type { ReadCounts } from "../node/change-log.ts";
-import type { CapturedCounts, Installation, NodeStatus } from "../node/installation.ts";
+import type { CapturedCounts, Drift, NodeStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
 import type { LagBook } from "./lag.ts";
 import { type Metrics, setNodeStatus } from "./metrics.ts";
@@ -21,16 +21,36 @@ export interface NodePollOptions {
 
 /** Looks at one node and puts what it finds into the gauges. Throws what the database throws; the caller sets the node down. */
 export async function pollNode(node: Node, options: NodePollOptions): Promise<NodeStatus> {
+  const { metrics } = options;
+  const before = shown.get(node);
+  // whoever sets the node down in the meantime has it shown anew
+  shown.delete(node);
   const status = await node.installation.status();
   options.lag.measured(node.name, status.identity.clockOffsetMs);
-  if (options.counts) countCaptured(node, await node.installation.captured(), options.metrics);
-  countReads(node, options.metrics);
-  countCopied(node, status, options.metrics);
-  await countFullSyncs(node, status, options);
-  const drifted = await driftedTables(node.installation, status);
-  const { metrics } = options;
-  const label = { node: node.name };
-  setNodeStatus(metrics, node.name, options.stateAtParent(node.name) ?? "live");
+  if (options.counts) countCaptured(node, await node.installation.captured(), metrics);
+  countReads(node, metrics);
+  const drifts = await node.installation.verify();
+  const state = options.stateAtParent(node.name) ?? "live";
+  if (before?.status !== status) await countCopies(node, status, options);
+  if (before?.status !== status || before.drifts !== drifts) showNode(node.name, status, drifts, metrics);
+  if (before?.status !== status || before.state !== state) setNodeStatus(metrics, node.name, state);
+  await tellPending(node, status, options);
+  note(node, status, options.lag);
+  shown.set(node, { status, drifts, state });
+  return status;
+}
+
+/** What a node's gauges were set by. The same objects again were remembered, as nothing has been written since: many nodes at rest cost next to nothing. */
+interface Shown {
+  readonly status: NodeStatus;
+  readonly drifts: readonly Drift[];
+  readonly state: string;
+}
+
+const shown = new WeakMap<Node, Shown>();
+
+function showNode(name: string, status: NodeStatus, drifts: readonly Drift[], metrics: Metrics): void {
+  const label = { node: name };
   metrics.logRows.set(label, status.logRows);
   metrics.logBytes.set(label, status.logBytes);
   if (status.slot) metrics.slotRetained.set(label, status.slot.retainedBytes);
@@ -44,11 +64,13 @@ export async function pollNode(node: Node, options: NodePollOptions): Promise<No
     label,
     status.peers.reduce((sum, { refusedChanges }) => sum + refusedChanges, 0),
   );
-  metrics.drifted.set(label, drifted);
+  metrics.drifted.set(label, driftedTables(drifts, status));
   metrics.clockOffset.set(label, status.identity.clockOffsetMs / 1000);
-  await tellPending(node, status, options);
-  note(node, status, options.lag);
-  return status;
+}
+
+async function countCopies(node: Node, status: NodeStatus, options: NodePollOptions): Promise<void> {
+  countCopied(node, status, options.metrics);
+  await countFullSyncs(node, status, options);
 }
 
 /** Of the edges of a group together. */
@@ -71,6 +93,7 @@ const told = new WeakMap<Node, CapturedCounts>();
 
 function countCaptured(node: Node, counts: CapturedCounts, metrics: Metrics): void {
   const before = told.get(node);
+  if (before === counts) return;
   told.set(node, counts);
   for (const op of ["insert", "update", "delete", "truncate"] as const) {
     metrics.changesCaptured.inc({ node: node.name, op }, counts[op] - (before?.[op] ?? 0));
@@ -125,23 +148,33 @@ async function countFullSyncs(node: Node, { fullSyncs = [] }: NodeStatus, { metr
 }
 
 const noting = new WeakSet<Node>();
+/** What was noted last, and of which status: one that is the same object was remembered, as nothing has been written since. */
+const noted = new WeakMap<Node, { readonly status: NodeStatus; readonly notes: string }>();
 
 /** Not waited for: a database that is busy for long still answers, and its rows of neighbours are brought up to date later. */
 function note(node: Node, status: NodeStatus, lag: LagBook): void {
   if (noting.has(node) || status.peers.length === 0) return;
-  noting.add(node);
   const notes = status.peers.map(({ name, pendingChanges }) => {
     const theirs = lag.clockOffsetMs(name);
     return { name, pendingChanges, clockOffsetMs: theirs === null ? null : theirs - status.identity.clockOffsetMs };
   });
+  const text = JSON.stringify(notes);
+  const last = noted.get(node);
+  if (last?.status === status && last.notes === text) return;
+  noting.add(node);
   const done = (): void => void noting.delete(node);
-  // a node that cannot be written to shows in its link, which reports it
-  node.installation.notePeers(notes).then(done, done);
+  node.installation.notePeers(notes).then(
+    () => {
+      noted.set(node, { status, notes: text });
+      done();
+    },
+    // a node that cannot be written to shows in its link, which reports it
+    done,
+  );
 }
 
 /** Tables that `verify` finds changed now, and those that were marked before and still wait to be compared. */
-async function driftedTables(installation: Installation, status: NodeStatus): Promise<number> {
-  const drift = await installation.verify();
-  const marked = status.tables.filter(({ state }) => state === "must_compare").map(({ table }) => table);
-  return new Set([...drift.map(({ table }) => table), ...marked]).size;
+function driftedTables(drifts: readonly Drift[], { tables }: NodeStatus): number {
+  const marked = tables.filter(({ state }) => state === "must_compare").map(({ table }) => table);
+  return new Set([...drifts.map(({ table }) => table), ...marked]).size;
 }

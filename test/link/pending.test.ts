@@ -54,6 +54,37 @@ test("Postgres: what is pending for many peers is counted once per place at whic
   expect(rowsOfLog(plan)).toBeLessThan(2 * (500 + 200));
 });
 
+test("Postgres: however many places there are, the log behind them is read once, and each is told what is behind it, open transactions included", async () => {
+  const hub = await postgresNode("hub", SCHEMA, TABLES);
+  nodes.push(hub);
+  await hub.node.target.meet(PEERS.map((name) => ({ name, role: "child" })));
+  await withClient(hub.database.url, async (late) => {
+    for (const [index, name] of PEERS.entries()) {
+      // every third tick is sealed while a transaction is open, which commits later; others have begun and ended meanwhile
+      if (index % 3 === 0) await late.query("begin");
+      if (index % 3 === 0) await late.query(`insert into item select ${index * 1000} + g, 'late' from generate_series(1, 7) as g`);
+      await hub.write(`insert into item select ${index * 1000 + 100} + g, 'x' from generate_series(1, 20) as g`);
+      const { position } = await hub.node.log.tick();
+      await hub.node.log.acknowledge(name, [channelName("all")], position, packetNumber(1));
+      if (index % 3 === 1) await late.query("commit");
+    }
+    await late.query("commit");
+  });
+  const [plan, expected] = await withClient(hub.database.url, async (client) => {
+    const explained = await client.query(`explain (analyze, format json) ${SELECT_STATUS}`);
+    const behind = await client.query(
+      `select p.name, count(c.seq)::int as changes from tombolo.peer p join tombolo.tick t on t.position = (p.sent ->> 'all')::bigint
+         left join tombolo.change c on not pg_visible_in_snapshot(c.xid, t.snapshot) group by p.name`,
+    );
+    return [explained.rows[0]["QUERY PLAN"][0].Plan as Plan, new Map(behind.rows.map(({ name, changes }) => [name, changes]))] as const;
+  });
+  const { peers, logRows } = await hub.node.installation.status();
+  expect(new Map(peers.map(({ name, pendingChanges }) => [name, pendingChanges]))).toEqual(expected);
+  expect(expected.get("edge-1")).toBe(PEERS.length * 20 - 20 + 10 * 7);
+  // once for all places, and once more for the size of the log
+  expect(rowsOfLog(plan)).toBeLessThanOrEqual(2 * logRows);
+});
+
 test("SQLite: the same answer", async () => {
   await standingApart(await sqliteNode("hub", SCHEMA, TABLES));
 });

@@ -12,6 +12,7 @@ import { type Capture, makePlan } from "./plan.ts";
 import { postgresError } from "./postgres-error.ts";
 import { allTables, shapeOf } from "./shape.ts";
 import { notePeers, setPaused, status } from "./status.ts";
+import { unlessUnchanged } from "./unchanged.ts";
 import { planUninstall } from "./uninstall.ts";
 import { verify } from "./verify.ts";
 
@@ -32,6 +33,11 @@ export interface PostgresInstallationOptions {
 export function createPostgresInstallation(options: PostgresInstallationOptions): Installation {
   const { pool, name = "the database", captured = new CaptureCounts(pool), installed, url = "" } = options;
   const capture: Capture = { node: name, by: options.capture ?? "trigger" };
+  // how far a slot is, no commit tells
+  const remembered = <T>(look: () => Promise<T>): (() => Promise<T>) => (capture.by === "slot" ? look : unlessUnchanged(pool, look));
+  const statusNow = remembered(() => status(pool));
+  const capturedNow = remembered(() => captured.count());
+  const verified = remembered(() => transaction(pool, verify));
   return {
     async plan(wanted) {
       // read only, so that a plan can't change anything
@@ -52,7 +58,7 @@ export function createPostgresInstallation(options: PostgresInstallationOptions)
         await execute(client, plan.steps);
       });
     },
-    verify: () => transaction(pool, verify),
+    verify: () => answered(verified()),
     inspect: () =>
       transaction(pool, async (client) => {
         const relations = await allTables(client);
@@ -60,8 +66,8 @@ export function createPostgresInstallation(options: PostgresInstallationOptions)
       }),
     identity: () => answered(identity(pool)),
     examine: () => transaction(pool, examine),
-    status: () => answered(status(pool)),
-    captured: () => answered(captured.count()),
+    status: () => answered(statusNow()),
+    captured: () => answered(capturedNow()),
     notePeers: (notes) => answered(notePeers(pool, notes)),
     setPaused: (peer, paused) => answered(setPaused(pool, peer, paused)),
   };

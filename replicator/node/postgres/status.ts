@@ -17,6 +17,8 @@ interface StoredStatus {
   readonly openConflicts: number;
   readonly parkedChanges: number;
   readonly revision: string;
+  /** All that is behind any place was counted. */
+  readonly whole: boolean;
   readonly behind: readonly ChangesBehind[];
   readonly places: readonly AcknowledgedPlace[];
   readonly peers: readonly (Omit<PeerStatus, "sentPacket" | "receivedPacket" | "parked" | "pendingChanges" | "oldestPendingAt"> & {
@@ -35,20 +37,47 @@ const waiting = (table: string, id: string): string => `(
            'op', o.op, 'reason', o.reason, 'parkedAt', to_char(o.parked_at, 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))) order by w.changes desc, w.code), '[]')
     from (select code, count(*) as changes, min(id) as id from ${table} where peer_id = p.id group by code) as w join ${table} o on o.id = w.id)`;
 
-/** `place` is one of few rows, for each of which the log behind it is looked up by its index. */
+/**
+ * `place` is one of few rows. What is behind any of them is read once, by the index, and its stretches are added up for each; only where that may be more than is
+ * counted at all, a little is read of each place by itself, from its oldest on.
+ */
 export const SELECT_STATUS = `
   with place as materialized (
     select distinct on (sent.channel, t.position) sent.channel, t.position, t.snapshot, t.seq_high
       from tombolo.peer p, jsonb_each_text(p.sent) as sent (channel, position), tombolo.tick t where t.position = sent.position::bigint),
+  together as materialized (
+    select coalesce((select last_value from tombolo.change_seq) - min(seq_high) <= ${COUNTED_CHANGES}, false) as shared,
+           min(pg_snapshot_xmax(snapshot)) as first, array_agg(pg_snapshot_xmax(snapshot)) as begins, array(select distinct x from place, pg_snapshot_xip(snapshot) as x) as open
+      from place),
+  bound as materialized (
+    -- between two of them, all xids are behind the same places
+    select array_agg(x order by x) as xids
+      from (select unnest(begins) as x from together union select unnest(open) from together
+            union select (x::text::bigint + 1)::text::xid8 from together, unnest(open) as x) as each),
+  counted as materialized (
+    select width_bucket(xid, (select xids from bound)) as stretch, channel, origin, target, count(*) as changes, min(changed_at) as oldest
+      from together cross join lateral (
+        select c.xid, k.channel, c.origin, c.target, c.changed_at
+          from tombolo.change c join tombolo.captured_table k on k.id = c.table_id
+         where together.shared and (c.xid >= together.first or c.xid = any (together.open))
+         limit ${COUNTED_CHANGES + 1}) as c
+     group by stretch, channel, origin, target),
   behind as (
+    select place.channel, place.position, c.origin, c.target, sum(c.changes) as changes, round(extract(epoch from min(c.oldest)) * 1e6)::bigint as oldest
+      from bound cross join place
+      join counted c on c.channel = place.channel
+       and (bound.xids[c.stretch] >= pg_snapshot_xmax(place.snapshot) or bound.xids[c.stretch] = any (array(select pg_snapshot_xip(place.snapshot))))
+     group by place.channel, place.position, c.origin, c.target
+    union all
     select place.channel, place.position, c.origin, c.target, count(*) as changes, round(extract(epoch from min(c.changed_at)) * 1e6)::bigint as oldest
-      from place cross join lateral (
+      from together join place on not together.shared cross join lateral (
         select c.origin, c.target, c.changed_at
           from tombolo.change c join tombolo.captured_table k on k.id = c.table_id and k.channel = place.channel
          where c.xid >= pg_snapshot_xmax(place.snapshot) or c.xid = any (array(select pg_snapshot_xip(place.snapshot)))
          limit (select greatest(${COUNTED_AT_LEAST}, ${COUNTED_CHANGES} / greatest(1, count(*))) from place)) as c
      group by place.channel, place.position, c.origin, c.target)
   select json_build_object(
+    'whole', (select shared from together) and (select coalesce(sum(changes), 0) from counted) <= ${COUNTED_CHANGES},
     'places', (select coalesce(json_agg(json_build_object('channel', channel, 'position', position::text,
                       'numbers', greatest(0, (select last_value from tombolo.change_seq) - seq_high))), '[]') from place),
     'behind', (select coalesce(json_agg(json_build_object('channel', channel, 'position', position::text, 'origin', origin, 'target', target,
@@ -87,8 +116,8 @@ export async function status(pool: pg.Pool): Promise<NodeStatus> {
   const who = await identity(pool);
   await requireCurrent(pool);
   const { rows } = await pool.query<{ status: string }>(SELECT_STATUS);
-  const { behind, places, ...stored } = JSON.parse(rows[0]?.status ?? "{}") as StoredStatus;
-  const pendingOf = pendingBy(behind, places);
+  const { behind, places, whole, ...stored } = JSON.parse(rows[0]?.status ?? "{}") as StoredStatus;
+  const pendingOf = pendingBy(behind, places, whole);
   return {
     ...stored,
     identity: who,
