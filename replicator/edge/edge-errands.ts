@@ -3,10 +3,12 @@ import type { TableName } from "../change/names.ts";
 import type { SyncProgress } from "../full-sync/progress.ts";
 import { sleep } from "../link/sleep.ts";
 import type { SyncDirection } from "../node/full-sync-runs.ts";
+import type { Mark } from "../reconcile/marks.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { Edge } from "./edge.ts";
 import type { Exchanged } from "./edge-link.ts";
-import { ALL_TABLES } from "./edge-reconcile.ts";
+import { EdgeMarks } from "./edge-marks.ts";
+import { ALL_TABLES, AUTOMATIC } from "./edge-reconcile.ts";
 
 interface Fill {
   readonly tables: readonly TableName[];
@@ -28,12 +30,13 @@ const BUSY_PAUSE_MS = 10_000;
 const LONGEST_CARRY_MS = 30_000;
 
 /**
- * What an agent does beside its exchanges, one thing at a time: the full syncs that the hub asks for, and what something interrupted; comparisons with the hub. Whoever
- * asked has agreed to what they do.
+ * What an agent does beside its exchanges, one thing at a time: the full syncs that the hub asks for, and what something interrupted; comparisons with the hub, for which whoever
+ * asked has agreed to what they do; and by itself those of tables of which changes may have been missed.
  */
 export class EdgeErrands {
   readonly #edge: Edge;
   readonly #watcher: ErrandsWatcher;
+  readonly #marks = new EdgeMarks();
   #fill: Fill | undefined;
   #reconcile: Exchanged["reconcile"] = null;
   #running: Promise<void> | undefined;
@@ -76,8 +79,11 @@ export class EdgeErrands {
         this.#fill ??= { tables: left.tables, direction: left.direction, resume: true, verify: left.terms.verify === true };
       this.#looked = true;
     }
-    if ((this.#fill === undefined && this.#reconcile === null) || performance.now() < this.#notBefore) return;
-    this.#running = this.#run(signal)
+    if (performance.now() < this.#notBefore) return;
+    const wished = this.#fill !== undefined || this.#reconcile !== null;
+    const marks = wished ? [] : await this.#marks.due(await this.#edge.node(), performance.now());
+    if (!wished && marks.length === 0) return;
+    this.#running = (wished ? this.#run(signal) : this.#compare(marks, signal))
       .catch((error: unknown) => {
         if (signal.aborted) return;
         this.#notBefore = performance.now() + this.#pauseMs;
@@ -119,6 +125,20 @@ export class EdgeErrands {
     const carry = (): Promise<void> => this.#exchanges(signal);
     const report = await this.#edge.reconcile({ ...reconcile, ...ALL_TABLES, carry, signal });
     this.#watcher.reconciled?.(report);
+  }
+
+  /** Nobody has asked for it: it only reports. At the hub, its record is as that of a child that is reached directly. */
+  async #compare(marks: readonly Mark[], signal: AbortSignal): Promise<void> {
+    const given = { ...ALL_TABLES, tables: marks.map(({ table }) => table), carry: async () => undefined, signal };
+    try {
+      this.#watcher.reconciled?.(await this.#edge.reconcile({ name: AUTOMATIC, repair: "report", ...given }));
+    } catch (error) {
+      // soon
+      if (isPassing(error) || signal.aborted) throw error;
+      this.#marks.seenTo(marks, performance.now());
+      throw error;
+    }
+    this.#marks.seenTo(marks, performance.now());
   }
 
   /** One may have begun before what is to be carried was there, the next one carries it, and the third tells that it has arrived. */

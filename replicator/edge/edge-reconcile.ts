@@ -2,6 +2,7 @@ import type { TableName } from "../change/names.ts";
 import { sleep } from "../link/sleep.ts";
 import { pairedTables } from "../reconcile/compared-tables.ts";
 import { DELETE_GUARD } from "../reconcile/delete-guard.ts";
+import { isWhole, marksOf } from "../reconcile/marks.ts";
 import { type LinkReport, type ReconcileOptions, reconcileEnds } from "../reconcile/reconcile-link.ts";
 import { type EdgeLinkPlace, hubEngine } from "./edge-link-place.ts";
 import { FarParent } from "./far-parent.ts";
@@ -17,6 +18,9 @@ export interface EdgeReconcileOptions extends Pick<ReconcileOptions, "name" | "r
   readonly onProgress: (table: TableName, rows: number) => void;
 }
 
+/** The name of what nobody asked for. */
+export const AUTOMATIC = "automatic";
+
 /** As a hub asks for it. */
 export const ALL_TABLES = { tables: null, guard: DELETE_GUARD, onProgress: (): void => {} } as const;
 
@@ -25,7 +29,7 @@ export const ALL_TABLES = { tables: null, guard: DELETE_GUARD, onProgress: (): v
  * Throws what the hub answers.
  */
 export async function reconcileWithHub(
-  { node, end, link, topology, client }: EdgeLinkPlace,
+  { node, end, link, topology, client, hubFeatures }: EdgeLinkPlace,
   {
     tables: only,
     run: asked = null,
@@ -33,6 +37,8 @@ export async function reconcileWithHub(
   }: Omit<EdgeReconcileOptions, "run"> & { readonly run?: bigint | null } & { readonly now: () => number },
 ): Promise<LinkReport> {
   const { signal, now } = options;
+  // before anything is compared: a reason that comes later stays
+  const marks = await marksOf(node);
   const parent = new FarParent({
     client,
     end,
@@ -42,8 +48,9 @@ export async function reconcileWithHub(
     signal,
     now,
     asked,
+    automatic: options.name === AUTOMATIC && hubFeatures.includes("automatic_reconcile"),
   });
-  return reconcileEnds(
+  const report = await reconcileEnds(
     { parent, child: node, link, topology },
     {
       ...options,
@@ -59,4 +66,7 @@ export async function reconcileWithHub(
       },
     },
   );
+  const whole = new Set(report.tables.filter(isWhole).map(({ name }) => name));
+  await node.reconciles.compared(marks.filter(({ table }) => whole.has(table)));
+  return report;
 }

@@ -27,6 +27,8 @@ export interface FarParentOptions {
   readonly now: () => number;
   /** The hub's wish that is taken up; null where there is none. */
   readonly asked: bigint | null;
+  /** Nobody asked for it, and the hub knows what that is. */
+  readonly automatic: boolean;
 }
 
 /** Some rows, in the place of a condition that the edge is not told: the hub knows it. */
@@ -135,10 +137,10 @@ export class FarParent implements ComparedParent {
 
   reconciles: ComparedParent["reconciles"] = {
     begin: async ({ repair, scope = "all" }) => {
-      const { client, signal, asked } = this.#options;
+      const { client, signal, asked, automatic } = this.#options;
       const answer = z.looseObject({ run: z.string(), hold_ms: z.number().nullable().default(null) });
       // what older hubs do not know is told only where it says something
-      const question = { repair, asked: asked?.toString() ?? null, ...(scope !== "all" && { scope }) };
+      const question = { repair, asked: asked?.toString() ?? null, ...(scope !== "all" && { scope }), ...(automatic && { automatic }) };
       const { run, hold_ms } = await client.json(answer, { ...this.#json("POST", "/reconcile-runs", question), signal });
       this.holdMs = hold_ms;
       this.#run = run;

@@ -37,7 +37,7 @@ export const startSchema = z
  */
 export const EXCHANGE_FEATURES: readonly string[] = ["full_sync", "full_sync_push", "resync", "reconcile", "verify"];
 /** What a hub can do besides, for edges that know to ask for it. */
-export const HUB_FEATURES: readonly string[] = [...EXCHANGE_FEATURES, "images"];
+export const HUB_FEATURES: readonly string[] = [...EXCHANGE_FEATURES, "images", "automatic_reconcile"];
 
 /** What an edge begins an exchange with. */
 export const requestHead = z.object({

@@ -6,6 +6,7 @@ import type { Node } from "../node/node.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { DELETE_GUARD } from "./delete-guard.ts";
+import { marksOf, wholeAgain } from "./marks.ts";
 import { type LinkResult, reconcileLinks } from "./reconcile-links.ts";
 
 export interface MarkedTablesOptions {
@@ -63,12 +64,8 @@ class MarkedTables implements Service {
   async #marksOf(name: NodeName): Promise<readonly Mark[]> {
     const { node, log, timers } = this.#options;
     try {
-      const { installation } = await node(name);
-      const marked = (await installation.status()).tables.filter(({ state }) => state === "must_compare");
-      if (marked.length === 0) return [];
-      const drifted = new Set((await installation.verify()).map(({ table }) => table));
-      return marked
-        .filter(({ table }) => !drifted.has(table))
+      const opened = await node(name);
+      return (await wholeAgain(opened, await marksOf(opened)))
         .map(({ table, reason }): Mark => ({ node: name, table, reason: reason ?? "" }))
         .filter((mark) => timers.now() - (this.#lookedAt.get(idOf(mark)) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS);
     } catch (error) {

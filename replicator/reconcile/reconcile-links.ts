@@ -2,7 +2,8 @@ import type { NodeName, TableName } from "../change/names.ts";
 import { linkName, rootFirst } from "../lifecycle/tree.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
-import { type LinkReport, type ReconcileOptions, reconcileLink, type TableReport } from "./reconcile-link.ts";
+import { isWhole, type Mark, marksOf } from "./marks.ts";
+import { type LinkReport, type ReconcileOptions, reconcileLink } from "./reconcile-link.ts";
 
 export interface ReconcileLinksOptions extends ReconcileOptions {
   readonly topology: Topology;
@@ -19,11 +20,8 @@ export interface LinkResult {
   readonly error: unknown;
 }
 
-/** A table of a node that must be compared, and why. */
-interface Mark {
+interface NodeMark extends Mark {
   readonly node: Node;
-  readonly table: TableName;
-  readonly reason: string | null;
 }
 
 /** Compares links one after the other, from the root down, so that what is repaired above is there before it is compared below. A link that fails holds up no other. */
@@ -32,7 +30,7 @@ export async function reconcileLinks(options: ReconcileLinksOptions): Promise<re
   const names = new Set(options.links.map(linkName));
   const ordered = rootFirst(topology).filter((link) => names.has(linkName(link)));
   const results: LinkResult[] = [];
-  const marks = new Map<string, Mark>();
+  const marks = new Map<string, NodeMark>();
   for (const link of ordered) {
     if (signal.aborted) break;
     const result = await oneLink(options, link, marks);
@@ -43,14 +41,14 @@ export async function reconcileLinks(options: ReconcileLinksOptions): Promise<re
   return results;
 }
 
-async function oneLink(options: ReconcileLinksOptions, link: TopologyLink, marks: Map<string, Mark>): Promise<LinkResult> {
+async function oneLink(options: ReconcileLinksOptions, link: TopologyLink, marks: Map<string, NodeMark>): Promise<LinkResult> {
   try {
     const [parent, child] = await Promise.all([options.node(link.parent), options.node(link.child)]);
     // before anything is compared: a reason that comes later stays
     for (const node of [parent, child]) {
-      for (const { table, state, reason } of (await node.installation.status()).tables) {
-        const name = `${node.name}\0${table}`;
-        if (state === "must_compare" && !marks.has(name)) marks.set(name, { node, table, reason });
+      for (const mark of await marksOf(node)) {
+        const name = `${node.name}\0${mark.table}`;
+        if (!marks.has(name)) marks.set(name, { node, ...mark });
       }
     }
     return { link, report: await reconcileLink({ parent, child, link, topology: options.topology }, options), error: undefined };
@@ -71,7 +69,7 @@ export function decidingLinks(topology: Topology, node: NodeName, table: TableNa
  */
 async function clearMarks(
   topology: Topology,
-  { marks, results }: { readonly marks: readonly Mark[]; readonly results: readonly LinkResult[] },
+  { marks, results }: { readonly marks: readonly NodeMark[]; readonly results: readonly LinkResult[] },
 ): Promise<void> {
   const isEqual = (link: TopologyLink, table: TableName): boolean => {
     const report = results.find((result) => linkName(result.link) === linkName(link))?.report;
@@ -82,10 +80,6 @@ async function clearMarks(
     if (deciding.length > 0 && deciding.every((link) => isEqual(link, table))) await node.reconciles.compared([{ table, reason }]);
   }
 }
-
-/** All rows were compared, and those that differed are equal now. */
-const isWhole = ({ error, isPartial, differing, repaired, unsettled }: TableReport): boolean =>
-  error === null && !isPartial && differing === repaired && unsettled === 0;
 
 const carries = (topology: Topology, link: TopologyLink, table: TableName): boolean =>
   link.channels.some(({ name }) => topology.channels.find((channel) => channel.name === name)?.tables.some((each) => each.name === table));

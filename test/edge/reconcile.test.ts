@@ -274,6 +274,43 @@ test.each(["postgres", "sqlite"] as const)(
   90_000,
 );
 
+test.each(["postgres", "sqlite"] as const)(
+  "an agent of a %s hub's edge compares what may have missed changes by itself, and only reports; where no row differs, and where it is repaired, the mark goes",
+  async (engine) => {
+    const world = await open(engine);
+    const edge = await world.edge("shop");
+    await rows(world.database, 50);
+    await sync(edge);
+    await edge.write("update tombolo_captured_table set state = 'must_compare', reason = 'TRIGGER_DISABLED'");
+    await drift(edge, "update product set name = 'unseen' where id = 7");
+    const states = async (): Promise<unknown> => edge.rows("select table_name, state from tombolo_captured_table order by table_name");
+    const stop = new AbortController();
+    const outcomes: string[] = [];
+    const watcher = {
+      ...{ status() {}, progress() {}, completed() {}, failed() {} },
+      reconciled: ({ outcome }: LinkReport) => void outcomes.push(outcome),
+    };
+    const ended = new EdgeAgent({ edge: edge.edge, intervalMs: 200, watcher }).run(stop.signal);
+    await until("it has compared", () => outcomes.length === 1, 60_000);
+    stop.abort();
+    await ended;
+    expect(outcomes).toEqual(["drift"]);
+    expect(await states()).toEqual([
+      ["product", "must_compare"],
+      ["tag", "live"],
+    ]);
+    expect(await edge.rows("select name from product where id = 7")).toEqual([["unseen"]]);
+    const runs = await world.database.node.reconciles.runs({ limit: 5 });
+    expect(runs.map(({ name, peer, state, repair }) => [name, peer, state, repair])).toEqual([["automatic", "shop", "drift", "report"]]);
+    expect((await reconcile(edge, { repair: "parent" })).outcome).toBe("repaired");
+    expect(await states()).toEqual([
+      ["product", "live"],
+      ["tag", "live"],
+    ]);
+  },
+  90_000,
+);
+
 describe.each(["postgres", "sqlite"] as const)("a %s hub takes back what it has asked an edge to compare", (engine) => {
   test("before the edge has begun, though it has been told of it", async () => {
     const world = await open(engine);

@@ -96,6 +96,9 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
         body: z.strictObject({
           repair: z.enum(["report", "parent", "newest"]),
           scope: scope.default("all").meta({ description: "`changed`: rows that have changed since the last comparison." }),
+          automatic: z.boolean().default(false).meta({
+            description: "Nobody asked for it: the edge may have missed changes. Only to a hub that lists `automatic_reconcile`.",
+          }),
           asked: bigNumber
             .nullable()
             .meta({ description: "`run` of the wish in an exchange that it takes up; null where the edge itself wants it." }),
@@ -113,11 +116,14 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
     },
     async (request, reply) => {
       const { node, link } = await placeOf(callerOf(request));
-      const { repair, scope: wanted, asked } = request.body;
+      const { repair, scope: wanted, asked, automatic } = request.body;
       if (asked !== null) await mustBeWanted(node, link.child, BigInt(asked));
       const wish = asked === null ? undefined : (await node.reconciles.requested()).get(link.child);
-      // names are the hub's: of a schedule, or of a person who asks there
-      const taken = wish !== undefined && wish.id.toString() === asked ? { name: wish.name, asked: wish.id } : { name: "manual" };
+      // names are the hub's: of a schedule, or of a person who asks there; or for what an edge does by itself
+      const taken =
+        wish !== undefined && wish.id.toString() === asked
+          ? { name: wish.name, asked: wish.id }
+          : { name: automatic ? "automatic" : "manual" };
       const id = await node.reconciles.begin({ ...taken, repair, scope: wanted, peer: link.child });
       const forMs = holdMs(hub.topology(), link, { scope: wanted, name: taken.name, nowMs: hub.timers.now() });
       return reply.code(201).send({ run: id.toString(), hold_ms: forMs });

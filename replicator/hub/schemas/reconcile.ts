@@ -7,7 +7,9 @@ const key = z.array(z.string().nullable()).meta({ description: "The texts of the
 export const reconcileRunSchema = z.object({
   node: z.string(),
   id: z.string(),
-  name: z.string().meta({ description: "Of the schedule; `manual` where a person asked for it." }),
+  name: z
+    .string()
+    .meta({ description: "Of the schedule; `manual` where a person asked for it, `automatic` where changes may have been missed." }),
   peer: z.string(),
   repair: z.string(),
   scope: z.string().meta({ description: "`all`, or `changed`: rows that have changed since they were last compared." }),

@@ -1,0 +1,25 @@
+import type { TableName } from "../change/names.ts";
+import type { Node } from "../node/node.ts";
+import type { TableReport } from "./reconcile-link.ts";
+
+/** A table of a node that must be compared, and why. */
+export interface Mark {
+  readonly table: TableName;
+  readonly reason: string | null;
+}
+
+export async function marksOf({ installation }: Pick<Node, "installation">): Promise<readonly Mark[]> {
+  const { tables } = await installation.status();
+  return tables.flatMap(({ table, state, reason }) => (state === "must_compare" ? [{ table, reason }] : []));
+}
+
+/** Those that are as they were installed again: until then, more may be missed. */
+export async function wholeAgain({ installation }: Pick<Node, "installation">, marks: readonly Mark[]): Promise<readonly Mark[]> {
+  if (marks.length === 0) return [];
+  const drifted = new Set((await installation.verify()).map(({ table }) => table));
+  return marks.filter(({ table }) => !drifted.has(table));
+}
+
+/** All rows were compared, and those that differed are equal now. */
+export const isWhole = ({ error, isPartial, differing, repaired, unsettled }: TableReport): boolean =>
+  error === null && !isPartial && differing === repaired && unsettled === 0;
