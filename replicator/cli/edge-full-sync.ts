@@ -21,6 +21,7 @@ import { whoOf } from "./who.ts";
 export const fullSyncEdge: RunVerb = async (context, input) => {
   const direction = directionOf(input);
   if (text(input, "maxDeletes") !== undefined) throw agreedAtHub();
+  mustBeUnpaced(input);
   const given = await edgeInput(context, input);
   const interrupt = listenForInterrupt();
   const watcher = fullSyncWatcher(context.out, { ask: !flag(input, "yes") });
@@ -74,6 +75,7 @@ async function askOfEdge(
     const reach = async (wanted: (typeof parents)[number]["name"]) => reachedNode(nodes, wanted);
     const group = await groupOfEdge({ topology, tokens: async () => (await reach(hubOf(topology).name)).tokens }, name);
     if (group === undefined) return null;
+    mustBeUnpaced(input);
     const direction = directionOf(input);
     if (!anew && flag(input, "cancel")) {
       const runs = await cancelFullSyncs(await reach(group.parent), nodeName(name), whoOf(input));
@@ -151,6 +153,11 @@ function runLine(edge: string, { state, rows, bytes: size, terms, differing, err
 }
 
 const directionOf = (input: VerbInput): SyncDirection => oneOf("direction", text(input, "direction") ?? "pull", ["pull", "push"] as const);
+
+function mustBeUnpaced(input: VerbInput): void {
+  if (text(input, "pace") === undefined) return;
+  throw optionInvalid("--pace is for links that are reached directly", "Leave it out: an edge copies at the rate of its line.");
+}
 
 const agreedAtHub = () =>
   optionInvalid(

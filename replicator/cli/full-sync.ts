@@ -8,7 +8,7 @@ import { agreed, resultExit, resultLine, tablesOf } from "./full-sync-terms.ts";
 import { fullSyncWatcher } from "./full-sync-watcher.ts";
 import { listenForInterrupt } from "./interrupt.ts";
 import { reachedNode, withNodes } from "./nodes-of.ts";
-import { oneOf, optionInvalid } from "./option-values.ts";
+import { count, oneOf, optionInvalid } from "./option-values.ts";
 import { requireTopology } from "./topology-file.ts";
 import { type CommandContext, flag, type RunVerb, text, type VerbInput } from "./verb.ts";
 
@@ -33,6 +33,7 @@ export async function synchronise(
   sync: { readonly topology: Topology; readonly link: TopologyLink; readonly direction: SyncDirection },
 ): Promise<ExitCode> {
   const { topology, link, direction } = sync;
+  const pace = text(input, "pace");
   const interrupt = listenForInterrupt();
   const watcher = fullSyncWatcher(context.out, { ask: !flag(input, "yes") });
   try {
@@ -48,6 +49,7 @@ export async function synchronise(
         resume: flag(input, "resume"),
         verify: flag(input, "verify"),
         backUp: input.options.backup !== false,
+        ...(pace !== undefined && { pace: count("pace", pace, 100) }),
         watcher,
         signal: interrupt.signal,
       }),

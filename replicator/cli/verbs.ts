@@ -224,6 +224,7 @@ export const verbs: readonly Verb[] = [
       },
       { flags: "--verify", description: "compare both sides at the tick of the hand-over; ends with 3 when they differ" },
       { flags: "--resume", description: "go on with a full sync that was interrupted" },
+      { flags: "--pace <percent>", description: "copy and compare for so much of the time (default: 100)" },
       { flags: "--no-backup", description: "do not copy a SQLite database before it is changed" },
       { flags: "--no-wait", description: "where the child is an edge: do not wait for it" },
       { flags: "--cancel", description: "where the child is an edge: take back what it was asked for, begun or not" },
@@ -238,6 +239,7 @@ export const verbs: readonly Verb[] = [
     examples: [
       "tombolo full-sync store-1",
       "tombolo full-sync store-1 --resume --verify --yes",
+      "tombolo full-sync store-1 --pace 20",
       "tombolo full-sync store-1 --direction push --tables shop.orders,shop.items",
       "tombolo full-sync store-7 --cancel",
       "tombolo full-sync --database ./shop.db",

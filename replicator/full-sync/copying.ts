@@ -1,16 +1,20 @@
 import { TomboloError } from "../change/error.ts";
 import type { Position, TableName } from "../change/names.ts";
 import type { CopiedTable, CopyChanges, CopySnapshot, CopyStage, Staged } from "../node/full-copy.ts";
+import type { ShareOfTime } from "../reconcile/share-of-time.ts";
 import type { Lifeline } from "./lifeline.ts";
 import type { SyncPlan } from "./sync-plan.ts";
 
 /** Of rows of 100 bytes some 5 MB: a quarter of a second of work is what an interruption costs. */
 const CHUNK_ROWS = 50_000;
+/** With rests between them: what an application waits behind is short. */
+const PACED_CHUNK_ROWS = 10_000;
 
 export interface CopyingOptions {
   readonly plan: SyncPlan;
   readonly life: Lifeline;
   readonly signal: AbortSignal;
+  readonly share: ShareOfTime;
   readonly chunkRows?: number;
 }
 
@@ -48,7 +52,8 @@ export class Copying {
   }
 
   async #copyAtOneTick(): Promise<CopySnapshot["tick"]> {
-    const { plan, life, signal } = this.#options;
+    const { plan, life, signal, share } = this.#options;
+    const chunkRows = this.#options.chunkRows ?? (share.isWhole ? CHUNK_ROWS : PACED_CHUNK_ROWS);
     const snapshot = await plan.source.open(plan.copied, this.stage);
     try {
       await this.#estimate(snapshot);
@@ -59,9 +64,10 @@ export class Copying {
         while (this.#staged(copied).done === false) {
           signal.throwIfAborted();
           await life.at({ phase: "copy" });
-          const chunk = await snapshot.chunk(copied, this.#staged(copied).upTo, this.#options.chunkRows ?? CHUNK_ROWS);
+          const chunk = await snapshot.chunk(copied, this.#staged(copied).upTo, chunkRows);
           await this.stage.add(copied.shape.table, chunk);
           await life.at(this.#sum());
+          await share.rest(signal);
         }
       }
       return snapshot.tick;

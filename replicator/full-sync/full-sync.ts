@@ -3,6 +3,8 @@ import type { NodeName, TableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import type { Judge } from "../change/verdict.ts";
 import { createJudge } from "../conflict/judge.ts";
+import { sleep } from "../link/sleep.ts";
+import { ShareOfTime } from "../reconcile/share-of-time.ts";
 import { Copying } from "./copying.ts";
 import { fillEmpty } from "./fill.ts";
 import { type HandOverOptions, handOver } from "./hand-over.ts";
@@ -47,7 +49,8 @@ export async function fullSync(options: FullSyncOptions): Promise<FullSyncResult
   });
 }
 
-export interface RunSyncOptions extends Pick<FullSyncOptions, "resume" | "verify" | "backUp" | "watcher" | "signal" | "now" | "chunkRows"> {
+export interface RunSyncOptions
+  extends Pick<FullSyncOptions, "resume" | "verify" | "backUp" | "watcher" | "signal" | "pace" | "now" | "chunkRows" | "sleep"> {
   readonly judge: Judge;
   /** What it comes to when the signal aborts: given up, or to be gone on with; given up where it is not said. */
   readonly onAbort?: "cancelled" | "interrupted";
@@ -71,11 +74,13 @@ export async function runSync(plan: SyncPlan, options: RunSyncOptions): Promise<
   const { source, target } = plan;
   const life = await Lifeline.begin({ plan, resume: options.resume, verify: options.verify, watcher });
   const answer = { source: source.name, target: target.name, tables: plan.tables, resumed: life.resumed };
-  const copying = new Copying({ plan, life, signal, ...(options.chunkRows !== undefined && { chunkRows: options.chunkRows }) });
+  const share = new ShareOfTime({ percent: options.pace ?? 100, sleep: options.sleep ?? sleep, now: () => performance.now() });
+  const copying = new Copying({ plan, life, signal, share, ...(options.chunkRows !== undefined && { chunkRows: options.chunkRows }) });
   try {
     const backup = options.backUp && !life.resumed ? await target.copies.backUp() : null;
     if (backup !== null) watcher.note(`${target.name} was copied to ${backup}`);
-    const filled = await fillEmpty({ ...options, plan, life });
+    // one transaction cannot rest
+    const filled = share.isWhole ? await fillEmpty({ ...options, plan, life }) : "staged";
     const receipt = filled === "staged" ? await throughStage({ ...options, plan, life, copying }) : filled;
     if (receipt !== null) await target.rejoin.resume(source.name);
     const verified =

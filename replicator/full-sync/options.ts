@@ -3,6 +3,7 @@ import type { ModuleRunner } from "../conflict/module-runner.ts";
 import type { TableDifference } from "../node/full-copy.ts";
 import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
+import type { Sleep } from "../reconcile/settle.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import type { SyncProgress } from "./progress.ts";
 
@@ -23,10 +24,14 @@ export interface FullSyncOptions {
   readonly modules: ModuleRunner;
   readonly watcher: FullSyncWatcher;
   readonly signal: AbortSignal;
+  /** Per cent of the time, 1 to 100, that copying and comparing may take; in between, both databases are left to their applications. */
+  readonly pace?: number;
   /** Milliseconds since 1970; for tests. */
   readonly now?: () => number;
   /** Rows of a chunk; for tests. */
   readonly chunkRows?: number;
+  /** How it rests; for tests. */
+  readonly sleep?: Sleep;
 }
 
 /** What a full sync tells, and asks, those who started it. */

@@ -8,6 +8,9 @@ import type { FullSyncOptions } from "./options.ts";
 export async function differingRows(options: FullSyncOptions, names: readonly TableName[]): Promise<number> {
   const { tables, skipped } = await comparedTables(options, names);
   for (const { name, error } of skipped) options.watcher.note(`${name} cannot be compared: ${error.message}`);
-  const compared = await compareLink(options, { tables, signal: options.signal, onProgress: () => {}, sleep });
+  const compared = await compareLink(options, {
+    ...{ tables, signal: options.signal, onProgress: () => {}, sleep: options.sleep ?? sleep },
+    ...(options.pace !== undefined && { pace: options.pace }),
+  });
   return compared.reduce((sum, { differences }) => sum + differences.length, 0);
 }
