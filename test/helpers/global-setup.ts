@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -7,6 +7,7 @@ import { fileURLToPath } from "node:url";
 import pg from "pg";
 import type { TestProject } from "vitest/node";
 import { stopEmbedded } from "../../replicator/node/postgres/embedded.ts";
+import { makeRunDirectory, PREFIX, roots } from "./run-directory.ts";
 
 declare module "vitest" {
   export interface ProvidedContext {
@@ -16,8 +17,6 @@ declare module "vitest" {
   }
 }
 
-const PREFIX = "tombolo-test-";
-
 /**
  * One Postgres per run of the tests. The embedded one starts with the first test that wants it, so that a run without database tests
  * does not pay for it. TEST_POSTGRES=postgres://… uses that server (as a superuser), TEST_POSTGRES=testcontainers[:image] starts a container.
@@ -25,8 +24,11 @@ const PREFIX = "tombolo-test-";
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   buildIfStale();
   await sweep();
-  const directory = mkdtempSync(join(tmpdir(), PREFIX), { encoding: "utf8" });
+  const directory = makeRunDirectory();
   writeFileSync(join(directory, "run.pid"), String(process.pid));
+  // the tests' own files, and those of the commands that they start, are beside the servers; what must be loaded as a program cannot be in memory everywhere
+  process.env.TEST_PROGRAMS ??= tmpdir();
+  process.env.TMPDIR = directory;
   const wanted = process.env.TEST_POSTGRES ?? "";
   const container = wanted.startsWith("testcontainers") ? await startContainer(wanted.split(":").slice(1).join(":")) : null;
   if (container === null && wanted !== "" && !/^postgres(ql)?:\/\//.test(wanted)) {
@@ -89,8 +91,12 @@ async function answers(url: string): Promise<boolean> {
 
 /** Runs that were killed leave a server behind: the next run clears it away. */
 async function sweep(): Promise<void> {
-  for (const name of readdirSync(tmpdir()).filter((entry) => entry.startsWith(PREFIX))) {
-    const directory = join(tmpdir(), name);
+  const runs = roots().flatMap((root) =>
+    readdirSync(root)
+      .filter((entry) => entry.startsWith(PREFIX))
+      .map((entry) => join(root, entry)),
+  );
+  for (const directory of runs) {
     try {
       process.kill(Number(readFileSync(join(directory, "run.pid"), "utf8")), 0);
     } catch (error) {

@@ -41,7 +41,7 @@ function shim(): string | null {
   library = null;
   if (process.platform !== "linux") return null;
   // a server that runs as another user has to read it
-  const folder = mkdtempSync(join(tmpdir(), "tombolo-clock-"));
+  const folder = mkdtempSync(join(process.env.TEST_PROGRAMS ?? tmpdir(), "tombolo-clock-"));
   chmodSync(folder, 0o755);
   const made = join(folder, "clock-shift.so");
   const built = spawnSync("cc", ["-shared", "-fPIC", "-O1", "-o", made, join(import.meta.dirname, "clock-shift.c"), "-ldl"]);

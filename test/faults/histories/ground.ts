@@ -43,7 +43,7 @@ export class Ground {
     }
     const { url: server } = this.#server;
     const name = `history_${randomBytes(6).toString("hex")}`;
-    await withClient(server, (client) => client.query(`create database ${name}`));
+    await withClient(server, (client) => client.query(`create database ${name} strategy file_copy`));
     const url = new URL(server);
     url.pathname = `/${name}`;
     return { url: url.href, drop: () => this.#drop(name) };
@@ -68,6 +68,6 @@ export class Ground {
       const { rows } = await client.query<{ gid: string }>("select gid from pg_prepared_xacts where database = current_database()");
       for (const { gid } of rows) await client.query(`rollback prepared '${gid}'`);
     });
-    await dropDatabase(this.#server.url, name);
+    await withClient(this.#server.url, (admin) => dropDatabase(admin, name));
   }
 }
