@@ -1,5 +1,6 @@
 import type pg from "pg";
 import { from } from "pg-copy-streams";
+import { inOnePiece } from "../../change/in-one-piece.ts";
 import type { Column } from "../../change/shape.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { ident } from "./identifier.ts";
@@ -13,8 +14,9 @@ const ESCAPED: { readonly [character: string]: string } = { "\\": "\\\\", "\n": 
 
 /** The new rows, all of one layout, in the text format of COPY. */
 export function copyText(changes: readonly { readonly images: { readonly new: Image | null } }[]): string {
-  let text = "";
+  const rows: string[] = [];
   for (const { images } of changes) {
+    let text = "";
     const { values } = images.new as Image;
     for (let place = 0; place < values.length; place++) {
       if (place > 0) text += "\t";
@@ -22,9 +24,9 @@ export function copyText(changes: readonly { readonly images: { readonly new: Im
       if (value === null) text += "\\N";
       else text += SPECIAL.test(value) ? value.replace(/[\\\n\r\t]/g, (character) => ESCAPED[character] as string) : value;
     }
-    text += "\n";
+    rows.push(inOnePiece(`${text}\n`));
   }
-  return text;
+  return rows.join("");
 }
 
 /** Answers how many rows went in. Throws the database's error as it is. */

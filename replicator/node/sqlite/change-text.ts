@@ -1,4 +1,5 @@
 import type { Change, Op } from "../../change/change.ts";
+import { inOnePiece } from "../../change/in-one-piece.ts";
 import type { Column } from "../../change/shape.ts";
 import type { StoredShape } from "./captured-tables.ts";
 import type { NetChange } from "./chains.ts";
@@ -52,7 +53,8 @@ export class ChangeText {
     }
     // what changed may be columns that do not travel
     if (!something) return null;
-    return { table: this.#table, op, key: this.#key(key), old: `${before}}`, new: `${after}}`, changedAt: time(images.changedAt) };
+    const changedAt = time(images.changedAt);
+    return { table: this.#table, op, key: this.#key(key), old: inOnePiece(`${before}}`), new: inOnePiece(`${after}}`), changedAt };
   }
 
   #key(key: Image): string {
@@ -91,7 +93,7 @@ function jsonOf(image: Image, names: readonly (string | null)[]): string {
     const name = names[at];
     if (name != null) text += `${text === "" ? "{" : ","}${name}${literalToJson(literal)}`;
   }
-  return text === "" ? "{}" : `${text}}`;
+  return text === "" ? "{}" : inOnePiece(`${text}}`);
 }
 
 const NONE: ReadonlySet<number> = new Set();

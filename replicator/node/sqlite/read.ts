@@ -105,8 +105,8 @@ function windowRows(
   const rows: LogRow[] = [];
   let bytes = 0;
   for (const raw of prepared(connection, sql).raw().iterate(cut.after, cut.upTo)) {
-    const row = logRow(connection, raw as RawRow);
     const last = rows.at(-1);
+    const row = logRow(connection, raw as RawRow, last?.changedAt);
     const full = rows.length >= limit || bytes > WINDOW_BYTES;
     const tooLong = rows.length >= limit * LONGEST_STATEMENT || bytes > WINDOW_BYTES * LONGEST_STATEMENT;
     if (last !== undefined && (tooLong || (full && row.changedAt !== last.changedAt))) return { rows, end: last.seq };
@@ -118,8 +118,10 @@ function windowRows(
 
 type RawRow = [bigint, bigint, LogRow["op"], string, string | null, string | null, bigint | null, bigint | null, string];
 
-function logRow(connection: Connection, raw: RawRow): LogRow {
+/** `lastTime`: of the row before, which is most often this one's too; one text for both is less to keep. */
+function logRow(connection: Connection, raw: RawRow, lastTime: string | undefined): LogRow {
   let [seq, tableId, op, key, old, now, origin, target, changedAt] = raw;
+  if (changedAt === lastTime) changedAt = lastTime;
   if (mayBeDamaged(key) || mayBeDamaged(old) || mayBeDamaged(now)) {
     const bytes = connection.prepare("select cast(key as blob), cast(old as blob), cast(new as blob) from tombolo_change where seq = ?");
     const [keyBytes, oldBytes, newBytes] = bytes.raw().get(seq) as [Buffer, Buffer | null, Buffer | null];
