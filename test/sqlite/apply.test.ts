@@ -59,6 +59,9 @@ const history = ({ application }: TestDatabase): unknown[] =>
     .prepare("select kind, resolution, parent_row, child_row, base_row, result_row from tombolo_conflict_history order by id")
     .raw()
     .all();
+/** Of the customers that are here. */
+const ids = ({ application }: TestDatabase): number[] =>
+  (application.prepare("select id from customer order by id").pluck().all() as bigint[]).map(Number);
 const sealed = async ({ node }: TestDatabase): Promise<Position> => (await node.log.tick()).position;
 
 const refused = async (promise: Promise<unknown>): Promise<string> => {
@@ -161,6 +164,38 @@ test("what the database refuses is parked with what comes after it of the same r
       "COLUMN_MISSING",
       "VALUE_REFUSED",
     ]);
+  });
+});
+
+test("among many inserts, one that is there already and one that is refused keep no other out, and each is told with its own time", async () => {
+  await withPeer("parent", async (database, peer) => {
+    const { application, node } = database;
+    await node.target.meet([{ name: nodeName("edge"), role: "child" }]);
+    application.exec("insert into customer values (40, 'ours', null), (1000, 'taken', 'bystander')");
+    const [early, late] = [1_767_225_600_123_000, 1_767_225_600_456_000];
+    const many = Array.from({ length: 100 }, (_, at) => ({
+      ...insert(customer(at + 1, at === 76 ? "taken" : `${at + 1}@x`)),
+      changedAt: at < 50 ? early : late,
+    }));
+    expect(await peer.send(many)).toMatchObject({ parked: 1 });
+    expect((parked(database) as string[][]).map(([, key, code]) => [key, code])).toEqual([[rowText({ id: int(77) }), "UNIQUE_VIOLATION"]]);
+    const others = many.filter((_, at) => at !== 39 && at !== 76).map(({ new: row }) => idOf(JSON.parse(row as string) as Row));
+    expect(ids(database).filter((id) => id !== 40 && id !== 1000)).toEqual(others);
+    const told = (await readAll(node, TABLES, { reader: "edge" })).changes.filter(({ key }) =>
+      others.includes(idOf(JSON.parse(key) as Row)),
+    );
+    expect(
+      told.map(({ key, changedAt }) => [idOf(JSON.parse(key) as Row), changedAt]).sort(([a], [b]) => (a as number) - (b as number)),
+    ).toEqual(others.map((id) => [id, id <= 50 ? early : late]));
+  });
+});
+
+test("among many inserts of the parent's, a row that was deleted here and not judged does not come back", async () => {
+  await withPeer("parent", async (database, peer) => {
+    await peer.send([insert(customer(5, "5@x"))]);
+    database.application.exec("delete from customer where id = 5");
+    await peer.send(Array.from({ length: 64 }, (_, at) => insert(customer(at + 1, `${at + 1}@x`))));
+    expect(ids(database)).toEqual(Array.from({ length: 64 }, (_, at) => at + 1).filter((id) => id !== 5));
   });
 });
 

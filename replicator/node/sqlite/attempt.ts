@@ -41,6 +41,20 @@ export function attemptFast(session: ApplySession, fast: FastPath, incoming: Inc
 }
 
 /**
+ * Inserts that stand one after the other, by one statement; false when nothing was done, and each is to be attempted by itself. All are of one table and
+ * set of columns.
+ */
+export function attemptInserts(session: ApplySession, fast: FastPath, inserts: readonly IncomingChange[]): boolean {
+  const [first] = inserts as readonly [IncomingChange];
+  if (isPendingHere(session, first)) return false;
+  for (const incoming of inserts) if (waitsForParked(session, incoming) !== null || !session.scope.plainlyHas(incoming)) return false;
+  setChangedAt(session, first.change.changedAt);
+  if (!fast.insertAll(inserts)) return false;
+  session.outcome.applied.insert += inserts.length;
+  return true;
+}
+
+/**
  * An insert of a row that may have been deleted here, a deletion of one that may have been made here, or an update of a counter that may stand at the parent's number
  * by what was added here; and the parent has not judged that.
  */

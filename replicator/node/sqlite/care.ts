@@ -1,10 +1,10 @@
 import type { TableName } from "../../change/names.ts";
 import { type Referring, referredFirst, writtenRow } from "../references.ts";
 import type { ApplySession } from "./apply-session.ts";
-import { attempt, attemptFast, type Refused } from "./attempt.ts";
+import { attempt, attemptFast, attemptInserts, type Refused } from "./attempt.ts";
 import { deadlocked } from "./deadlocked.ts";
 import { insertedRows, referring } from "./dependants.ts";
-import type { FastPath } from "./fast-path.ts";
+import { type FastPath, rowsAtOnce } from "./fast-path.ts";
 import { handOver } from "./hand-over.ts";
 import type { IncomingChange } from "./incoming.ts";
 import { mayPass } from "./row-error.ts";
@@ -25,7 +25,10 @@ export interface Tools {
  */
 export function applyEach(session: ApplySession, changes: readonly IncomingChange[], tools: Tools): Refused[] {
   const missed: IncomingChange[] = [];
-  for (const incoming of inOrder(changes, tools.order)) if (attemptFast(session, tools.fast, incoming) !== true) missed.push(incoming);
+  for (const bunch of bunches(session, inOrder(changes, tools.order))) {
+    if (bunch.length > 1 && attemptInserts(session, tools.fast, bunch)) continue;
+    for (const incoming of bunch) if (attemptFast(session, tools.fast, incoming) !== true) missed.push(incoming);
+  }
   // a row may be free only now that others were deleted
   const refused = attemptEach(session, tools, missed);
   return refused.length === 0 ? refused : settled(session, tools, refused, refused.length < changes.length);
@@ -79,6 +82,29 @@ function throughTogether(session: ApplySession, tools: Tools, open: readonly Ref
     open.filter(({ error }) => mayPass(error)),
   );
   return together.length > 0 && handOver(session, [...inOrder(together, tools.order)]) ? new Set(together) : new Set();
+}
+
+/** As many inserts that stand one after the other as one statement takes; all else one by one. What is logged for others tells the time of each change. */
+function* bunches(session: ApplySession, changes: Iterable<IncomingChange>): Generator<readonly IncomingChange[]> {
+  let bunch: IncomingChange[] = [];
+  const fits = ({ change, new: row }: IncomingChange): boolean => {
+    const [first] = bunch;
+    return first === undefined || (first.new?.set === row?.set && (!session.peer.forwards || first.change.changedAt === change.changedAt));
+  };
+  for (const incoming of changes) {
+    const { change, new: row } = incoming;
+    const most = change.op === "I" && row !== null ? rowsAtOnce(row.set) : 1;
+    if (most === 1 || !fits(incoming)) {
+      for (const one of bunch) yield [one];
+      bunch = [];
+    }
+    if (most === 1) yield [incoming];
+    else if (bunch.push(incoming) === most) {
+      yield bunch;
+      bunch = [];
+    }
+  }
+  for (const one of bunch) yield [one];
 }
 
 /** Upserts by table, parents first, in log order; then deletes, children first, the youngest first. */

@@ -2,9 +2,17 @@ import type { Statement } from "better-sqlite3";
 import type { ApplyContext } from "../target.ts";
 import type { Connection } from "./connection.ts";
 import { quote } from "./identifier.ts";
-import type { ColumnSet, IncomingChange, IncomingTable } from "./incoming.ts";
+import type { ColumnSet, IncomingChange, IncomingTable, LocalRow } from "./incoming.ts";
 import { withoutReferrers } from "./referrers.ts";
+import { isRowError } from "./row-error.ts";
 import { type Bindable, keyCondition, prepared } from "./rows.ts";
+
+/** Rows that one statement inserts; values, at most. */
+const ROWS_AT_ONCE = 32;
+const VALUES_AT_ONCE = 1000;
+
+/** How many rows of these columns `insertAll` takes; 1 where they are too wide for more than one. */
+export const rowsAtOnce = (set: ColumnSet): number => Math.max(1, Math.min(ROWS_AT_ONCE, Math.floor(VALUES_AT_ONCE / set.names.length)));
 
 type Run = (incoming: IncomingChange) => boolean;
 
@@ -16,6 +24,7 @@ export class FastPath {
   readonly #connection: Connection;
   readonly #context: ApplyContext;
   readonly #inserts = new WeakMap<ColumnSet, Run>();
+  readonly #several = new WeakMap<ColumnSet, Statement>();
   readonly #updates = new WeakMap<ColumnSet, Run>();
   readonly #deletes = new WeakMap<ColumnSet, Run>();
 
@@ -33,6 +42,31 @@ export class FastPath {
     }
     if (change.op === "D" && old !== null) return this.#run(this.#deletes, old.set, () => this.#delete(table, old.set))(incoming);
     return false;
+  }
+
+  /**
+   * Inserts rows of one table and set of columns by one statement: true when all of them went in, false when nothing was done, because one of them is there
+   * already or was refused. A call of SQLite costs as much as a row.
+   */
+  insertAll(changes: readonly IncomingChange[]): boolean {
+    const { table, new: row } = changes[0] as IncomingChange;
+    const { set } = row as LocalRow;
+    let statement = this.#several.get(set);
+    if (statement === undefined) {
+      const values = `(${set.names.map(() => "?").join(", ")})`;
+      const sql = `insert or abort into ${quote(table.table.local)} (${set.names.map(quote).join(", ")}) values `;
+      statement = prepared(this.#connection, sql + changes.map(() => values).join(", "));
+      this.#several.set(set, statement);
+    }
+    const bound: Bindable[] = [];
+    for (const incoming of changes) for (const value of (incoming.new as LocalRow).values) bound.push(value);
+    try {
+      statement.run(bound);
+      return true;
+    } catch (error) {
+      if (!isRowError(error)) throw error;
+      return false;
+    }
   }
 
   #run(cache: WeakMap<ColumnSet, Run>, set: ColumnSet, make: () => Run): Run {

@@ -183,11 +183,13 @@ export class IncomingTable {
   }
 }
 
-function readRow(reading: Reading, sent: readonly Value[]): ReadRow {
+/** Takes `sent` over: where all of it is taken, the values stand in the very same list, as a list less for each image is a tenth less for the collector. */
+function readRow(reading: Reading, sent: Value[]): ReadRow {
   const { set, places } = reading;
-  const values = new Array<Bindable>(set.convert.length);
-  for (let at = 0; at < values.length; at++) {
-    values[at] = (set.convert[at] as ColumnTarget["convert"])(sent[places === null ? at : (places[at] as number)] as Value);
+  const { convert } = set;
+  const values: Bindable[] = places === null ? (sent as Bindable[]) : new Array<Bindable>(convert.length);
+  for (let at = 0; at < convert.length; at++) {
+    values[at] = (convert[at] as ColumnTarget["convert"])(sent[places === null ? at : (places[at] as number)] as Value);
   }
   return { set, values, reading };
 }
