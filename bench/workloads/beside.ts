@@ -5,10 +5,18 @@ import type { Figures, Workload } from "./workload.ts";
 
 const COMPARE = ["reconcile", "--link", "source/target", "--json"];
 const FILL = ["full-sync", "target", "--yes", "--no-backup", "--json"];
+const PACE = ["--pace", "20"];
+const COMMANDS = {
+  compare: COMPARE,
+  fill: FILL,
+  pacedCompare: [...COMPARE, ...PACE],
+  pacedFill: [...FILL, ...PACE],
+} as const;
+type Command = keyof typeof COMMANDS;
 
 /**
- * What an application notices of a reconcile and of a full sync: half of its transactions insert a row, half update one, at a fixed rate, alone and with one
- * command after the other beside them. And whether a reconcile under a higher rate takes what is under way for a difference.
+ * What an application notices of a reconcile and of a full sync, at once and with a pace: half of its transactions insert a row, half update one, at a fixed
+ * rate, alone and with one command after the other beside them. And whether a reconcile under a higher rate takes what is under way for a difference.
  */
 export const beside: Workload = {
   name: "beside",
@@ -21,14 +29,12 @@ export const beside: Workload = {
     // the first run of anything warms caches for the others
     await write(session, besideRate, besideSeconds / 4);
     const alone: Done[] = [];
-    const measured = { compare: [] as Done[], fill: [] as Done[] };
-    const runs = { compare: 0, fill: 0 };
+    const measured: Record<Command, Done[]> = { compare: [], fill: [], pacedCompare: [], pacedFill: [] };
+    const runs: Record<Command, number> = { compare: 0, fill: 0, pacedCompare: 0, pacedFill: 0 };
     // in turns: what else the machine does is the same for all
     for (let turn = 0; turn < 2; turn++) {
-      for (const [what, args] of [
-        ["compare", COMPARE],
-        ["fill", FILL],
-      ] as const) {
+      for (const what of Object.keys(COMMANDS) as Command[]) {
+        const args = COMMANDS[what];
         alone.push(await write(session, besideRate, besideSeconds));
         const { done, printed } = await writeBeside(session, { rate: besideRate, seconds: besideSeconds, args });
         measured[what].push(done);
@@ -58,10 +64,14 @@ export const beside: Workload = {
       full_sync_p99_ms: p99(measured.fill),
       reconcile_p99_to_alone: p99(measured.compare) / p99(alone),
       full_sync_p99_to_alone: p99(measured.fill) / p99(alone),
+      paced_reconcile_p99_to_alone: p99(measured.pacedCompare) / p99(alone),
+      paced_full_sync_p99_to_alone: p99(measured.pacedFill) / p99(alone),
       // what the machine itself does between two measurements of the same
       alone_p99_spread: ratioOf(alone.map(({ took }) => percentile(took, 99))),
       reconcile_runs: runs.compare,
       full_sync_runs: runs.fill,
+      paced_reconcile_runs: runs.pacedCompare,
+      paced_full_sync_runs: runs.pacedFill,
       fast_per_second: (transactions * 1000) / (finished - started),
       fast_reconcile_runs: fast.printed.length,
       false_reports: fast.printed.reduce((sum, text) => sum + differing(text), 0),
