@@ -10,6 +10,7 @@ import type { Difference } from "./comparison.ts";
 import { atCuts } from "./cuts.ts";
 import { persistently } from "./persistently.ts";
 import { type CheckedRow, checkRows } from "./row-check.ts";
+import { RowsAtOnce } from "./rows-at-once.ts";
 
 /** Whose row it is to become: always the parent's, or the one that was changed later as far as both logs tell. */
 export type RepairSide = "parent" | "newest";
@@ -42,10 +43,13 @@ export async function repairTable(
 ): Promise<readonly KeyText[]> {
   const clocks = await clocksOf(ends, options.nowMs);
   const sent: KeyText[] = [];
-  for (let at = 0; at < differences.length; at += REPAIR_ROWS) {
+  const atOnce = new RowsAtOnce({ most: REPAIR_ROWS });
+  for (let at = 0; at < differences.length; ) {
     options.signal.throwIfAborted();
-    const keys = differences.slice(at, at + REPAIR_ROWS).map(({ key }) => key);
+    const keys = differences.slice(at, at + atOnce.next).map(({ key }) => key);
+    at += keys.length;
     const rows = await atCuts(ends, [table], (opened) => checkRows(ends, table, { opened, index: 0, keys }), [keys]);
+    atOnce.note(rows);
     const differing = rows.filter(({ isSame }) => !isSame);
     sent.push(...(await repairRows(ends, table, { rows: differing, clocks, options })));
   }

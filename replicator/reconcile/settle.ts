@@ -2,10 +2,11 @@ import { TomboloError } from "../change/error.ts";
 import type { KeyText } from "../node/digest.ts";
 import type { ComparedLink } from "./compared-link.ts";
 import type { ComparedTable } from "./compared-tables.ts";
-import type { Difference, DifferenceKind, Settled } from "./comparison.ts";
+import { type Difference, type DifferenceKind, NOTHING_DIFFERS, type Settled } from "./comparison.ts";
 import { atCuts, type Cuts, type Opened } from "./cuts.ts";
 import { type InFlight, inFlight, setAside } from "./in-flight.ts";
 import { type CheckedRow, checkRows } from "./row-check.ts";
+import { RowsAtOnce } from "./rows-at-once.ts";
 
 export type Sleep = (ms: number, signal: AbortSignal) => Promise<unknown>;
 
@@ -14,6 +15,8 @@ const WAITS_MS: readonly number[] = [0, 150, 300, 600, 1_000, 2_000, 3_000, 4_00
 /** So often must a row differ while nothing is under way. Once could be a row that a child is just asking for. */
 const LOOKS = 2;
 const ROWS_AT_ONCE = 500;
+/** At the same cuts. */
+const MOST_ROWS = 20_000;
 
 /** A row that is being looked at. */
 interface Candidate {
@@ -50,24 +53,55 @@ const kindOf = ({ parent, child }: CheckedRow): DifferenceKind =>
 
 /**
  * Looks at rows that seemed to differ until each of them is equal, or differs although everything that either node knows of it has reached the other. A
- * row of which there is news at every look is told as unsettled, never as different; so are edits that a child has not sent yet.
+ * row of which there is news at every look is told as unsettled, never as different; so are edits that a child has not sent yet. As many rows at once as there is room for.
  */
-export async function settleCandidates(
+export async function settleCandidates(ends: ComparedLink, options: SettleOptions): Promise<ReadonlyMap<ComparedTable, Settled>> {
+  const atOnce = new RowsAtOnce({ most: MOST_ROWS, characters: options.characters });
+  const left = [...options.candidates].map(([table, keys]) => ({ table, keys: [...keys] }));
+  const settled = new Map([...options.candidates.keys()].map((table) => [table, NOTHING_DIFFERS]));
+  while (left.length > 0) {
+    const some = new Map<ComparedTable, TableCandidates>();
+    for (let room = atOnce.next; room > 0 && left[0] !== undefined; ) {
+      const { table, keys } = left[0];
+      const taken = keys.splice(0, room);
+      some.set(table, new TableCandidates(taken));
+      room -= taken.length;
+      if (keys.length === 0) left.shift();
+    }
+    for (const [table, found] of await settleSome(ends, some, { ...options, atOnce })) {
+      settled.set(table, together(settled.get(table) ?? NOTHING_DIFFERS, found));
+    }
+  }
+  return settled;
+}
+
+interface SettleOptions {
+  readonly candidates: ReadonlyMap<ComparedTable, ReadonlySet<KeyText>>;
+  readonly signal: AbortSignal;
+  readonly sleep: Sleep;
+  /** For tests: see `RowsAtOnce`. */
+  readonly characters?: number;
+}
+
+const together = (a: Settled, b: Settled): Settled => ({
+  differences: [...a.differences, ...b.differences],
+  unsettled: a.unsettled + b.unsettled,
+  parked: a.parked + b.parked,
+  undecided: [...a.undecided, ...b.undecided],
+});
+
+async function settleSome(
   ends: ComparedLink,
-  options: {
-    readonly candidates: ReadonlyMap<ComparedTable, ReadonlySet<KeyText>>;
-    readonly signal: AbortSignal;
-    readonly sleep: Sleep;
-  },
+  all: ReadonlyMap<ComparedTable, TableCandidates>,
+  options: Pick<SettleOptions, "signal" | "sleep"> & { readonly atOnce: RowsAtOnce },
 ): Promise<ReadonlyMap<ComparedTable, Settled>> {
-  const all = new Map([...options.candidates].map(([table, keys]) => [table, new TableCandidates(keys)]));
   let before = "";
   for (const wait of WAITS_MS) {
     const open = new Map([...all].filter(([, candidates]) => candidates.open.size > 0));
     if (open.size === 0) break;
     if (wait > 0) await options.sleep(wait, options.signal);
     options.signal.throwIfAborted();
-    const cuts = await look(ends, open).catch(unlessPurged);
+    const cuts = await look(ends, open, options.atOnce).catch(unlessPurged);
     if (cuts === null) continue;
     // nobody carries anything over: the rest stays under way
     const isAtRest = applied(ends, cuts) === before && [...open.values()].every(nothingIsDoubtful);
@@ -92,7 +126,7 @@ function unlessPurged(error: unknown): null {
 const nothingIsDoubtful = ({ open }: TableCandidates): boolean => [...open.values()].every(({ differed }) => differed === 0);
 
 /** One look at every open candidate, all at the same two cuts. */
-async function look(ends: ComparedLink, open: ReadonlyMap<ComparedTable, TableCandidates>): Promise<Cuts> {
+async function look(ends: ComparedLink, open: ReadonlyMap<ComparedTable, TableCandidates>, atOnce: RowsAtOnce): Promise<Cuts> {
   const tables = [...open.keys()];
   const aside = new Map<ComparedTable, ReadonlySet<KeyText>>();
   for (const table of tables) aside.set(table, await setAside(ends, table));
@@ -107,6 +141,7 @@ async function look(ends: ComparedLink, open: ReadonlyMap<ComparedTable, TableCa
       const keys = [...candidates.open.keys()];
       for (let at = 0; at < keys.length; at += ROWS_AT_ONCE) {
         const rows = await checkRows(ends, table, { opened, index, keys: keys.slice(at, at + ROWS_AT_ONCE) });
+        atOnce.note(rows);
         for (const row of rows) candidates.take(row, { flight: flight.get(table), aside: aside.get(table) ?? new Set() });
       }
     }

@@ -3,6 +3,7 @@ import { tableName } from "../../replicator/change/names.ts";
 import { sleep } from "../../replicator/link/sleep.ts";
 import { compareLink } from "../../replicator/reconcile/compare-link.ts";
 import { comparedTables } from "../../replicator/reconcile/compared-tables.ts";
+import { settleCandidates } from "../../replicator/reconcile/settle.ts";
 import { drift } from "../helpers/drift.ts";
 import type { TestTable } from "../helpers/nodes.ts";
 import { both, closeAfterEach, type Engine, type Pair, pairOf } from "../helpers/pair.ts";
@@ -154,4 +155,50 @@ test("a table that the child has not been given yet is skipped with a reason", a
   const { tables, skipped } = await comparedTables({ ...ends, topology: wider }, null);
   expect(tables.map(({ name }) => name)).toEqual(["item"]);
   expect(skipped.map(({ name, error }) => `${name} ${error.code}`)).toEqual(["tag TABLE_NOT_FILLED"]);
+});
+
+test.each([
+  ["postgres", "postgres"],
+  ["sqlite", "sqlite"],
+] as const)("of large rows that differ only a few are asked for at once, and all of them are told: %s above %s", async (above, below) => {
+  const pair = await pairOf([above, below], SCHEMA, TABLES);
+  const long = above === "postgres" ? "repeat('x', 5000)" : "hex(zeroblob(2500))";
+  const numbers =
+    above === "postgres"
+      ? "generate_series(1, 300) i"
+      : "(with recursive n(i) as (select 1 union all select i + 1 from n where i < 300) select i from n)";
+  await pair.parent.write(`insert into ${item(above)} select i, ${long}, i from ${numbers}`);
+  await pair.settle();
+  await drift(pair.child, `update ${item(below)} set qty = -qty`);
+  const { ends } = pair.link;
+  const { tables } = await comparedTables(ends, [tableName("item")]);
+  const [table] = tables;
+  if (table === undefined) throw new Error("no table");
+  let [most, rows] = [0, 0];
+  const digests: typeof ends.parent.digests = {
+    normalised: (...given) => ends.parent.digests.normalised(...given),
+    open: async (wanted) => {
+      const opened = await ends.parent.digests.open(wanted);
+      const ask = opened.rows.bind(opened);
+      opened.rows = async (...asked) => {
+        const found = await ask(...asked);
+        rows += found.length;
+        most = Math.max(
+          most,
+          found.reduce((sum, row) => sum + (row?.row.length ?? 0), 0),
+        );
+        return found;
+      };
+      return opened;
+    },
+  };
+  const keys = new Set(Array.from({ length: 300 }, (_, at) => JSON.stringify([String(at + 1)])));
+  const settled = await settleCandidates(
+    { ...ends, parent: { ...ends.parent, name: ends.parent.name, digests } },
+    { candidates: new Map([[table, keys]]), signal: new AbortController().signal, sleep, characters: 400_000 },
+  );
+  expect(new Set(settled.get(table)?.differences.map(({ key }) => key))).toEqual(keys);
+  expect(rows).toBe(600);
+  // the first 50, whatever their size; half of what there is room for is of the other side
+  expect(most).toBeLessThan(300_000);
 });
