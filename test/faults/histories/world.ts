@@ -11,6 +11,7 @@ import { wrongClock } from "./clocks.ts";
 import { EdgeSeat } from "./edge-seat.ts";
 import type { Ground } from "./ground.ts";
 import { Hub } from "./hub.ts";
+import { installed } from "./installed.ts";
 import type { Plan } from "./plan.ts";
 import { Replicators } from "./replicators.ts";
 import { type SmallDisk, smallDisk } from "./small-disk.ts";
@@ -120,16 +121,11 @@ async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Pr
   writeFileSync(topologyFile, topology(plan, { ...addresses, stores, port }));
   const env = wrongClock(plan.clocks.replicator * YEAR_S);
   const command = (...args: string[]): Promise<Finished> => tombolo(["-c", topologyFile, ...args], env);
-  const must = async (...args: string[]): Promise<string> => {
-    const { code, stdout, stderr } = await command(...args);
-    if (code !== 0) throw new Error(`tombolo ${args.join(" ")} ended with ${code}: ${stdout}${stderr}`);
-    return stdout.trim();
-  };
-  await must("apply", "--yes");
+  const token = await installed(topologyFile);
   const replicators = new Replicators(topologyFile, env);
   undo.push(() => replicators.kill());
   replicators.start();
-  const operator = new Hub(`http://127.0.0.1:${port}`, await must("tokens", "create", "--role", "admin"));
+  const operator = new Hub(`http://127.0.0.1:${port}`, token);
   await until("the hub answers", () => operator.answers(), 60_000);
   const edges = await seats(plan, { places: edgePlaces, operator, line: lines.edges });
   undo.push(...edges.map((edge) => () => edge.kill()));
