@@ -1,4 +1,4 @@
-// The fault tests at length; `--smoke` runs each a few times only, as CI does. `--histories N` plays so many random histories and nothing else, two at once
+// The fault tests at length; `--smoke` runs each a few times only, as CI does. `--histories N` plays so many random histories and nothing else, three at once
 // (`--at-once N`). Other arguments go to vitest.
 import { spawnSync } from "node:child_process";
 import { createRequire } from "node:module";
