@@ -1,3 +1,4 @@
+import { inOnePiece } from "../../../change/in-one-piece.ts";
 import { rowOf, type StreamedRelation, type Tuple } from "./pgoutput.ts";
 import type { StreamedChange } from "./transactions.ts";
 
@@ -116,7 +117,8 @@ function image({ names }: Layout, row: Tuple, columns: readonly number[]): strin
     text += names[at];
     text += value === null ? "NULL" : quoted(value);
   }
-  return text;
+  // many wait together
+  return inOnePiece(text);
 }
 
 const quoted = (value: string): string =>
