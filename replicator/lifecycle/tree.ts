@@ -5,8 +5,17 @@ import type { WantedTable } from "../node/installation.ts";
 import { filterFormOf, rowFilterOf } from "../topology/row-filters.ts";
 import type { Topology, TopologyLink, TopologyNode } from "../topology/topology.ts";
 
+/** It is asked for again and again, for every node that is looked at. */
+const hubs = new WeakMap<Topology, TopologyNode>();
+
 /** The node that is no link's child. */
 export function hubOf(topology: Topology): TopologyNode {
+  const hub = hubs.get(topology) ?? findHub(topology);
+  hubs.set(topology, hub);
+  return hub;
+}
+
+function findHub(topology: Topology): TopologyNode {
   const children = new Set(topology.links.map(({ child }) => child));
   // a checked topology is a tree
   return topology.nodes.find(({ name }) => !children.has(name)) as TopologyNode;

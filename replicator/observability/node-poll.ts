@@ -85,8 +85,16 @@ async function tellPending(node: Node, { peers, identity }: NodeStatus, { metric
       lag.of(node.name, peer.name, { source: node.name, target }).pending(oldestAt, now(), PENDING_GRACE_MS);
     }
   }
-  for (const [target, changes] of pending) metrics.lagChanges.set({ source: node.name, target }, changes);
+  const before = waiting.get(node);
+  waiting.set(node, pending);
+  for (const [target, changes] of pending) {
+    // at 0 a gauge stays: whoever takes it away and declares it again does so at 0
+    if (changes > 0 || before?.get(target) !== 0) metrics.lagChanges.set({ source: node.name, target }, changes);
+  }
 }
+
+/** What was told to be pending last, by target. */
+const waiting = new WeakMap<Node, ReadonlyMap<string, number>>();
 
 /** What has been told of an open node; one that is opened anew begins at 0, as its counts do. */
 const told = new WeakMap<Node, CapturedCounts>();

@@ -85,6 +85,17 @@ test("Postgres: however many places there are, the log behind them is read once,
   expect(rowsOfLog(plan)).toBeLessThanOrEqual(2 * logRows);
 });
 
+test("Postgres: the size of a large log is estimated from a small part of it", async () => {
+  const hub = await postgresNode("hub", SCHEMA, TABLES);
+  nodes.push(hub);
+  expect((await hub.node.installation.status()).logRows).toBe(0);
+  await hub.write("insert into item select g, 'x' from generate_series(1, 900) as g");
+  expect((await hub.node.installation.status()).logRows).toBe(900);
+  await hub.write("insert into item select g, 'x' from generate_series(1001, 20100) as g");
+  const { logRows } = await hub.node.installation.status();
+  expect(Math.abs(logRows - 20_000)).toBeLessThan(1000);
+});
+
 test("SQLite: the same answer", async () => {
   await standingApart(await sqliteNode("hub", SCHEMA, TABLES));
 });

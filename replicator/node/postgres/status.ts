@@ -9,7 +9,7 @@ import { identity } from "./identity.ts";
 import { requireCurrent } from "./migrate.ts";
 
 /** Of the log, where the count is there to estimate by: every node is asked every few seconds, and its sessions wait meanwhile. */
-const SAMPLED_ROWS = 5_000;
+const SAMPLED_ROWS = 1_000;
 
 interface StoredStatus {
   readonly logRows: number;
@@ -75,20 +75,21 @@ export const SELECT_STATUS = `
           from tombolo.change c join tombolo.captured_table k on k.id = c.table_id and k.channel = place.channel
          where c.xid >= pg_snapshot_xmax(place.snapshot) or c.xid = any (array(select pg_snapshot_xip(place.snapshot)))
          limit (select greatest(${COUNTED_AT_LEAST}, ${COUNTED_CHANGES} / greatest(1, count(*))) from place)) as c
-     group by place.channel, place.position, c.origin, c.target)
+     group by place.channel, place.position, c.origin, c.target),
+  sizes as (select sum(pg_relation_size(inhrelid)) / current_setting('block_size')::int as pages from pg_inherits where inhparent = 'tombolo.change'::regclass)
   select json_build_object(
     'whole', (select shared from together) and (select coalesce(sum(changes), 0) from counted) <= ${COUNTED_CHANGES},
     'places', (select coalesce(json_agg(json_build_object('channel', channel, 'position', position::text,
                       'numbers', greatest(0, (select last_value from tombolo.change_seq) - seq_high))), '[]') from place),
     'behind', (select coalesce(json_agg(json_build_object('channel', channel, 'position', position::text, 'origin', origin, 'target', target,
                       'changes', changes, 'oldest', oldest)), '[]') from behind),
-    'logRows', (select case when capped.rows < ${SAMPLED_ROWS} then capped.rows
-                            -- as many rows as the counted part has to the page
-                            else greatest(capped.rows, (capped.rows::float8 * sizes.pages / nullif(capped.pages, 0))::bigint) end
-                  from (select count(*) as rows, count(distinct (tableoid, (ctid::text::point)[0])) as pages
-                          from (select tableoid, ctid from tombolo.change limit ${SAMPLED_ROWS}) as first) as capped,
-                       (select sum(pg_relation_size(inhrelid)) / current_setting('block_size')::int as pages
-                          from pg_inherits where inhparent = 'tombolo.change'::regclass) as sizes),
+    'logRows', (select case when coalesce(sum(page.rows), 0) < ${SAMPLED_ROWS} then coalesce(sum(page.rows), 0)
+                            -- as many rows as the counted pages have, to the page; the last was counted in part
+                            else greatest(sum(page.rows), (sum(page.rows) filter (where not page.last) * (select pages from sizes)
+                                                           / nullif(count(*) filter (where not page.last), 0))::bigint) end
+                  from (select tableoid, page, count(*) as rows, row_number() over (order by tableoid desc, page desc) = 1 as last
+                          from (select tableoid, (ctid::text::point)[0] as page from tombolo.change limit ${SAMPLED_ROWS}) as first
+                         group by tableoid, page) as page),
     'logBytes', (select coalesce(sum(pg_total_relation_size(inhrelid)), 0)::text from pg_inherits where inhparent = 'tombolo.change'::regclass),
     'openConflicts', (select count(*) from tombolo.conflict_history where status = 'open'),
     'parkedChanges', (select count(*) from tombolo.parked_change),
@@ -111,7 +112,7 @@ export const SELECT_STATUS = `
     'tables', (select coalesce(json_agg(json_build_object('table', table_name, 'state', state, 'reason', reason) order by table_name), '[]') from tombolo.captured_table)
   )::text as status`;
 
-/** What the database says about itself; changes nothing. `logRows` is exact below 5000, an estimate above. */
+/** What the database says about itself; changes nothing. `logRows` is exact below 1000, an estimate above. */
 export async function status(pool: pg.Pool): Promise<NodeStatus> {
   const who = await identity(pool);
   await requireCurrent(pool);
