@@ -2,6 +2,7 @@ import { connect } from "node:net";
 import { afterEach, describe, expect, test } from "vitest";
 import { z } from "zod";
 import { TomboloError } from "../../replicator/change/error.ts";
+import { answerBytes } from "../../replicator/hub/answer-bytes.ts";
 import type { RoutePlugin } from "../../replicator/hub/context.ts";
 import { until } from "../helpers/command.ts";
 import { ask, openHub, type TestHub, type TestHubOptions } from "../helpers/hub.ts";
@@ -59,6 +60,45 @@ describe("the service", () => {
     const nobody: RoutePlugin = (server) => void server.get("/v1/open", { config: { access: [] } }, async () => "open");
     await expect(openHub({ routes: [nobody] })).rejects.toMatchObject({ code: "ROUTE_WITHOUT_ACCESS" });
   });
+});
+
+test("an answer that is cut off by an error says at the hub what it was; one that nobody waits for any more says nothing", async () => {
+  let gone = (): void => {};
+  const left = new Promise<void>((resolve) => {
+    gone = resolve;
+  });
+  const piece = Buffer.alloc(100_000);
+  const streams: RoutePlugin = (server, context) => {
+    server.get("/v1/breaks", { config: { access: "public" } }, async (request, reply) => {
+      const bytes = (async function* () {
+        yield piece;
+        throw new TomboloError("the rows cannot be read", { code: "VALUE_REFUSED", kind: "operator" });
+      })();
+      return reply.send(answerBytes(context, request, bytes));
+    });
+    server.get("/v1/endless", { config: { access: "public" } }, async (request, reply) => {
+      const next = async () => ({ done: false as const, value: piece });
+      const end = async () => {
+        gone();
+        return { done: true as const, value: undefined };
+      };
+      const bytes = { [Symbol.asyncIterator]: () => ({ next, return: end }) };
+      return reply.send(answerBytes(context, request, bytes));
+    });
+  };
+  const hub = await hubWith({ routes: [streams] });
+  const endless = new AbortController();
+  const answer = await fetch(`${hub.url}/v1/endless`, { signal: endless.signal });
+  expect(answer.status).toBe(200);
+  endless.abort();
+  await left;
+  expect(hub.log()).not.toContain("cut off");
+  await expect(fetch(`${hub.url}/v1/breaks`).then((broken) => broken.arrayBuffer())).rejects.toThrow();
+  const said = hub
+    .log()
+    .split("\n")
+    .filter((line) => line.includes("an answer was cut off"));
+  expect(said.map((line) => JSON.parse(line))).toMatchObject([{ level: "warn", route: "/v1/breaks", err: { code: "VALUE_REFUSED" } }]);
 });
 
 describe("errors", () => {

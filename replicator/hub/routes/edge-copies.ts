@@ -1,10 +1,10 @@
-import { Readable } from "node:stream";
 import { z } from "zod";
 import { position, tableName } from "../../change/names.ts";
 import { ROWS_TYPE } from "../../full-sync/copy-frames.ts";
 import { rowsRequest } from "../../full-sync/copy-stream.ts";
 import { startSchema } from "../../link/exchange.ts";
 import { reportSchema } from "../../link/report.ts";
+import { answerBytes } from "../answer-bytes.ts";
 import { type Caller, callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { EdgeCopies } from "../edge-copies.ts";
@@ -141,7 +141,7 @@ export const edgeCopyRoutes: RoutePlugin = (server, hub) => {
           chunkRows,
           now: hub.timers.now,
         });
-        const bytes = Readable.from(stream, { objectMode: false, highWaterMark: 1 << 18 });
+        const bytes = answerBytes(hub, request, stream, { highWaterMark: 1 << 18 });
         bytes.once("close", () => turn.giveBack());
         return reply.type(ROWS_TYPE).send(bytes);
       } catch (error) {

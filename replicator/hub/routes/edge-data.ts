@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import type { FastifyReply } from "fastify";
 import { z } from "zod";
 import { TomboloError } from "../../change/error.ts";
@@ -7,6 +6,7 @@ import { NODE_LIMITS } from "../../change/packet-limits.ts";
 import { EXCHANGE_TYPE, HUB_FEATURES, PACKET_TYPE } from "../../link/exchange.ts";
 import { manifestSchema } from "../../link/manifest.ts";
 import { receiptJson, receiptSchema } from "../../link/receipts.ts";
+import { answerBytes } from "../answer-bytes.ts";
 import { bodyBytes } from "../body-bytes.ts";
 import { callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
@@ -133,7 +133,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
       const all = place.link.channels.filter(({ direction }) => direction !== "up").map(({ name }) => name);
       const heard = await place.end.hear(reportOfQuery(request.query, { all, nowMs: hub.timers.now() }), { isWhole: false });
       const pipe = await pull(place, heard, { waitMs: request.query.wait * 1000, signal: over(reply, hub.closing) });
-      return pipe === null ? reply.code(204).send(null) : reply.type(PACKET_TYPE).send(Readable.from(pipe, { objectMode: false }));
+      return pipe === null ? reply.code(204).send(null) : reply.type(PACKET_TYPE).send(answerBytes(hub, request, pipe));
     },
   );
   server.post(
@@ -158,7 +158,7 @@ export const edgeDataRoutes: RoutePlugin = (server, hub) => {
         if (error instanceof TomboloError && error.code === "RATE_LIMITED") void reply.header("retry-after", BUSY_SECONDS);
         throw error;
       });
-      return reply.type(EXCHANGE_TYPE).send(Readable.from(pipe, { objectMode: false }));
+      return reply.type(EXCHANGE_TYPE).send(answerBytes(hub, request, pipe));
     },
   );
 };
