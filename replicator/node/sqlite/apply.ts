@@ -16,13 +16,14 @@ import { hasDeferredKeys } from "./dangling.ts";
 import { FastPath } from "./fast-path.ts";
 import { finish, wantToo } from "./finish.ts";
 import { parentsFirst } from "./foreign-keys.ts";
+import type { IncomingTable } from "./incoming.ts";
 import { incomingTable } from "./incoming-table.ts";
 import { JudgedMeanwhile } from "./judged-meanwhile.ts";
 import { blockedKeys, waitingRows } from "./parked.ts";
 import { haveMet, markReceived, markStarted, meet, peerState, readPeer, type StoredPeer, storeProgress } from "./peers.ts";
 import { countDue, RETRY_LIMIT, retryParkedChanges, retryParkedOfPacket } from "./retry-parked.ts";
 import { RowScope } from "./row-scope.ts";
-import { suspendTriggers } from "./suspend.ts";
+import { MANY_CHANGES, suspendCapture, suspendTriggers } from "./suspend.ts";
 import { newestEntry } from "./tick.ts";
 import { Unjudged } from "./unjudged.ts";
 
@@ -73,7 +74,8 @@ export class SqliteTarget implements Target {
       if (repeated !== null) return repeated;
       const captured = capturedTables(connection);
       const tables = partTables(connection, header, context, captured);
-      return this.#applying({ connection, peer, header, context, tables, captured }, async (session) => {
+      const many = beforehand === undefined ? manyOf(first).map((index) => (tables.tables[index] as IncomingTable).table.local) : [];
+      return this.#applying({ connection, peer, header, context, tables, captured, many }, async (session) => {
         beforehand?.(session, peer.received);
         // the write lock is held while a large packet is read on; see DatabaseFile.writeAsync
         for await (const part of inTurns(first, rest)) {
@@ -127,10 +129,12 @@ export class SqliteTarget implements Target {
       readonly context: ApplyContext;
       readonly tables: PartTables | null;
       readonly captured: ReadonlyMap<TableName, CapturedTable>;
+      /** Tables here of which many changes come. */
+      readonly many?: readonly string[];
     },
     work: (session: ApplySession) => Promise<T>,
   ): Promise<T> {
-    const { connection, peer, header, context, captured } = options;
+    const { connection, peer, header, context, captured, many = [] } = options;
     const session: ApplySession = {
       connection,
       peer: { id: peer.id, name: header.source, forwards: peer.forwards },
@@ -157,9 +161,11 @@ export class SqliteTarget implements Target {
     };
     const locals = options.tables?.tables.map(({ table }) => table.local) ?? [...captured.values()].map(({ local }) => local);
     const resume = suspendTriggers(connection, locals);
+    const capture = many.map((local) => suspendCapture(session, local));
     beginApplying(connection, session.peer);
     const result = await work(session);
     endApplying(connection);
+    for (const resumeCapture of capture) resumeCapture();
     resume();
     return result;
   }
@@ -192,6 +198,13 @@ async function readAhead(parts: AsyncIterable<Part>): Promise<{ first: Part[]; r
     }
   }
   return { first, rest: done ? none() : { [Symbol.asyncIterator]: () => iterator } };
+}
+
+/** The tables of which many changes are known to come, as the packet numbers them. */
+function manyOf(first: readonly Part[]): number[] {
+  const counts = new Map<number, number>();
+  for (const part of first) for (const { table } of part) counts.set(table, (counts.get(table) ?? 0) + 1);
+  return [...counts].filter(([, count]) => count >= MANY_CHANGES).map(([table]) => table);
 }
 
 async function* none(): AsyncGenerator<Part> {}

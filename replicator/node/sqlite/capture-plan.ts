@@ -99,7 +99,7 @@ const isOurs = "(name like 'tombolo\\_capture\\_%' escape '\\')";
 
 export const ourTriggers = (connection: Connection, local: string): { name: string; sql: string }[] =>
   connection
-    .prepare(`select name, sql from sqlite_schema where type = 'trigger' and tbl_name = ? collate nocase and ${isOurs}`)
+    .prepare(`select name, sql from sqlite_schema where type = 'trigger' and tbl_name = ? collate nocase and ${isOurs} order by rowid`)
     .all(local) as {
     name: string;
     sql: string;

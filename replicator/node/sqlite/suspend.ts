@@ -26,9 +26,19 @@ export function suspendTriggers(connection: Connection, locals: readonly string[
  * The same with the capture of a table's inserts, where nobody reads what is applied: the triggers would log nothing, and still take a third of the time of a row.
  * Whoever suspends them puts them back before the transaction's end.
  */
-export function suspendInsertCapture({ connection, peer }: Pick<ApplySession, "connection" | "peer">, local: string): () => void {
+export const suspendInsertCapture = (session: Pick<ApplySession, "connection" | "peer">, local: string): (() => void) =>
+  suspendOurs(session, local, /_(before_)?insert$/);
+
+/** From so many changes of a table on it pays to take its capture off and put it on again; all who have the file open then read its schema anew. */
+export const MANY_CHANGES = 10_000;
+
+/** All of a table's capture, for a packet that has many changes of it. */
+export const suspendCapture = (session: Pick<ApplySession, "connection" | "peer">, local: string): (() => void) =>
+  suspendOurs(session, local, /./);
+
+function suspendOurs({ connection, peer }: Pick<ApplySession, "connection" | "peer">, local: string, which: RegExp): () => void {
   if (peer.forwards) return () => undefined;
-  const triggers = ourTriggers(connection, local).filter(({ name }) => /_(before_)?insert$/.test(name));
+  const triggers = ourTriggers(connection, local).filter(({ name }) => which.test(name));
   for (const { name } of triggers) connection.exec(`drop trigger ${quote(name)}`);
   return () => {
     for (const { sql } of triggers) connection.exec(sql);
