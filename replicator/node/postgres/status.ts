@@ -56,11 +56,14 @@ export const SELECT_STATUS = `
             union select (x::text::bigint + 1)::text::xid8 from together, unnest(open) as x) as each),
   counted as materialized (
     select width_bucket(xid, (select xids from bound)) as stretch, channel, origin, target, count(*) as changes, min(changed_at) as oldest
-      from together cross join lateral (
-        select c.xid, k.channel, c.origin, c.target, c.changed_at
-          from tombolo.change c join tombolo.captured_table k on k.id = c.table_id
-         where together.shared and (c.xid >= together.first or c.xid = any (together.open))
-         limit ${COUNTED_CHANGES + 1}) as c
+      from (select c.xid, k.channel, c.origin, c.target, c.changed_at
+              -- two ranges of the index, each by itself: an "or" may be planned as a walk through all of it
+              from (select * from tombolo.change where (select shared from together) and xid >= (select first from together)
+                    union all
+                    select * from tombolo.change where (select shared from together) and xid < (select first from together)
+                                                   and xid = any ((select open from together)::xid8[])
+                    limit ${COUNTED_CHANGES + 1}) as c
+              join tombolo.captured_table k on k.id = c.table_id) as c
      group by stretch, channel, origin, target),
   behind as (
     select place.channel, place.position, c.origin, c.target, sum(c.changes) as changes, round(extract(epoch from min(c.oldest)) * 1e6)::bigint as oldest
@@ -70,10 +73,11 @@ export const SELECT_STATUS = `
      group by place.channel, place.position, c.origin, c.target
     union all
     select place.channel, place.position, c.origin, c.target, count(*) as changes, round(extract(epoch from min(c.changed_at)) * 1e6)::bigint as oldest
-      from together join place on not together.shared cross join lateral (
+      from place cross join lateral (
         select c.origin, c.target, c.changed_at
           from tombolo.change c join tombolo.captured_table k on k.id = c.table_id and k.channel = place.channel
-         where c.xid >= pg_snapshot_xmax(place.snapshot) or c.xid = any (array(select pg_snapshot_xip(place.snapshot)))
+         where not (select shared from together)
+           and (c.xid >= pg_snapshot_xmax(place.snapshot) or c.xid = any (array(select pg_snapshot_xip(place.snapshot))))
          limit (select greatest(${COUNTED_AT_LEAST}, ${COUNTED_CHANGES} / greatest(1, count(*))) from place)) as c
      group by place.channel, place.position, c.origin, c.target),
   sizes as (select sum(pg_relation_size(inhrelid)) / current_setting('block_size')::int as pages from pg_inherits where inhparent = 'tombolo.change'::regclass)
