@@ -23,15 +23,20 @@ export interface SentPackets {
 
 /**
  * Whether `said` can be what the peer applied last. `noted` are the packets handed on since the last that it confirmed, with that one: none before the
- * first contact, or where the peer was reached in another way until now. Throws `PACKET_FORK`.
+ * first contact, or where the peer was reached directly until now; then `acknowledged` is the last packet that is known to have arrived (0 for none). Throws `PACKET_FORK`.
  */
-export function checkConfirmed(peer: NodeName, said: SentPacket, noted: readonly SentPacket[]): "new" | "known" {
-  if (noted.length === 0) return "new";
+export function checkConfirmed(
+  peer: NodeName,
+  said: SentPacket,
+  { noted, acknowledged }: { readonly noted: readonly SentPacket[]; readonly acknowledged: bigint },
+): "new" | "known" {
+  if (noted.length === 0 && (said.number === 0n || acknowledged > 0n)) return "new";
   if (noted.some(({ number, digest }) => number === said.number && digest === said.digest)) return "known";
   if (noted.some(({ number, digest }) => number === said.number && digest === ANY_DIGEST)) return "new";
-  const what = noted.every(({ number }) => number > said.number)
-    ? `has gone back to packet ${said.number}, after it confirmed a later one`
-    : `has applied packet ${said.number} in a form that was never sent from here`;
+  const what =
+    noted.length > 0 && noted.every(({ number }) => number > said.number)
+      ? `has gone back to packet ${said.number}, after it confirmed a later one`
+      : `has applied packet ${said.number} in a form that was never sent from here`;
   throw new TomboloError(`${peer} ${what}`, {
     code: "PACKET_FORK",
     kind: "operator",

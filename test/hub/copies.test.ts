@@ -8,7 +8,7 @@ import { Edge } from "../../replicator/edge/edge.ts";
 import { openSqliteNode } from "../../replicator/node/sqlite/open.ts";
 import { type EdgeWorld, edgeWorld } from "../helpers/edge-world.ts";
 import { openHub } from "../helpers/hub.ts";
-import { silent } from "../helpers/nodes.ts";
+import { silent, wanted } from "../helpers/nodes.ts";
 import { both } from "../helpers/pair.ts";
 
 const DDL = "create table item (id bigint primary key, note text)";
@@ -150,6 +150,30 @@ describe.each(["postgres", "sqlite"] as const)("a %s hub", (engine) => {
     await copy.close();
     const again = shop(world, "copy.db", { name: "other" });
     expect(await again.edge.sync(SIGNAL)).toEqual({ sent: 0, received: 0, conflicts: 0, open: 0, parked: 0 });
+  });
+
+  test("a copy that was made before the first exchange: the one that comes second is told, and changes nothing", async () => {
+    folder = mkdtempSync(join(tmpdir(), "tombolo-copies-"));
+    const world = await edgeWorld({ engine, schema: both(DDL), tables: [{ name: "item" }] });
+    open.push(world);
+    await world.database.write("insert into item values (1, 'a')");
+    const first = shop(world, "shop.db");
+    // what an agent does whose line breaks before the exchange
+    const node = await openSqliteNode({ name: nodeName("shop"), path: first.path });
+    await node.installation.apply(wanted([{ name: "item" }], "sqlite"));
+    await node.close();
+    first.copyTo("copy.db");
+    const copy = shop(world, "copy.db");
+    // it has more to tell than the copy: the hub does not stand beyond its log
+    for (let id = 20; id < 30; id++) first.write(`insert into item values (${id}, 'first')`);
+    copy.write("insert into item values (12, 'copy')");
+    // the hub has not heard yet that the copy has what it was sent
+    await copy.edge.exchange({ final: true, signal: SIGNAL });
+    await expect(first.edge.sync(SIGNAL)).rejects.toMatchObject({ code: "PACKET_FORK", kind: "operator" });
+    expect(first.rows()).toMatch(/^20first .* 29first$/);
+    expect(await hubRows(world)).toBe("1a 12copy");
+    copy.write("insert into item values (13, 'copy')");
+    expect(await copy.edge.sync(SIGNAL)).toMatchObject({ sent: 1 });
   });
 
   test("another agent over the same file is no copy: both go on", async () => {

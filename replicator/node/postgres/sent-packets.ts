@@ -19,13 +19,14 @@ export class PostgresSentPackets implements SentPackets {
   }
 
   async confirm(peer: NodeName, said: SentPacket): Promise<void> {
-    const { rows } = await this.#pool.query<{ packet_no: string; digest: string }>({
+    const { rows } = await this.#pool.query<{ acknowledged: string; packet_no: string | null; digest: string }>({
       name: "tombolo_sent_packets",
-      text: "select packet_no, digest from tombolo.sent_packet where peer_id = (select id from tombolo.peer where name = $1)",
+      text: `select p.sent_packet_no as acknowledged, s.packet_no, s.digest
+               from tombolo.peer p left join tombolo.sent_packet s on s.peer_id = p.id where p.name = $1`,
       values: [peer],
     });
-    const noted = rows.map((row) => ({ number: BigInt(row.packet_no), digest: row.digest }));
-    const found = checkConfirmed(peer, said, noted);
+    const noted = rows.flatMap((row) => (row.packet_no === null ? [] : [{ number: BigInt(row.packet_no), digest: row.digest }]));
+    const found = checkConfirmed(peer, said, { noted, acknowledged: BigInt(rows[0]?.acknowledged ?? 0) });
     if (found === "new") await this.note(peer, said);
     else if (noted.some(({ number, digest }) => number < said.number || (number === said.number && digest !== said.digest))) {
       await this.#pool.query(

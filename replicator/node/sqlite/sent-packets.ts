@@ -18,8 +18,8 @@ export class SqliteSentPackets implements SentPackets {
   }
 
   async confirm(peer: NodeName, said: SentPacket): Promise<void> {
-    const noted = this.#file.read((connection) => notedFor(connection, peer));
-    const found = checkConfirmed(peer, said, noted);
+    const { noted, acknowledged } = this.#file.read((connection) => sentTo(connection, peer));
+    const found = checkConfirmed(peer, said, { noted, acknowledged });
     if (found === "new") await this.note(peer, said);
     else if (noted.some(({ number, digest }) => number < said.number || (number === said.number && digest !== said.digest))) {
       await this.#file.write((connection) => {
@@ -42,10 +42,15 @@ function note(connection: Connection, { peer, packet, at }: { peer: NodeName; pa
     .run(packet.number, packet.digest, at, peer);
 }
 
-const notedFor = (connection: Connection, peer: NodeName): SentPacket[] =>
-  (
-    connection
-      .prepare("select packet_no, digest from tombolo_sent_packet where peer_id = (select id from tombolo_peer where name = ?)")
-      .raw()
-      .all(peer) as [bigint, string][]
-  ).map(([number, digest]) => ({ number, digest }));
+function sentTo(connection: Connection, peer: NodeName): { readonly noted: readonly SentPacket[]; readonly acknowledged: bigint } {
+  const rows = connection
+    .prepare(
+      `select p.sent_packet_no, s.packet_no, s.digest from tombolo_peer p left join tombolo_sent_packet s on s.peer_id = p.id where p.name = ?`,
+    )
+    .raw()
+    .all(peer) as [bigint, bigint | null, string][];
+  return {
+    noted: rows.flatMap(([, number, digest]) => (number === null ? [] : [{ number, digest }])),
+    acknowledged: rows[0]?.[0] ?? 0n,
+  };
+}
