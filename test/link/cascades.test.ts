@@ -75,6 +75,21 @@ describe.each(ENGINES)("a %s parent over a %s child", (...engines) => {
     },
   );
 
+  test.each(["on delete cascade", "on delete set null"])(
+    "a box that the parent deletes and makes anew (%s): what the child has put into it stays there, at both",
+    async (action) => {
+      const { parent, child } = await pair(engines, action);
+      await parent.write("delete from box where id = 1");
+      await parent.write("insert into box values (1, 'anew')");
+      await child.write("insert into thing values (2, 1, 'mine')");
+      // the deletion arrives by itself, after the parent has taken the thing over
+      await testLink(parent.node, child.node, TABLES, { maxRows: 1 }).settle();
+      expect(await boxes(child)).toEqual([["1", "anew"]]);
+      expect(await things(parent)).toEqual([...(action === "on delete cascade" ? [] : [["1", null, "thing"]]), ["2", "1", "mine"]]);
+      expect(await things(child)).toEqual(await things(parent));
+    },
+  );
+
   test("a row that the parent has changed meanwhile does not go with the box that a child deleted", async () => {
     const { parent, child, link } = await pair(engines, "on delete cascade");
     await parent.write("update thing set label = 'changed' where id = 1");

@@ -11,6 +11,8 @@ export interface ForeignKey {
   readonly to: string;
   /** The captured table that it is of; null for one that is not captured. */
   readonly of: TableName | null;
+  /** The columns of that table's key; empty where it is not captured. */
+  readonly key: readonly string[];
   readonly columns: readonly { readonly from: string; readonly to: string }[];
   /** Whether it does something to rows whose row goes: deletes them, or changes them. */
   readonly acts: boolean;
@@ -22,17 +24,17 @@ export interface ForeignKeys {
   readonly outward: readonly ForeignKey[];
 }
 
-const known = new WeakMap<CapturedTable, ForeignKeys>();
+const known = new WeakMap<Pick<CapturedTable, "sql">, ForeignKeys>();
 
 /** Undefined before they were first read. */
 export const knownForeignKeys = (table: CapturedTable): ForeignKeys | undefined => known.get(table);
 
 /** The foreign keys of a table, in both directions. Read once for as long as the table is captured as it is. */
-export async function foreignKeys(client: pg.ClientBase, table: CapturedTable): Promise<ForeignKeys> {
+export async function foreignKeys(client: pg.ClientBase, table: Pick<CapturedTable, "sql">): Promise<ForeignKeys> {
   const before = known.get(table);
   if (before !== undefined) return before;
   const { rows } = await client.query<{ [column: string]: string | null }>({
-    text: `select f.conname as name, c.table_name as of, fn.nspname as from_schema, fc.relname as from_table, tn.nspname as to_schema,
+    text: `select f.conname as name, c.table_name as of, to_json(c.key_columns)::text as key, fn.nspname as from_schema, fc.relname as from_table, tn.nspname as to_schema,
                   tc.relname as to_table, f.confdeltype in ('c', 'n', 'd') as acts, f.confrelid = $1::regclass as inward,
                   f.conrelid = $1::regclass as outward,
                   (select json_agg(json_build_object('from', a.attname, 'to', b.attname) order by k.n)::text
@@ -52,6 +54,7 @@ export async function foreignKeys(client: pg.ClientBase, table: CapturedTable): 
     from: qualified(row.from_schema as string, row.from_table as string),
     to: qualified(row.to_schema as string, row.to_table as string),
     of: row.of == null ? null : tableName(row.of),
+    key: JSON.parse(row.key ?? "[]") as string[],
     columns: JSON.parse(row.columns as string) as ForeignKey["columns"],
     acts: row.acts === "t",
   });

@@ -4,6 +4,7 @@ import { changesSince, type LogEntry } from "./concurrent-changes.ts";
 import { recordOverwritten } from "./history.ts";
 import { asRow, type IncomingChange } from "./incoming.ts";
 import { boundValue, type FoundRow, findRow, keyImage, rowOf } from "./rows.ts";
+import { takenAlong } from "./taken-along.ts";
 import { bringTo, deleteRow } from "./write-row.ts";
 
 /** What this node has changed about a row and its parent has not judged yet. */
@@ -30,7 +31,10 @@ export function obeyParent(session: ApplySession, incoming: IncomingChange): voi
   const key = incoming.key;
   session.outcome.count(op);
   if (op === "D" || (op === "R" && after === null)) {
-    if (current !== null && !pending.any) deleteRow(connection, table, key);
+    if (current === null || pending.any) return;
+    const place = { connection, context: session.context, engine: incoming.table.shape.engine };
+    session.outcome.wanted.push(...takenAlong(place, { table, key }));
+    deleteRow(connection, table, key);
     return;
   }
   // deleted here: the parent judges that first
