@@ -97,7 +97,7 @@ class DirectLink implements Link {
       scopes: new LinkScopes({ parent, child: child.name, tables: scopedTables(options) }),
     };
     this.#up = new Transfer({ ...shared, flow: this.#flows.up });
-    this.#down = new Transfer({ ...shared, flow: this.#flows.down });
+    this.#down = new Transfer({ ...shared, flow: this.#flows.down, beforeTelling: () => this.#bringUp() });
     this.#backoff = createBackoff(topology.retry);
     this.#rest = new Rest({ log: child.log, now: this.#now });
     this.#watch = new RoundWatch({
@@ -184,6 +184,13 @@ class DirectLink implements Link {
         this.#forget();
       }
     }
+  }
+
+  /** What the child has changed before it asked the parent for rows. */
+  async #bringUp(): Promise<void> {
+    const { parent, child } = await this.#identify();
+    const context = this.#context(this.#flows.up, child.clockOffsetMs - parent.clockOffsetMs, parent);
+    this.#restAfter(await this.#up.pass(child.epoch, context, { final: true }));
   }
 
   #restAfter(up: Transferred): void {

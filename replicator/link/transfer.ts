@@ -27,6 +27,8 @@ export interface TransferOptions {
   /** Missing where the source is a child whose parent is out of reach: it is the parent that keeps them. */
   readonly scopes?: LinkScopes;
   readonly observer: LinkObserver;
+  /** Before the source tells rows that the target wants: what the target has of its own is to be there first, or it would be told how they were without. */
+  readonly beforeTelling?: () => Promise<void>;
   /** Where transfers follow each other, what the last one left. */
   readonly acknowledged?: Acknowledged;
   /** Milliseconds since 1970. */
@@ -178,6 +180,7 @@ export class Transfer {
 
   async #ask(wanted: Receipt["wanted"]): Promise<void> {
     if (wanted.length === 0) return;
+    await this.#options.beforeTelling?.();
     await this.#options.flow.source.log.refresh(this.#options.flow.target.name, wanted);
     this.#asked = idOf(wanted);
   }
