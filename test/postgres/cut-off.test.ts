@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { nodeName, type Position, tableName } from "../../replicator/change/names.ts";
+import { nodeName, type Position, packetNumber, tableName } from "../../replicator/change/names.ts";
+import { until } from "../helpers/command.ts";
 import { postgresNode, type TestNode } from "../helpers/nodes.ts";
 
 const EVENT = tableName("event");
@@ -57,4 +58,17 @@ test("a reader that stops in the middle, of a window or of a table, leaves nothi
     break;
   }
   await snapshot.close();
+});
+
+test("what is noted of packets fails as a server that is away does", async () => {
+  const [reader, packet] = [nodeName("reader"), { number: packetNumber(1n), digest: "0".repeat(64) }];
+  for (const work of [() => hub.node.sent.note(reader, packet), () => hub.node.sent.confirm(reader, packet)]) {
+    await hub.rows("begin");
+    await hub.rows("lock table tombolo.sent_packet in access exclusive mode");
+    const failed = expect(work()).rejects.toMatchObject({ kind: "connect", code: expect.stringMatching(/^POSTGRES_/) });
+    await until("it waits", async () => (await hub.rows("select 1 from pg_locks where not granted")).length > 0);
+    await cutOff();
+    await failed;
+    await hub.rows("rollback");
+  }
 });

@@ -1,6 +1,7 @@
 import type pg from "pg";
 import type { NodeName } from "../../change/names.ts";
 import { checkConfirmed, type SentPacket, type SentPackets } from "../sent-packets.ts";
+import { postgresError } from "./postgres-error.ts";
 
 /** See `SentPackets`. */
 export class PostgresSentPackets implements SentPackets {
@@ -11,14 +12,26 @@ export class PostgresSentPackets implements SentPackets {
   }
 
   async note(peer: NodeName, { number, digest }: SentPacket): Promise<void> {
-    await this.#pool.query(
-      `insert into tombolo.sent_packet (peer_id, packet_no, digest) select id, $2, $3 from tombolo.peer where name = $1
-        on conflict do nothing`,
-      [peer, number.toString(), digest],
-    );
+    try {
+      await this.#pool.query(
+        `insert into tombolo.sent_packet (peer_id, packet_no, digest) select id, $2, $3 from tombolo.peer where name = $1
+          on conflict do nothing`,
+        [peer, number.toString(), digest],
+      );
+    } catch (error) {
+      throw postgresError(error);
+    }
   }
 
   async confirm(peer: NodeName, said: SentPacket): Promise<void> {
+    try {
+      await this.#confirm(peer, said);
+    } catch (error) {
+      throw postgresError(error);
+    }
+  }
+
+  async #confirm(peer: NodeName, said: SentPacket): Promise<void> {
     const { rows } = await this.#pool.query<{ acknowledged: string; packet_no: string | null; digest: string }>({
       name: "tombolo_sent_packets",
       text: `select p.sent_packet_no as acknowledged, s.packet_no, s.digest
