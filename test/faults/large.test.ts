@@ -28,17 +28,17 @@ test.skipIf(process.platform !== "linux")(
       const peaks = { rows: 0, values: 0, backlog: 0 };
       await replicating(world, async (pid) => {
         await world.hub.query(`insert into note select n, md5(n::text) || md5((n + 1)::text) from generate_series(1, ${ROWS}) n`);
-        await arrived(world, ROWS, ROWS * 64);
+        await arrived(world, { rows: ROWS, bytes: ROWS * 64, last: 64 });
         peaks.rows = peakMb(pid);
       });
       await replicating(world, async (pid) => {
         await world.hub.query(`insert into note select n, ${VALUE} from generate_series(${ROWS + 1}, ${ROWS + VALUES}) n`);
-        await arrived(world, ROWS + VALUES, ROWS * 64 + VALUES * VALUE_BYTES);
+        await arrived(world, { rows: ROWS + VALUES, bytes: ROWS * 64 + VALUES * VALUE_BYTES, last: VALUE_BYTES });
         peaks.values = peakMb(pid);
       });
       for (let n = 1; n <= VALUES; n++) await world.hub.query(`update note set body = upper(body) || 'x' where id = ${ROWS + n}`);
       await replicating(world, async (pid) => {
-        await arrived(world, ROWS + VALUES, ROWS * 64 + VALUES * (VALUE_BYTES + 1));
+        await arrived(world, { rows: ROWS + VALUES, bytes: ROWS * 64 + VALUES * (VALUE_BYTES + 1), last: VALUE_BYTES + 1 });
         peaks.backlog = peakMb(pid);
       });
       console.log(`peak of resident memory in MB: ${JSON.stringify(peaks)}`);
@@ -63,18 +63,17 @@ async function replicating(world: World, work: (pid: number) => Promise<void>): 
   }
 }
 
-async function arrived(world: World, count: number, bytes: number): Promise<void> {
-  const sql = "select cast(count(*) as text), cast(sum(length(body)) as text) from note";
-  const wanted = `[["${count}","${bytes}"]]`;
-  const last = "select max(id) from note";
+/** `last`: bytes of the last row. To read them all again and again would take what the replicator needs. */
+async function arrived(world: World, { rows, bytes, last }: { rows: number; bytes: number; last: number }): Promise<void> {
+  const all = "select cast(count(*) as text), cast(sum(length(body)) as text) from note";
+  const newest = `select cast(length(body) as text) from note where id = ${rows}`;
   for (const node of [world.replica, world.store]) {
     await until(
-      `${count} rows in both children`,
+      `${rows} rows in both children`,
       async () => {
-        // cheap while nothing is there yet
-        if ((await rowsOf(node, last)) === "[[null]]") return false;
-        const found = await rowsOf(node, sql);
-        if (found === wanted) return true;
+        if ((await rowsOf(node, newest)) !== `[["${last}"]]`) return false;
+        const found = await rowsOf(node, all);
+        if (found === `[["${rows}","${bytes}"]]`) return true;
         throw new Error(found);
       },
       PATIENCE_MS,
