@@ -41,12 +41,12 @@ async function bench(options: BenchOptions): Promise<number> {
   } finally {
     await clusters.stop();
   }
-  report(recorder, options, facts);
+  report(recorder, options, { facts, isWhole: !abort.signal.aborted });
   if (abort.signal.aborted) return 130;
   return recorder.failures.length === 0 ? 0 : 1;
 }
 
-function report(recorder: Recorder, options: BenchOptions, facts: Facts): void {
+function report(recorder: Recorder, options: BenchOptions, { facts, isWhole }: { readonly facts: Facts; readonly isWhole: boolean }): void {
   const { cores, cpu, node, postgres, sqlite, load_before: load } = facts.machine;
   print([
     `${cores} cores, ${cpu}; Node ${node}, Postgres ${postgres}, SQLite ${sqlite}; ${options.rounds} round(s); load before ${load ?? "unknown"}`,
@@ -56,7 +56,7 @@ function report(recorder: Recorder, options: BenchOptions, facts: Facts): void {
   print(printTable(recorder, TITLES));
   if (!options.smoke) print(printGoals(recorder, TITLES));
   print(recorder.failures.length === 0 ? [] : ["", "Failed", ...recorder.failures.map((failure) => `  ${failure}`)]);
-  const out = options.out ?? (options.smoke || options.partial || recorder.failures.length > 0 ? null : RESULTS);
+  const out = options.out ?? (options.smoke || options.partial || !isWhole || recorder.failures.length > 0 ? null : RESULTS);
   if (out === null) return;
   mkdirSync(out, { recursive: true });
   const svg = drawRowsPerSecond(recorder, TITLES);
