@@ -3,12 +3,12 @@ import type { TableName } from "../change/names.ts";
 import type { SyncProgress } from "../full-sync/progress.ts";
 import { sleep } from "../link/sleep.ts";
 import type { SyncDirection } from "../node/full-sync-runs.ts";
-import type { Mark } from "../reconcile/marks.ts";
+import { AUTOMATIC, type Mark } from "../reconcile/marks.ts";
 import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { Edge } from "./edge.ts";
 import type { Exchanged } from "./edge-link.ts";
 import { EdgeMarks } from "./edge-marks.ts";
-import { ALL_TABLES, AUTOMATIC } from "./edge-reconcile.ts";
+import { ALL_TABLES } from "./edge-reconcile.ts";
 
 interface Fill {
   readonly tables: readonly TableName[];

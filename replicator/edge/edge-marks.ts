@@ -1,9 +1,5 @@
 import type { Node } from "../node/node.ts";
-import { type Mark, marksOf, wholeAgain } from "../reconcile/marks.ts";
-
-const LOOK_EVERY_MS = 30_000;
-/** What was found different, or could not be compared, is looked at again after this. */
-const AGAIN_MS = 3_600_000;
+import { AGAIN_MS, LOOK_EVERY_MS, type Mark, marksOf, wholeAgain } from "../reconcile/marks.ts";
 
 /** Tables of an edge that must be compared with the hub's, because changes of them may have been missed: as `MarkedTables` sees to those that a hub reaches itself. */
 export class EdgeMarks {

@@ -2,7 +2,7 @@ import type { TableName } from "../change/names.ts";
 import { sleep } from "../link/sleep.ts";
 import { pairedTables } from "../reconcile/compared-tables.ts";
 import { DELETE_GUARD } from "../reconcile/delete-guard.ts";
-import { isWhole, marksOf } from "../reconcile/marks.ts";
+import { AUTOMATIC, isWhole, marksOf } from "../reconcile/marks.ts";
 import { type LinkReport, type ReconcileOptions, reconcileEnds } from "../reconcile/reconcile-link.ts";
 import { type EdgeLinkPlace, hubEngine } from "./edge-link-place.ts";
 import { FarParent } from "./far-parent.ts";
@@ -17,9 +17,6 @@ export interface EdgeReconcileOptions extends Pick<ReconcileOptions, "name" | "r
   readonly carry: () => Promise<void>;
   readonly onProgress: (table: TableName, rows: number) => void;
 }
-
-/** The name of what nobody asked for. */
-export const AUTOMATIC = "automatic";
 
 /** As a hub asks for it. */
 export const ALL_TABLES = { tables: null, guard: DELETE_GUARD, onProgress: (): void => {} } as const;

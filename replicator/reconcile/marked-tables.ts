@@ -6,7 +6,7 @@ import type { Node } from "../node/node.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
 import { DELETE_GUARD } from "./delete-guard.ts";
-import { marksOf, wholeAgain } from "./marks.ts";
+import { AGAIN_MS, AUTOMATIC, LOOK_EVERY_MS, marksOf, wholeAgain } from "./marks.ts";
 import { type LinkResult, reconcileLinks } from "./reconcile-links.ts";
 
 export interface MarkedTablesOptions {
@@ -18,10 +18,6 @@ export interface MarkedTablesOptions {
 }
 
 export const createMarkedTables = (options: MarkedTablesOptions): Service => new MarkedTables(options);
-
-const LOOK_EVERY_MS = 30_000;
-/** What was found different, or could not be compared, is looked at again after this. */
-const AGAIN_MS = 3_600_000;
 
 /** Of a node. */
 interface Mark {
@@ -82,7 +78,7 @@ class MarkedTables implements Service {
     const about = { table, nodes: marks.map((mark) => mark.node), reasons: [...new Set(marks.map(({ reason }) => reason))] };
     log.info(about, "comparing a table of which changes may have been missed");
     const results = await reconcileLinks({
-      ...{ name: "automatic", repair: "report", scope: "all", topology, links, tables: [table], guard: DELETE_GUARD, node, signal },
+      ...{ name: AUTOMATIC, repair: "report", scope: "all", topology, links, tables: [table], guard: DELETE_GUARD, node, signal },
       carry: async () => {},
       sleep: timers.sleep,
       now: timers.now,

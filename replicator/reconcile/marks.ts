@@ -2,6 +2,13 @@ import type { TableName } from "../change/names.ts";
 import type { Node } from "../node/node.ts";
 import type { TableReport } from "./reconcile-link.ts";
 
+/** The name of a comparison that nobody asked for. */
+export const AUTOMATIC = "automatic";
+
+export const LOOK_EVERY_MS = 30_000;
+/** What was found different, or could not be compared, is looked at again after this. */
+export const AGAIN_MS = 3_600_000;
+
 /** A table of a node that must be compared, and why. */
 export interface Mark {
   readonly table: TableName;

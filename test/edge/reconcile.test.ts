@@ -242,6 +242,24 @@ test.each(PAIRS.filter(([above]) => above === "postgres"))(
   },
 );
 
+/** An agent that runs, and what its comparisons came to. */
+function agentOf({ edge }: TestEdge): { readonly outcomes: readonly string[]; stop(): Promise<void> } {
+  const aborted = new AbortController();
+  const outcomes: string[] = [];
+  const watcher = {
+    ...{ status() {}, progress() {}, completed() {}, failed() {} },
+    reconciled: ({ outcome }: LinkReport) => void outcomes.push(outcome),
+  };
+  const ended = new EdgeAgent({ edge, intervalMs: 200, watcher }).run(aborted.signal);
+  return {
+    outcomes,
+    async stop() {
+      aborted.abort();
+      await ended;
+    },
+  };
+}
+
 test.each(["postgres", "sqlite"] as const)(
   "an agent of a %s hub's edge compares when the hub asks for it, and exchanges what is repaired",
   async (engine) => {
@@ -250,19 +268,12 @@ test.each(["postgres", "sqlite"] as const)(
     await rows(world.database, 50);
     await sync(edge);
     await drift(edge, "update product set name = 'drifted' where id = 7");
-    const stop = new AbortController();
-    const outcomes: string[] = [];
-    const watcher = {
-      ...{ status() {}, progress() {}, completed() {}, failed() {} },
-      reconciled: ({ outcome }: LinkReport) => void outcomes.push(outcome),
-    };
-    const ended = new EdgeAgent({ edge: edge.edge, intervalMs: 200, watcher }).run(stop.signal);
+    const { outcomes, stop } = agentOf(edge);
     const { reconciles } = world.database.node;
     await reconciles.request({ name: "nightly", peer: edge.node.name, repair: "report" });
     await reconciles.request({ name: "manual", peer: edge.node.name, repair: "parent", scope: "changed" });
     await until("both are done", () => outcomes.length === 2, 60_000);
-    stop.abort();
-    await ended;
+    await stop();
     expect(outcomes).toEqual(["drift", "repaired"]);
     expect(await edge.rows(PRODUCTS)).toEqual(await world.database.rows(PRODUCTS));
     expect([...(await reconciles.requested()).keys()]).toEqual([]);
@@ -284,16 +295,9 @@ test.each(["postgres", "sqlite"] as const)(
     await edge.write("update tombolo_captured_table set state = 'must_compare', reason = 'TRIGGER_DISABLED'");
     await drift(edge, "update product set name = 'unseen' where id = 7");
     const states = async (): Promise<unknown> => edge.rows("select table_name, state from tombolo_captured_table order by table_name");
-    const stop = new AbortController();
-    const outcomes: string[] = [];
-    const watcher = {
-      ...{ status() {}, progress() {}, completed() {}, failed() {} },
-      reconciled: ({ outcome }: LinkReport) => void outcomes.push(outcome),
-    };
-    const ended = new EdgeAgent({ edge: edge.edge, intervalMs: 200, watcher }).run(stop.signal);
+    const { outcomes, stop } = agentOf(edge);
     await until("it has compared", () => outcomes.length === 1, 60_000);
-    stop.abort();
-    await ended;
+    await stop();
     expect(outcomes).toEqual(["drift"]);
     expect(await states()).toEqual([
       ["product", "must_compare"],

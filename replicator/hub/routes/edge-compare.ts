@@ -4,6 +4,7 @@ import { reportSchema } from "../../link/report.ts";
 import { RECONCILE_OUTCOMES, WHOLE_REASONS } from "../../node/reconcile-desk.ts";
 import { compareAsk } from "../../reconcile/far-asks.ts";
 import { holdMs } from "../../reconcile/hold-time.ts";
+import { AUTOMATIC } from "../../reconcile/marks.ts";
 import { type Caller, callerOf } from "../caller.ts";
 import type { RoutePlugin } from "../context.ts";
 import { EdgeCompare } from "../edge-compare.ts";
@@ -123,7 +124,7 @@ export const edgeCompareRoutes: RoutePlugin = (server, hub) => {
       const taken =
         wish !== undefined && wish.id.toString() === asked
           ? { name: wish.name, asked: wish.id }
-          : { name: automatic ? "automatic" : "manual" };
+          : { name: automatic ? AUTOMATIC : "manual" };
       const id = await node.reconciles.begin({ ...taken, repair, scope: wanted, peer: link.child });
       const forMs = holdMs(hub.topology(), link, { scope: wanted, name: taken.name, nowMs: hub.timers.now() });
       return reply.code(201).send({ run: id.toString(), hold_ms: forMs });

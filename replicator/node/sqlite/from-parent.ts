@@ -32,8 +32,7 @@ export function obeyParent(session: ApplySession, incoming: IncomingChange): voi
   session.outcome.count(op);
   if (op === "D" || (op === "R" && after === null)) {
     if (current === null || pending.any) return;
-    const place = { connection, context: session.context, engine: incoming.table.shape.engine };
-    session.outcome.wanted.push(...takenAlong(place, { table, key }));
+    session.outcome.wanted.push(...takenAlong(session, { table, key }, incoming.table.shape.engine));
     deleteRow(connection, table, key);
     return;
   }

@@ -40,7 +40,6 @@ export function mustNotTakeAlong(
   row: { readonly table: CapturedTable; readonly key: readonly Bindable[]; readonly context: ApplyContext; readonly source: string },
 ): void {
   const { table, key, context, source } = row;
-  if (context.from === "parent") return;
   const free = withoutReferrers(connection, table, context);
   if (free === null) return;
   const sql = `select 1 from ${quote(table.local)} where ${keyCondition(table)} and not (${free})`;

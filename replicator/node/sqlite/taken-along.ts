@@ -2,9 +2,8 @@ import { keyFor } from "../../change/key-text.ts";
 import type { TableName } from "../../change/names.ts";
 import type { Engine } from "../../change/shape.ts";
 import type { Row, RowText } from "../../change/value.ts";
-import type { ApplyContext } from "../target.ts";
-import { type CapturedTable, capturedTables } from "./captured-tables.ts";
-import type { Connection } from "./connection.ts";
+import type { ApplySession } from "./apply-session.ts";
+import type { CapturedTable } from "./captured-tables.ts";
 import { quote } from "./identifier.ts";
 import { actingReferrers } from "./referrers.ts";
 import { type Bindable, boundValue, prepared } from "./rows.ts";
@@ -20,10 +19,11 @@ interface Found {
  * for them.
  */
 export function takenAlong(
-  { connection, context, engine }: { readonly connection: Connection; readonly context: ApplyContext; readonly engine: Engine },
+  { connection, context, captured }: Pick<ApplySession, "connection" | "context" | "captured">,
   row: Found,
+  /** Of the parent. */
+  engine: Engine,
 ): { readonly table: TableName; readonly key: RowText }[] {
-  const captured = new Map([...capturedTables(connection).values()].map((table) => [table.local.toLowerCase(), table]));
   const found = new Map<string, Found>();
   const open: Found[] = [row];
   for (const { table: to, key } of open) {
