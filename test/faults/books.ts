@@ -7,6 +7,8 @@ export class Books {
   /** Replaced by someone who saw it before its own writer was told of the commit. */
   readonly #replacedBefore = new Set<string>();
   transactions = 0;
+  /** Of each line that anybody tried to write, the purchase that it refers to, which never changes. */
+  readonly purchaseOf = new Map<string, string>();
 
   /** The tokens that a transaction wrote, and those that it saw and replaced, or deleted. */
   committed(written: readonly string[], over: readonly string[]): void {

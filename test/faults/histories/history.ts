@@ -57,7 +57,8 @@ export async function playHistory(plan: Plan, grounds: Grounds): Promise<Outcome
     const log = world.replicators.log().split("\n").slice(-40).join("\n");
     const agents = world.edges.map((edge) => `${edge.name}: ${edge.complaints().slice(-300)}`).join("\n");
     throw new Error(
-      `history failed: ${told(plan)}\n${error instanceof Error ? error.message : error}\n${status?.stdout}${status?.stderr}\n${agents}\n${log}`,
+      // what is wrong comes last: of a long output one sees the end
+      `${log}\n${status?.stdout}${status?.stderr}\n${agents}\nhistory failed: ${told(plan)}\n${error instanceof Error ? error.message : error}`,
       { cause: error },
     );
   } finally {

@@ -40,7 +40,7 @@ async function clear(world: World, writer: Writer, parked: Parked): Promise<bool
     for (const [other, body] of rows) {
       const token = writer.pen().next();
       await told(world, place, { written: [token], over: [body as string] }, [
-        "update badge set code = null, body = ? where id = ? and body = ?",
+        "update badge set code = null, body = ? where id = ? and body = ? returning id",
         token,
         other,
         body,
@@ -49,23 +49,33 @@ async function clear(world: World, writer: Writer, parked: Parked): Promise<bool
     return rows.length > 0;
   }
   if (code === "FOREIGN_KEY_VIOLATION" && table === "line" && image !== null) {
-    const purchase = image.purchase ?? (await place.rows(`select purchase from line where id = ${literal(key.id)}`))[0]?.[0];
-    if (typeof purchase !== "string") return false;
+    // an update says only what it changes; the row may be gone here, with what it refers to
+    const purchase = image.purchase ?? world.books.purchaseOf.get(key.id as string);
+    if (purchase == null) return false;
     if ((await place.rows(`select 1 from purchase where id = ${literal(purchase)}`)).length > 0) return false;
     const token = writer.pen().next();
-    await told(world, place, { written: [token], over: [] }, ["insert into purchase (id, body) values (?, ?)", purchase, token]);
+    await told(world, place, { written: [token], over: [] }, [
+      "insert into purchase (id, body) values (?, ?) returning id",
+      purchase,
+      token,
+    ]);
     return true;
   }
   if (code === "FOREIGN_KEY_VIOLATION" && table === "purchase" && op === "D") {
     const lines = await place.rows(`select body from line where purchase = ${literal(key.id)}`);
     if (lines.length === 0) return false;
     // one does without the deletion, another one without the lines
-    if (place.kind === "hub" && Number(id) % 2 === 0) await world.operator.discardParked(place.name, id);
-    else
-      await told(world, place, { written: [], over: lines.map(([body]) => body as string) }, [
-        "delete from line where purchase = ?",
-        key.id,
+    if (place.kind === "hub" && Number(id) % 2 === 0) {
+      await world.operator.discardParked(place.name, id);
+      return true;
+    }
+    // only as they were seen: they may have been written to meanwhile
+    for (const [body] of lines) {
+      await told(world, place, { written: [], over: [body as string] }, [
+        "delete from line where purchase = ? and body = ? returning id",
+        ...[key.id, body],
       ]);
+    }
     return true;
   }
   if (code === "COLUMN_MISSING") return !world.withColumn.has(place);
@@ -74,15 +84,18 @@ async function clear(world: World, writer: Writer, parked: Parked): Promise<bool
 
 const literal = (value: string | null | undefined): string => (value == null ? "null" : `'${value}'`);
 
+/** Writes one statement, which answers the rows that it wrote: none where the row is not as it was seen any more. */
 async function told(
   { books }: World,
   place: Place,
   { written, over }: { readonly written: string[]; readonly over: string[] },
   statement: readonly [string, ...unknown[]],
 ): Promise<void> {
+  let hasWritten = false;
   const failure = await place.write(function* () {
-    yield statement;
+    hasWritten = (yield statement).length > 0;
   });
+  if (!hasWritten) return;
   if (failure === null) books.committed(written, over);
   else if (failure.sent) books.uncertain(over);
 }

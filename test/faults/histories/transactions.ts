@@ -15,6 +15,8 @@ export interface Pen {
   next(): string;
   readonly written: string[];
   readonly over: string[];
+  /** By line. */
+  readonly purchaseOf: Map<string, string>;
 }
 type Statements = Generator<Statement, void, unknown[][]>;
 
@@ -98,17 +100,19 @@ function* deleteBadge(pen: Pen): Statements {
 function* buy(pen: Pen): Statements {
   const purchase = replaces(pen, undefined);
   yield ["insert into purchase (id, body) values (?, ?)", purchase, purchase];
-  for (let at = pen.random.int(3); at >= 0; at--) {
-    const line = replaces(pen, undefined);
-    yield ["insert into line (id, purchase, body) values (?, ?, ?)", line, purchase, line];
-  }
+  for (let at = pen.random.int(3); at >= 0; at--) yield newLine(pen, purchase);
+}
+
+function newLine(pen: Pen, purchase: string): Statement {
+  const line = replaces(pen, undefined);
+  pen.purchaseOf.set(line, purchase);
+  return ["insert into line (id, purchase, body) values (?, ?, ?)", line, purchase, line];
 }
 
 function* addLine(pen: Pen): Statements {
   const [row] = yield some(pen, "purchase", "id");
   if (row === undefined) return;
-  const line = replaces(pen, undefined);
-  yield ["insert into line (id, purchase, body) values (?, ?, ?)", line, row[0], line];
+  yield newLine(pen, row[0] as string);
 }
 
 function* editLine(pen: Pen): Statements {

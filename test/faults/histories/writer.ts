@@ -71,7 +71,7 @@ export class Writer {
   }
 
   pen(): Pen {
-    const { place, random, hasExtra } = this.#options;
+    const { place, random, hasExtra, books } = this.#options;
     return {
       random,
       owner: place.name,
@@ -80,6 +80,7 @@ export class Writer {
       next: () => `${this.name}:${++this.number}`,
       written: [],
       over: [],
+      purchaseOf: books.purchaseOf,
     };
   }
 
