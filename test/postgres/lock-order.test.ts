@@ -10,7 +10,9 @@ import { until } from "../helpers/command.ts";
 import { postgresNode } from "../helpers/nodes.ts";
 
 const [DOOR, ITEM] = [tableName("door"), tableName("item")];
-const CHILDREN = [nodeName("first"), nodeName("second")] as const;
+const CHILDREN = [nodeName("first"), nodeName("second"), nodeName("third")] as const;
+/** A row that the third child writes alone. */
+const OWN = "r";
 const ALL = channelName("all");
 const SCHEMA = [DOOR, ITEM].map((name) => `create table ${name} (id text primary key, n integer not null);`).join(" ");
 
@@ -33,6 +35,14 @@ afterEach(async () => {
 
 const rules = new Map([DOOR, ITEM].map((table) => [table, { table, channel: ALL, ...PLAIN_RULE }]));
 const CONTEXT = { from: "child", rules, judge: createJudge(createModuleRunner()), clockOffsetMs: 0, nowMs: Date.now() } as const;
+
+/** Sessions that wait for a lock. */
+async function waiting(): Promise<number[]> {
+  const { rows } = await looker.query(
+    "select distinct pid from pg_locks join pg_stat_activity using (pid) where datname = current_database() and not granted",
+  );
+  return rows.map(({ pid }) => pid);
+}
 
 /** Updates of rows, each from what the child has to -1. */
 async function bring(child: (typeof CHILDREN)[number], rows: readonly (readonly [table: 0 | 1, id: string, has: number])[]) {
@@ -64,8 +74,10 @@ async function bring(child: (typeof CHILDREN)[number], rows: readonly (readonly 
  * Two packets bring the same rows. Of item `p` the first has what the hub has, of item `q` the second, of the door neither, and an application keeps that until both have come to
  * it: each has then written an item that the other is about to look at.
  */
-async function crossing(): Promise<unknown[]> {
-  await hub.write("delete from door; delete from item; insert into door values ('z', 2); insert into item values ('p', 0), ('q', 1)");
+async function crossing(waitBeside = 0): Promise<unknown[]> {
+  await hub.write(
+    `delete from door; delete from item where id <> '${OWN}'; insert into door values ('z', 2); insert into item values ('p', 0), ('q', 1)`,
+  );
   await application.query("begin; select from door for update");
   const applying = [
     bring("first" as (typeof CHILDREN)[number], [
@@ -80,12 +92,7 @@ async function crossing(): Promise<unknown[]> {
     ]),
   ];
   const settled = Promise.allSettled(applying);
-  await until("both packets wait", async () => {
-    const { rows } = await looker.query(
-      "select count(distinct pid)::int as n from pg_locks join pg_stat_activity using (pid) where datname = current_database() and not granted",
-    );
-    return rows[0].n === 2;
-  });
+  await until("both packets wait", async () => (await waiting()).length === 2 + waitBeside);
   await application.query("commit");
   return (await settled).flatMap((one) => (one.status === "rejected" ? [one.reason] : []));
 }
@@ -93,4 +100,26 @@ async function crossing(): Promise<unknown[]> {
 test("packets that have met in a deadlock lock their rows in one order from then on", async () => {
   expect(await crossing()).toMatchObject([{ code: "POSTGRES_40P01", kind: "retry" }]);
   for (let time = 0; time < 3; time++) expect(await crossing()).toEqual([]);
+});
+
+test("a packet that fails while the order begins to be kept says why it failed, and comes again", async () => {
+  const third = nodeName("third") as (typeof CHILDREN)[number];
+  await hub.write(`insert into item values ('${OWN}', 0)`);
+  await bring(third, [[1, OWN, 0]]);
+  const holder = new pg.Client({ connectionString: hub.database.url });
+  await holder.connect();
+  try {
+    await holder.query(`begin; update item set n = 5 where id = '${OWN}'`);
+    const failing = bring(third, [[1, OWN, -1]]).catch((error: unknown) => error);
+    await until("it waits for its row", async () => (await waiting()).length === 1);
+    const [pid] = await waiting();
+    expect(await crossing(1)).toMatchObject([{ code: "POSTGRES_40P01" }]);
+    await looker.query("select pg_cancel_backend($1)", [pid]);
+    expect(await failing).toMatchObject({ code: "POSTGRES_57014", kind: "retry" });
+    await holder.query("commit");
+  } finally {
+    await holder.end();
+  }
+  await bring(third, [[1, OWN, 5]]);
+  expect(await hub.rows(`select n from item where id = '${OWN}'`)).toEqual([["-1"]]);
 });

@@ -107,7 +107,8 @@ export class PostgresTarget implements Target {
         { context, name: header.source, ahead, more: beforehand?.settings ?? [] },
         async ({ client, peer, said, end }) => {
           let atOnce = said;
-          if (atOnce !== null && expected !== null && !isAsExpected(peer, expected)) {
+          // nothing else is asked before it is known to have gone well: in a transaction that has failed, only what comes of that would be seen
+          if (atOnce !== null && expected !== null && !((await atOnce.went()) && isAsExpected(peer, expected))) {
             await atOnce.undo();
             atOnce = null;
           }

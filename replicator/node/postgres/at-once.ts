@@ -46,6 +46,17 @@ export class AtOnce implements SaidAtOnce {
     this.#went.catch(() => undefined);
   }
 
+  /** After `begin`: false where a row was refused. Then, and when this throws, the transaction takes no other statement than those of `undo`. */
+  async went(): Promise<boolean> {
+    try {
+      await this.#went;
+      return true;
+    } catch (error) {
+      if (!isRowError(error)) throw error;
+      return false;
+    }
+  }
+
   async done(): Promise<AtOnceDone | null> {
     const { client, gate } = this.#session;
     if (this.#went === undefined) this.begin(() => []);

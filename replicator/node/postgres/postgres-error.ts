@@ -28,6 +28,8 @@ const PASSING = new Set([
   state.LOCK_NOT_AVAILABLE,
   state.QUERY_CANCELED,
   state.IDLE_IN_TRANSACTION_TIMEOUT,
+  // what went wrong before it is not known here
+  state.IN_FAILED_TRANSACTION,
 ]);
 /** Their messages quote the value that was refused. */
 const QUOTING = new Set([state.CLASS_DATA, state.CLASS_INTEGRITY, state.CLASS_PLPGSQL]);

@@ -27,6 +27,7 @@ export const ADMIN_SHUTDOWN = "57P01";
 export const CRASH_SHUTDOWN = "57P02";
 export const CANNOT_CONNECT_NOW = "57P03";
 export const IDLE_SESSION_TIMEOUT = "57P05";
+export const IN_FAILED_TRANSACTION = "25P02";
 export const IDLE_IN_TRANSACTION_TIMEOUT = "25P03";
 export const READ_ONLY_TRANSACTION = "25006";
 export const FEATURE_NOT_SUPPORTED = "0A000";
