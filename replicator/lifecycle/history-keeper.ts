@@ -5,6 +5,7 @@ import type { Service } from "./service.ts";
 import type { Timers } from "./timers.ts";
 
 const EVERY_MS = 3_600_000;
+const DAY_MS = 86_400_000;
 
 export interface HistoryKeeperOptions extends OpenNodes {
   readonly log: Logger;
@@ -18,17 +19,17 @@ export const historyKeeper = (options: HistoryKeeperOptions): Service =>
   new NodeChore({ ...options, name: "history", everyMs: EVERY_MS, work: (node, signal) => forget(node, options, signal) });
 
 /** A little at a time. */
-async function forget(node: Node, { timers, keepMs, log }: HistoryKeeperOptions, signal: AbortSignal): Promise<void> {
-  const before = new Date(Math.max(0, timers.now() - keepMs())).toISOString();
+async function forget(node: Node, { keepMs, log }: HistoryKeeperOptions, signal: AbortSignal): Promise<void> {
+  const keptMs = keepMs();
   let forgotten = 0;
   try {
     while (!signal.aborted) {
-      const some = await node.conflicts.forget(before);
+      const some = await node.conflicts.forget(keptMs);
       if (some === 0) break;
       forgotten += some;
     }
   } catch (error) {
     if (!signal.aborted) log.debug({ node: node.name, err: error }, "the conflict history could not be tidied");
   }
-  if (forgotten > 0) log.info({ node: node.name, forgotten, before }, "resolved conflicts forgotten");
+  if (forgotten > 0) log.info({ node: node.name, forgotten, kept_days: keptMs / DAY_MS }, "resolved conflicts forgotten");
 }

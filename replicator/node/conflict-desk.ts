@@ -80,6 +80,9 @@ export interface ConflictDesk {
    * needed; `CONFLICT_REFUSED` (operator) when the database refuses the row.
    */
   resolve(seen: ConflictRecord, decision: Decision, by: DecidedBy): Promise<ConflictRecord>;
-  /** Forgets some of what was resolved before (RFC 3339), in a short transaction; answers how many, 0 when there are no more. Open ones stay. */
-  forget(before: string): Promise<number>;
+  /**
+   * Forgets some of what was resolved longer ago than this, by the clock that its times were taken from, in a short transaction; answers how many, 0 when there are
+   * no more. Open ones stay.
+   */
+  forget(keepMs: number): Promise<number>;
 }

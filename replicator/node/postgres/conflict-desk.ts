@@ -14,6 +14,8 @@ import type { LogGate } from "./slot/log-gate.ts";
 
 /** Rows that one transaction forgets: locks and garbage stay small. */
 const FORGET_ROWS = 1000;
+/** By the server's clock, as the times of the history are: the replicator's may be years off. Stable, so that the index serves. */
+const KEPT_SINCE = "statement_timestamp() - $1::float8 * interval '1 millisecond'";
 
 /** The conflicts of a Postgres node. */
 export class PostgresConflictDesk implements ConflictDesk {
@@ -48,14 +50,15 @@ export class PostgresConflictDesk implements ConflictDesk {
     });
   }
 
-  forget(before: string): Promise<number> {
+  forget(keepMs: number): Promise<number> {
     return this.#installed(async () => {
       const { rowCount } = await this.#pool.query(
         // what was detected later was not resolved earlier: so the index on detected_at serves
         `delete from tombolo.conflict_history where id in (
-           select id from tombolo.conflict_history where status = 'resolved' and detected_at < $1::timestamptz and resolved_at < $1::timestamptz
+           select id from tombolo.conflict_history
+            where status = 'resolved' and detected_at < ${KEPT_SINCE} and resolved_at < ${KEPT_SINCE}
             order by detected_at limit ${FORGET_ROWS} for update skip locked)`,
-        [before],
+        [keepMs],
       );
       return rowCount ?? 0;
     });

@@ -41,8 +41,8 @@ export class SqliteConflictDesk implements ConflictDesk {
     return decide(this.#file, seen, decision, { ...by, at: isoTime(this.#clock()) });
   }
 
-  async forget(before: string): Promise<number> {
-    const bounds = { before: new Date(before).toISOString() };
+  async forget(keepMs: number): Promise<number> {
+    const bounds = { before: isoTime(Math.max(0, this.#clock() - keepMs)) };
     const due = "from tombolo_conflict_history where status = 'resolved' and detected_at < :before and resolved_at < :before";
     // an idle database is not written to
     if (this.#read((connection) => connection.prepare(`select 1 ${due} limit 1`).get(bounds)) === undefined) return 0;

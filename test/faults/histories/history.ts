@@ -76,6 +76,8 @@ async function keep(world: World): Promise<void> {
   const target = `${folder}/${world.plan.seed}`;
   cpSync(world.folder, target, { recursive: true });
   writeFileSync(`${target}/run.log`, world.replicators.log());
+  const made = world.writers.flatMap((writer) => writer.made).sort((a, b) => (a.at < b.at ? -1 : 1));
+  writeFileSync(`${target}/writes.json`, made.map((one) => JSON.stringify(one)).join("\n"));
   const state = await stateOf(world);
   writeFileSync(`${target}/state.json`, JSON.stringify({ differing: state.differing, parked: state.parked }, null, 1));
   for (const place of world.places.filter(({ kind }) => kind === "hub" || kind === "replica")) {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../helpers/random.ts";
 import type { Books } from "../books.ts";
-import type { Place } from "../places.ts";
+import type { Place, Statement } from "../places.ts";
 import { anything, notes, type Pen } from "./transactions.ts";
 
 export interface WriterOptions {
@@ -18,11 +18,22 @@ export interface WriterOptions {
   readonly isDisowned?: boolean;
 }
 
+/** A transaction as its application made it. */
+export interface Made {
+  readonly by: string;
+  readonly at: string;
+  readonly statements: readonly Statement[];
+  /** What came of it; null where it was committed. */
+  readonly failure: string | null;
+}
+
 /** An application that writes to one place until it is told to stop, and survives what happens to it. */
 export class Writer {
   readonly name: string;
   /** Of its tokens. */
   number = 0;
+  /** What it has done, in order. */
+  readonly made: Made[] = [];
   /** Its database was put back to an earlier day. */
   hasLostItsPast = false;
   readonly #options: WriterOptions;
@@ -89,10 +100,18 @@ export class Writer {
     const pen = this.pen();
     const isAsynchronous = asynchronous > 0 && random.chance(asynchronous);
     const kind = (this.hasLostItsPast ? notes : anything)(random);
+    let statements: Statement[] = [];
     const failure = await place.write(function* () {
+      statements = [];
       if (isAsynchronous) yield ["set local synchronous_commit = off"];
-      yield* kind(pen);
+      const steps = kind(pen);
+      for (let next = steps.next(); !next.done; ) {
+        if (!/^select/.test(next.value[0])) statements.push(next.value);
+        next = steps.next(yield next.value);
+      }
     });
+    const said = failure === null ? null : `${failure.sent ? "sent: " : ""}${failure.error}`;
+    this.made.push({ by: this.name, at: new Date().toISOString(), statements, failure: said });
     if (failure === null && !isAsynchronous && !isDisowned) books.committed(pen.written, pen.over);
     else if (failure === null || failure.sent) books.uncertain(pen.over);
     // its database is away, or full
