@@ -71,12 +71,12 @@ export async function newestOf(place: Place): Promise<bigint> {
   return BigInt(String((await place.rows(`select coalesce(max(seq), 0) from ${prefix(place)}change`))[0]?.[0]));
 }
 
-/** Entries since, but for what was written on purpose. */
+/** Entries since, but for what was written on purpose: table, kind, key. */
 export async function loggedSince(place: Place, seq: bigint): Promise<string[]> {
   const own = prefix(place);
   const rows = await place.rows(
     `select t.table_name, cast(c.op as text), cast(c.key as text), c.origin, c.target from ${own}change c join ${own}captured_table t on t.id = c.table_id
       where c.seq > ${seq} and t.table_name not like '%beat'`,
   );
-  return rows.map((row) => `${place.name}: ${row.join(" ")}`);
+  return rows.map(([table, op, ...rest]) => `${table} ${op} ${rest.join(" ")} (${place.name})`);
 }
