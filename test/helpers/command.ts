@@ -59,7 +59,7 @@ export async function until(what: string, condition: () => Promise<boolean> | bo
     }
     await delay(20);
   }
-  throw new Error(`not within ${timeoutMs} ms: ${what}`, { cause: last });
+  throw new Error(`not within ${timeoutMs} ms: ${what}${last instanceof Error ? ` (${last.message})` : ""}`, { cause: last });
 }
 
 export async function freePort(): Promise<number> {

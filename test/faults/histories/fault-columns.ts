@@ -30,14 +30,14 @@ async function compare(world: World): Promise<void> {
     until(
       "compared and repaired",
       async () => {
-        const { code, stdout, stderr } = await world.command("reconcile", ...which, "--table", "note", "--repair", "parent", "--yes");
+        const { code, stdout, stderr } = await world.command("reconcile", ...which, "--repair", "parent");
         // rows under way are not compared: it says to do so again
         if (code !== 0 || /under way/.test(stdout + stderr)) throw new Error(`reconcile ended with ${code}: ${stdout}${stderr}`);
         return true;
       },
       PATIENCE_MS,
     );
-  await repair();
+  await repair("--table", "note", "--yes");
   for (const edge of world.edges) await repair("--link", `hub/${edge.name}`);
 }
 
@@ -64,8 +64,8 @@ export const COLUMNS_CHANGE = {
           await until(`the column was carried to ${place.name}`, () => has(place), PATIENCE_MS);
           world.withColumn.add(place);
         }
-        await compare(world);
       },
+      atRest: () => compare(world),
     };
   },
 } satisfies { [name: string]: Fault };

@@ -7,4 +7,6 @@ export interface Under {
   /** Repeatable: tried again where something else is in its way. */
   readonly end?: () => Promise<void>;
   readonly aftercare?: () => Promise<void>;
+  /** Later still, when nobody writes any more. */
+  readonly atRest?: () => Promise<void>;
 }

@@ -33,15 +33,16 @@ export async function playHistory(plan: Plan, grounds: Grounds): Promise<Outcome
   const beating = keepBeating(world.hub, stopBeating.signal);
   try {
     await delay(BEFORE_MS);
-    const aftercare = await makeTrouble(world);
+    const left = await makeTrouble(world);
     lap("faults");
     // what agents wait for after so many failures is no part of this
     for (const edge of world.edges) await edge.poke();
     // at the hub life goes on meanwhile
     const [atHub, ...others] = world.writers as [Writer, ...Writer[]];
     for (const writer of others) await writer.stop();
-    for (const each of aftercare) await each();
+    for (const each of left.aftercare) await each();
     await atHub.stop();
+    for (const each of left.atRest) await each();
     lap("aftercare");
     stopBeating.abort();
     await beating;

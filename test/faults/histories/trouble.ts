@@ -14,11 +14,17 @@ const FAULTS: { readonly [name in FaultName]: Fault } = { ...KILLS, ...LINES, ..
 /** What goes on while the next one or two begin. */
 const AT_ONCE = 2;
 
-/** Does what the plan says, one after the other, each while those before it may still last. Answers what is left for a person to do. */
-export async function makeTrouble(world: World): Promise<(() => Promise<void>)[]> {
+/** What is left for a person to do. */
+export interface Left {
+  readonly aftercare: readonly (() => Promise<void>)[];
+  readonly atRest: readonly (() => Promise<void>)[];
+}
+
+/** Does what the plan says, one after the other, each while those before it may still last. */
+export async function makeTrouble(world: World): Promise<Left> {
   const { plan } = world;
   const lasting: Under[] = [];
-  const aftercare: (() => Promise<void>)[] = [];
+  const left = { aftercare: [] as (() => Promise<void>)[], atRest: [] as (() => Promise<void>)[] };
   const endOne = async (): Promise<void> => {
     const under = lasting.shift();
     await until("a fault ends", async () => {
@@ -30,10 +36,11 @@ export async function makeTrouble(world: World): Promise<(() => Promise<void>)[]
     await delay(afterMs);
     const under = await FAULTS[name](world, random(plan.seed * 1_000 + 500 + at));
     if (under.end !== undefined) lasting.push(under);
-    if (under.aftercare !== undefined) aftercare.push(under.aftercare);
+    if (under.aftercare !== undefined) left.aftercare.push(under.aftercare);
+    if (under.atRest !== undefined) left.atRest.push(under.atRest);
     if (lasting.length > AT_ONCE) await endOne();
   }
   await delay(300);
   while (lasting.length > 0) await endOne();
-  return aftercare;
+  return left;
 }
