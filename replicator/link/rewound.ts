@@ -1,4 +1,5 @@
 import { TomboloError } from "../change/error.ts";
+import { START } from "../change/names.ts";
 import type { Node } from "../node/node.ts";
 
 /**
@@ -12,12 +13,23 @@ export async function mustNotBeRewound(parent: Node, child: Node): Promise<void>
 }
 
 async function mustHaveAll(source: Node, target: Node): Promise<void> {
-  const sent = (await source.rejoin.marks(target.name))?.sentPacket ?? 0n;
-  const received = (await target.rejoin.marks(source.name))?.receivedPacket ?? 0n;
-  if (received >= sent) return;
-  throw new TomboloError(`${target.name} has lost packets of ${source.name} that it had committed (${received} of ${sent} are there)`, {
+  const sent = await source.rejoin.marks(target.name);
+  const received = await target.rejoin.marks(source.name);
+  if (sent === null || received === null) return;
+  if (received.receivedPacket < sent.sentPacket) {
+    const some = `${received.receivedPacket} of ${sent.sentPacket} are there`;
+    throw rewound(target, `${target.name} has lost packets of ${source.name} that it had committed (${some})`);
+  }
+  // what was not acknowledged in time leaves no other trace at a source that has written on since, past where its log was read before
+  for (const [channel, at] of received.received) {
+    if (at <= (sent.sent.get(channel) ?? START) || (await source.rejoin.hasSealed(at))) continue;
+    throw rewound(source, `${source.name} has lost a part of its log that ${target.name} has received (up to ${at} of channel ${channel})`);
+  }
+}
+
+const rewound = ({ name }: Node, message: string): TomboloError =>
+  new TomboloError(message, {
     code: "NODE_REWOUND",
     kind: "operator",
-    hint: `${target.name} was restored from an older copy, or is one of two copies: run \`tombolo nodes resync\` for the child of the two`,
+    hint: `${name} was restored from an older copy, or is one of two copies: run \`tombolo nodes resync\` for the child of the two`,
   });
-}

@@ -27,6 +27,12 @@ export interface Rejoin {
   /** Null for a neighbour that is not known. */
   marks(peer: NodeName): Promise<PeerMarks | null>;
 
+  /**
+   * Whether the node's log was ever read up to there, as far as it still knows: it does for what lies behind everything that a neighbour has acknowledged. Not for 0,
+   * which is before everything.
+   */
+  hasSealed(at: Position): Promise<boolean>;
+
   /** Gives the node a new epoch, and takes the cluster and the database that it finds itself in for its own. */
   renew(): Promise<void>;
 

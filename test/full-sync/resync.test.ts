@@ -8,7 +8,7 @@ import type { Node } from "../../replicator/node/node.ts";
 import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
 import { openSqliteNode } from "../../replicator/node/sqlite/open.ts";
 import { syncFully } from "../helpers/full-sync.ts";
-import { type TestNode, testLink, testTopology } from "../helpers/nodes.ts";
+import { silent, type TestNode, testLink, testTopology } from "../helpers/nodes.ts";
 import { both, closeAfterEach, historyTable, nodeOf } from "../helpers/pair.ts";
 import { withClient } from "../helpers/postgres.ts";
 
@@ -88,6 +88,27 @@ describe("a SQLite child", () => {
     expect(rowsOf(old)).toEqual(rows);
     expect(rows.map(([, name]) => name).filter((name) => name === "sent")).toHaveLength(10);
     expect(rows.map(([, name]) => name).filter((name) => name === "after the restore")).toHaveLength(15);
+  });
+
+  test("that was restored, and writes on past where its parent has read it, is found out though it never heard of that", async () => {
+    const { parent, child } = await open();
+    const old = await copyOf(child.path, "old.db");
+    for (let at = 10; at < 20; at++) await child.write(insert(at, "sent"));
+    // it ends as soon as the parent has it
+    const killed = new Error("killed");
+    const applied = (): never => {
+      throw killed;
+    };
+    await expect(testLink(parent.node, child.node, TABLES, { observer: { ...silent, applied } }).settle()).rejects.toBe(killed);
+    expect(await parent.rows(ALL)).toHaveLength(11);
+    for (let at = 30; at < 45; at++) write(old, insert(at, "after the restore"));
+    const restored = await opened(old);
+    await expect(testLink(parent.node, restored, TABLES).settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+    await resync(parent.node, restored, "pull");
+    expect(await testLink(parent.node, restored, TABLES).settle()).toMatchObject({ sent: 15 });
+    const rows = await parent.rows(ALL);
+    expect(rowsOf(old)).toEqual(rows);
+    expect(rows).toHaveLength(26);
   });
 
   test("that was cloned: one of the two goes on, the other is found out and can come back under the same name", async () => {

@@ -30,6 +30,10 @@ export class PostgresRejoin implements Rejoin {
     };
   }
 
+  async hasSealed(at: Position): Promise<boolean> {
+    return (await this.#query("select from tombolo.tick where position = $1::bigint", [at.toString()])).rowCount !== 0;
+  }
+
   async renew(): Promise<void> {
     const [system, database] = await clusterIdentity(this.#pool);
     await this.#query(

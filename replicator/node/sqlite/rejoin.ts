@@ -31,6 +31,11 @@ export class SqliteRejoin implements Rejoin {
     });
   }
 
+  async hasSealed(at: Position): Promise<boolean> {
+    const found = this.#file.read((connection) => connection.prepare("select 1 from tombolo_tick where position = ?").get(at));
+    return found !== undefined;
+  }
+
   async renew(): Promise<void> {
     await this.#file.write((connection) => connection.prepare("update tombolo_node set epoch = ?").run(randomUUID()));
   }
