@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import type { EdgePlace } from "./edge-desk.ts";
 
 /** A run that came to nothing is not asked for again at once. */
@@ -35,7 +36,7 @@ export class LeftBehind {
     const peer = link.child;
     if ((await runs.requested()).has(peer)) return;
     const last = (await runs.list(MOST_RUNS)).find((run) => run.peer === peer && run.side === "source");
-    const age = last === undefined ? Number.POSITIVE_INFINITY : Date.now() - Date.parse(last.finishedAt ?? last.startedAt);
+    const age = last === undefined ? Number.POSITIVE_INFINITY : elapsedMs(Date.parse(last.finishedAt ?? last.startedAt), Date.now());
     if (last?.state === "done" && age < JUST_NOW_MS) {
       this.isOver = this.#times > 1;
       return;

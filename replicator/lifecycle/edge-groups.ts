@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import type { TokenDesk } from "../node/token-desk.ts";
 import type { Topology } from "../topology/topology.ts";
 
@@ -36,7 +37,7 @@ export class EdgeGroups {
   async #ask(): Promise<void> {
     const { tokens, now } = this.#options;
     const desk = tokens();
-    if (desk === null || now() - this.#askedAt < ASK_EVERY_MS) return;
+    if (desk === null || elapsedMs(this.#askedAt, now()) < ASK_EVERY_MS) return;
     this.#askedAt = now();
     const all = await desk.list({ role: "node", limit: MOST_TOKENS });
     // the newest comes first, and counts

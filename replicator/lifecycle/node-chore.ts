@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import type { NodeName } from "../change/names.ts";
 import type { Node } from "../node/node.ts";
 import type { Service } from "./service.ts";
@@ -26,7 +27,7 @@ export interface NodeChoreOptions extends OpenNodes {
 export class NodeChore implements Service {
   readonly name: string;
   readonly #options: NodeChoreOptions;
-  readonly #dueAt = new Map<NodeName, number>();
+  readonly #doneAt = new Map<NodeName, number>();
 
   constructor(options: NodeChoreOptions) {
     this.name = options.name;
@@ -39,8 +40,8 @@ export class NodeChore implements Service {
     while (!signal.aborted) {
       for (const name of names()) {
         const open = node(name);
-        if (open === null || timers.now() < (this.#dueAt.get(name) ?? 0)) continue;
-        this.#dueAt.set(name, timers.now() + everyMs);
+        if (open === null || elapsedMs(this.#doneAt.get(name) ?? Number.NEGATIVE_INFINITY, timers.now()) < everyMs) continue;
+        this.#doneAt.set(name, timers.now());
         const one = work(open, signal).finally(() => working.delete(one));
         working.add(one);
       }

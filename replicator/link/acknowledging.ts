@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import { type ChannelName, earlier, type Position, START } from "../change/names.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { PeerState } from "../node/target.ts";
@@ -34,14 +35,14 @@ export class Acknowledging {
   /** `idle`: nothing moves, so what is known now is worth telling at once. */
   async tell(tick: Tick, { idle, state: read }: { readonly idle: boolean; readonly state: () => Promise<PeerState> }): Promise<void> {
     const { source, target, groups } = this.#flow;
-    if (!idle && this.#now() - this.#last.at < BUSY_MS) return;
+    if (!idle && elapsedMs(this.#last.at, this.#now()) < BUSY_MS) return;
     const state = target.relayed?.confirmed() ?? (await read());
     const names = groups.flatMap((channels) => channels.map(({ name }) => name));
     // a node whose neighbour reads nothing from it still has its log purged
     const durable = names.reduce<Position>((lowest, name) => earlier(lowest, state.channels.get(name)?.position ?? START), tick.position);
     // where tables begin to be read from counts, too, though nothing was sent yet: a node out of reach may stay so for long;
     // and that it is there is written down now and then, though nothing moves
-    const isOld = this.#now() - this.#last.at > PRESENT_MS && !this.#hasAcknowledged;
+    const isOld = elapsedMs(this.#last.at, this.#now()) > PRESENT_MS && !this.#hasAcknowledged;
     const begins = target.relayed !== undefined && isOld && names.every((name) => state.channels.has(name));
     if (durable === this.#last.position && state.number === this.#last.number && !begins) return;
     await source.log.acknowledge(target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number);

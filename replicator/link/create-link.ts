@@ -1,4 +1,5 @@
 import { usableOffset } from "../change/clock.ts";
+import { elapsedMs } from "../change/elapsed.ts";
 import { TomboloError } from "../change/error.ts";
 import type { NodeName } from "../change/names.ts";
 import type { Judge } from "../change/verdict.ts";
@@ -207,7 +208,7 @@ class DirectLink implements Link {
   }
 
   async #identify(): Promise<{ parent: NodeIdentity; child: NodeIdentity }> {
-    if (this.#identities === undefined || this.#now() - this.#identities.readAt > IDENTITY_MS) {
+    if (this.#identities === undefined || elapsedMs(this.#identities.readAt, this.#now()) > IDENTITY_MS) {
       // where something went wrong, what another link has read may be out of date as well
       const reading = { now: this.#now(), atMostMs: this.#identities === undefined ? 0 : IDENTITY_MS / 2 };
       const [parent, child] = await Promise.all([identityOf(this.#options.parent, reading), identityOf(this.#options.child, reading)]);

@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import { TomboloError } from "../change/error.ts";
 import type { TableName } from "../change/names.ts";
 import type { TableShape } from "../change/shape.ts";
@@ -29,7 +30,7 @@ export class ParkedRounds {
   /** Tries what is due, now and then; all of it, or `only` these, at once where asked to. Answers how many went through. */
   async retry(context: ApplyContext, options: { readonly all: boolean; readonly only?: readonly bigint[] }): Promise<number> {
     const { source, target } = this.#flow;
-    if (!options.all && this.#now() - this.#retriedAt < RETRY_MS) return 0;
+    if (!options.all && elapsedMs(this.#retriedAt, this.#now()) < RETRY_MS) return 0;
     this.#retriedAt = this.#now();
     const through = await target.target.retryParked(source.name, context, { ...options, now: await this.#shapesToday() });
     if (through > 0) {
@@ -48,7 +49,7 @@ export class ParkedRounds {
   async tell({ hasParked, moved }: { readonly hasParked: boolean; readonly moved: boolean }): Promise<void> {
     const { source, target, from } = this.#flow;
     if (from !== "child") return;
-    const due = hasParked ? moved || this.#now() - this.#toldAt >= RETRY_MS : !this.#toldNothing;
+    const due = hasParked ? moved || elapsedMs(this.#toldAt, this.#now()) >= RETRY_MS : !this.#toldNothing;
     if (!due) return;
     const refused = hasParked ? await target.parked.refused(source.name, MOST_TOLD) : { total: 0, changes: [] };
     await source.parked.noteRefused(target.name, refused);

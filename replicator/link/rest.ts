@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import type { Position } from "../change/names.ts";
 import type { ChangeLog } from "../node/change-log.ts";
 import { OVER } from "./sleep.ts";
@@ -12,7 +13,7 @@ const LONGEST_REST_MS = 1_000;
 export class Rest {
   readonly #log: Pick<ChangeLog, "news">;
   readonly #now: () => number;
-  #until = 0;
+  #begunAt: number | undefined;
   #watching: AbortController | undefined;
 
   constructor(options: { readonly log: Pick<ChangeLog, "news">; readonly now: () => number }) {
@@ -25,18 +26,18 @@ export class Rest {
     this.end();
     const watching = new AbortController();
     this.#watching = watching;
-    this.#until = this.#now() + LONGEST_REST_MS;
+    this.#begunAt = this.#now();
     void this.#log.news(at, watching.signal).then(() => {
       if (this.#watching === watching) this.end();
     });
   }
 
   get isOn(): boolean {
-    return this.#now() < this.#until;
+    return this.#begunAt !== undefined && elapsedMs(this.#begunAt, this.#now()) < LONGEST_REST_MS;
   }
 
   end(): void {
-    this.#until = 0;
+    this.#begunAt = undefined;
     this.#watching?.abort(OVER);
     this.#watching = undefined;
   }

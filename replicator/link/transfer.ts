@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import { TomboloError } from "../change/error.ts";
 import { type ChannelName, type Epoch, earlier, type NodeName, type Position, START } from "../change/names.ts";
 import type { Packet, PacketHeader, Part, Receipt } from "../change/packet.ts";
@@ -168,7 +169,7 @@ export class Transfer {
 
   async #peerState(): Promise<PeerState> {
     const { flow, now } = this.#options;
-    if (this.#state === undefined || now() - this.#stateReadAt > HOUSEKEEPING_MS) {
+    if (this.#state === undefined || elapsedMs(this.#stateReadAt, now()) > HOUSEKEEPING_MS) {
       const state = await flow.target.target.peer(flow.source.name);
       // by a packet before a crash, by a retry, or by a person; asking twice does no harm
       if (idOf(state.wanted) !== this.#asked) await this.#ask(state.wanted);
@@ -369,7 +370,7 @@ export class Transfer {
   async #advance(tick: Tick, epoch: Epoch, context: ApplyContext, now: boolean): Promise<void> {
     const { flow } = this.#options;
     // to a node out of reach, when its side asks for it: each such packet is an answer that it has waited for
-    const soon = flow.target.relayed !== undefined || this.#options.now() - this.#advancedAt < QUIET_ADVANCE_MS;
+    const soon = flow.target.relayed !== undefined || elapsedMs(this.#advancedAt, this.#options.now()) < QUIET_ADVANCE_MS;
     if (!now && soon) return;
     this.#advancedAt = this.#options.now();
     const { channels: progress, seen } = await this.#peerState();

@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import type { NodeName } from "../change/names.ts";
 import type { Service } from "../lifecycle/service.ts";
 import type { Timers } from "../lifecycle/timers.ts";
@@ -52,7 +53,7 @@ export class Notifier implements Service {
       // all end before one that failed is told of: no two of them ever send at once
       const ended = await Promise.allSettled(deliveries.map((delivery) => delivery.deliver(waiting, signal)));
       for (const each of ended) if (each.status === "rejected") throw each.reason;
-      if (timers.now() - this.#forgotAt >= FORGET_EVERY_MS) {
+      if (elapsedMs(this.#forgotAt, timers.now()) >= FORGET_EVERY_MS) {
         await desk.forget(timers.now() - REMEMBER_MS);
         this.#forgotAt = timers.now();
       }

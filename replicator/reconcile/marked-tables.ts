@@ -1,3 +1,4 @@
+import { elapsedMs } from "../change/elapsed.ts";
 import type { NodeName, TableName } from "../change/names.ts";
 import type { Service } from "../lifecycle/service.ts";
 import type { Timers } from "../lifecycle/timers.ts";
@@ -63,7 +64,7 @@ class MarkedTables implements Service {
       const opened = await node(name);
       return (await wholeAgain(opened, await marksOf(opened)))
         .map(({ table, reason }): Mark => ({ node: name, table, reason: reason ?? "" }))
-        .filter((mark) => timers.now() - (this.#lookedAt.get(idOf(mark)) ?? Number.NEGATIVE_INFINITY) >= AGAIN_MS);
+        .filter((mark) => elapsedMs(this.#lookedAt.get(idOf(mark)) ?? Number.NEGATIVE_INFINITY, timers.now()) >= AGAIN_MS);
     } catch (error) {
       log.debug({ node: name, err: error }, "the node cannot be asked which tables must be compared");
       return [];

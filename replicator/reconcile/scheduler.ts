@@ -27,6 +27,8 @@ export const createScheduler = (options: SchedulerOptions): Service => new Recon
 
 /** A clock that is set forward, or a process that was stopped for a while, is noticed within this time. */
 const LONGEST_SLEEP_MS = 60_000;
+/** A clock that went back by more was set back. */
+const SET_BACK_MS = 1_000;
 /** Of one name; the edges' are among them. */
 const RUNS_LOOKED_AT = 1_000;
 
@@ -52,9 +54,14 @@ class ReconcileScheduler implements Service {
       if (missed) log.info({ schedule: schedule.name }, "a reconcile was missed, and is made up for now");
       dueAt.set(schedule, missed ? timers.now() : nextDue(schedule, timers.now()));
     }
+    let lookedAt = timers.now();
     while (!signal.aborted) {
+      const now = timers.now();
+      // what was to come could be years away otherwise
+      if (now < lookedAt - SET_BACK_MS) for (const schedule of topology.reconcile) dueAt.set(schedule, nextDue(schedule, now));
+      lookedAt = now;
       const [first] = [...dueAt].flatMap(([schedule, at]) => (at === null ? [] : [{ schedule, at }])).sort((a, b) => a.at - b.at);
-      const wait = first === undefined ? LONGEST_SLEEP_MS : first.at - timers.now();
+      const wait = first === undefined ? LONGEST_SLEEP_MS : first.at - now;
       if (first === undefined || wait > 0) {
         await timers.sleep(Math.min(wait, LONGEST_SLEEP_MS), signal);
         continue;

@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -107,5 +107,15 @@ async function sweep(): Promise<void> {
 
 async function remove(directory: string): Promise<void> {
   await stopEmbedded(join(directory, "server"));
+  for (const path of mountedIn(directory)) spawnSync("umount", ["-l", path]);
   rmSync(directory, { recursive: true, force: true });
+}
+
+/** Small disks of a run that was killed. */
+function mountedIn(directory: string): string[] {
+  if (!existsSync("/proc/mounts")) return [];
+  const paths = readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .map((line) => line.split(" ")[1] ?? "");
+  return paths.filter((path) => path.startsWith(`${directory}/`));
 }

@@ -73,6 +73,10 @@ test("a running replicator forgets what was resolved long ago: at once where a n
   expect(await reasons(hub, atHub)).toEqual(["5 days", "89 days"]);
   timers.advance(3_600_000);
   await until("the hub has its turn again", async () => (await reasons(hub, atHub)).length === 1);
+  // a clock that was wrong is set right: nothing waits for it to come there again
+  await hub.write(resolved(atHub, 40));
+  timers.advance(-10 * 365 * DAY);
+  await until("the hub has its turn at once", async () => (await reasons(hub, atHub)).length === 1);
   stop.abort();
   await running;
 });

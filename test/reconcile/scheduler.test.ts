@@ -97,6 +97,18 @@ const fresh = async (): Promise<Pair> => {
 const today = (): number => new Date().setUTCHours(0, 0, 0, 0);
 
 describe("the scheduler", () => {
+  test("goes by the clock when that is set back by years", async () => {
+    const pair = await fresh();
+    const world = await scheduled(pair, [schedule()], today() + 2 * HOUR + 3650 * 24 * HOUR);
+    try {
+      await world.advance(-3650 * 24 * HOUR);
+      await world.advance(HOUR);
+      await world.ran(1);
+    } finally {
+      await world.stop();
+    }
+  });
+
   test("runs what is due, tells metrics and records what it found, and waits for the next time", async () => {
     const pair = await fresh();
     const world = await scheduled(pair, [schedule()], today() + 2 * HOUR);

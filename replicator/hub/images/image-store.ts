@@ -3,6 +3,7 @@ import { createReadStream } from "node:fs";
 import { mkdtemp, open, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { elapsedMs } from "../../change/elapsed.ts";
 import type { NodeName, Position } from "../../change/names.ts";
 import { processLives } from "../../node/process-lives.ts";
 import type { Logger } from "../../observability/log.ts";
@@ -84,7 +85,7 @@ export class ImageStore {
   find(key: string): Image | undefined {
     const { now, limits } = this.#options;
     const found = [...this.#images.values()].filter((image) => image.key === key).at(-1);
-    return found !== undefined && now() - found.madeAt <= limits.maxAgeMs ? found : undefined;
+    return found !== undefined && elapsedMs(found.madeAt, now()) <= limits.maxAgeMs ? found : undefined;
   }
 
   get(id: string): Image | undefined {
@@ -98,7 +99,7 @@ export class ImageStore {
   make(key: string, source: () => Promise<ImageSource>): Promise<Image | null> {
     if (this.#building?.key === key) return this.#building.done;
     const { now } = this.#options;
-    if (this.#building !== undefined || now() - (this.#failed.get(key) ?? Number.NEGATIVE_INFINITY) < FAILED_MS)
+    if (this.#building !== undefined || elapsedMs(this.#failed.get(key) ?? Number.NEGATIVE_INFINITY, now()) < FAILED_MS)
       return Promise.resolve(null);
     const done = this.#make(key, source)
       .catch((err: unknown) => {

@@ -132,12 +132,12 @@ export class CapturedTables {
 
   /** Of a thousand edges that come back at once, one reads. */
   async #believed(): Promise<void> {
-    if (Date.now() - this.#readAt <= BELIEVED_MS) return;
+    if (performance.now() - this.#readAt <= BELIEVED_MS) return;
     const reading = this.#reading ?? this.#read();
     this.#reading = reading;
     try {
       await reading;
-      if (this.#reading === reading) this.#readAt = Date.now();
+      if (this.#reading === reading) this.#readAt = performance.now();
     } finally {
       if (this.#reading === reading) this.#reading = undefined;
     }

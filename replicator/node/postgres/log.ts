@@ -48,7 +48,7 @@ export class PostgresLog implements ChangeLog {
   readonly #reads: SharedReads;
   readonly #next: NextWindow;
   readonly #peers = new Map<NodeName, { readonly id: number; readonly at: number }>();
-  #purgedAt = 0;
+  #purgedAt = Number.NEGATIVE_INFINITY;
   #purging: Promise<void> | undefined;
   #purgeFailed: unknown;
 
@@ -161,8 +161,8 @@ export class PostgresLog implements ChangeLog {
     const failed = this.#purgeFailed;
     this.#purgeFailed = undefined;
     if (failed !== undefined) throw failed;
-    if (this.#purging !== undefined || Date.now() - this.#purgedAt < PURGE_EVERY_MS) return;
-    this.#purgedAt = Date.now();
+    if (this.#purging !== undefined || performance.now() - this.#purgedAt < PURGE_EVERY_MS) return;
+    this.#purgedAt = performance.now();
     const purging = this.#guarded(async () => {
       await this.#captured.count();
       await purge(this.#pool, await oldestNeeded(this.#pool));
@@ -221,7 +221,7 @@ export class PostgresLog implements ChangeLog {
 
   async #peerId(name: NodeName): Promise<number> {
     const known = this.#peers.get(name);
-    if (known !== undefined && Date.now() - known.at < PEER_MS) return known.id;
+    if (known !== undefined && performance.now() - known.at < PEER_MS) return known.id;
     const { rows } = await this.#pool.query<{ id: string; left: string }>({
       name: "tombolo_peer_id",
       text: "select id, reason is not distinct from $2 as left from tombolo.peer where name = $1",
@@ -230,7 +230,7 @@ export class PostgresLog implements ChangeLog {
     if (rows[0] === undefined) throw new TomboloError(`${name} is not known here as a neighbour`, { code: "PEER_UNKNOWN", kind: "retry" });
     // a cut may still be there when what came after it is not
     if (rows[0].left === "t") throw leftBehind(name);
-    this.#peers.set(name, { id: Number(rows[0].id), at: Date.now() });
+    this.#peers.set(name, { id: Number(rows[0].id), at: performance.now() });
     return Number(rows[0].id);
   }
 

@@ -41,7 +41,7 @@ export class NewsWatcher {
   readonly #touched: (after: Position, upTo: Position) => Promise<Touched | null>;
   #waiters = new Set<Waiter>();
   #running = false;
-  #lastNews = Date.now();
+  #lastNews = performance.now();
   #sleeper: pg.PoolClient | undefined;
   #wake: () => void = () => undefined;
   readonly #rouse = (): void => this.#wake();
@@ -82,7 +82,7 @@ export class NewsWatcher {
 
   /** Something is new: whoever knows it says so, and nobody has to look. */
   poke(): void {
-    this.#lastNews = Date.now();
+    this.#lastNews = performance.now();
     this.#poked = true;
     this.#tellAll();
     this.#wake();
@@ -107,7 +107,7 @@ export class NewsWatcher {
         this.#poked = false;
         const { position, unsealed } = await this.#look();
         if (unsealed) {
-          this.#lastNews = Date.now();
+          this.#lastNews = performance.now();
           await this.#awaken();
         }
         for (const waiter of [...this.#waiters]) {
@@ -115,7 +115,7 @@ export class NewsWatcher {
         }
         if (this.#waiters.size > 0 && (unsealed || position > this.#lowest()))
           await this.#tellConcerned(unsealed ? await this.#seal() : position);
-        if (this.#waiters.size > 0) await this.#pause(Date.now() - this.#lastNews);
+        if (this.#waiters.size > 0) await this.#pause(performance.now() - this.#lastNews);
       }
     } catch {
       // the link meets the same error when it reads, and reports it

@@ -191,7 +191,7 @@ export class SlotConsumer implements PlacedGate {
   async #write(stream: SlotStream, from: Lsn): Promise<void> {
     let cursor = from;
     let passed = from;
-    let advancedAt = Date.now();
+    let advancedAt = performance.now();
     this.#idle = setInterval(() => stream.nudge(), this.#idleAdvanceMs);
     for (;;) {
       this.#busy = false;
@@ -228,10 +228,10 @@ export class SlotConsumer implements PlacedGate {
       }
       const at = later(passed, stream.idleAt() ?? passed);
       // half of it: a nudge that comes a little early shall not be the one in vain
-      if (at - cursor > IDLE_ADVANCE_BYTES && Date.now() - advancedAt >= this.#idleAdvanceMs / 2) {
+      if (at - cursor > IDLE_ADVANCE_BYTES && performance.now() - advancedAt >= this.#idleAdvanceMs / 2) {
         await this.#writer.advance({ from: cursor, to: at });
         cursor = at;
-        advancedAt = Date.now();
+        advancedAt = performance.now();
         stream.flushed(cursor);
       }
     }

@@ -30,9 +30,9 @@ export class GateElsewhere implements LogGate {
         throw postgresError(error);
       });
     const mark = BigInt(rows[0]?.mark ?? 0);
-    const until = Date.now() + PATIENCE_MS;
+    const until = performance.now() + PATIENCE_MS;
     while (!(await this.#reached(mark))) {
-      if (Date.now() > until) throw behind();
+      if (performance.now() > until) throw behind();
       // whoever read it has ended meanwhile
       if (!(await this.#read())) return this.#consumer.complete();
       await sleep(LOOK_MS);

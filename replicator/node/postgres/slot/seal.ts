@@ -72,8 +72,8 @@ export class SlotSeal {
   /** Begun and not used, in the order of their snapshots. */
   #cuts: PendingCut[] = [];
   #beginning: Promise<unknown> = Promise.resolve();
-  #begunAt = 0;
-  #wantedAt = 0;
+  #begunAt = Number.NEGATIVE_INFINITY;
+  #wantedAt = Number.NEGATIVE_INFINITY;
 
   constructor(options: { readonly pool: pg.Pool; readonly gate: PlacedGate; readonly recent: RecentTicks }) {
     this.#recent = options.recent;
@@ -83,7 +83,7 @@ export class SlotSeal {
 
   /** Something was logged: more may follow. */
   logged(): void {
-    const now = Date.now();
+    const now = performance.now();
     if (now - this.#begunAt < CUT_EVERY_MS || now - this.#wantedAt > WANTED_FOR_MS || this.#cuts.length >= MOST_CUTS) return;
     // what fails here fails again for who wants the tick
     this.#begin().catch(() => undefined);
@@ -91,7 +91,7 @@ export class SlotSeal {
 
   /** One call at a time. `lagging`: what was committed and is not logged yet may stay for the next. */
   async tick(lagging: boolean, next: Question | null): Promise<Tick> {
-    if (lagging) this.#wantedAt = Date.now();
+    if (lagging) this.#wantedAt = performance.now();
     else this.#cuts = [];
     for (;;) {
       const earlier = this.#earlier();
@@ -134,7 +134,7 @@ export class SlotSeal {
 
   /** One after the other, so that they are in the order of their snapshots. */
   #begin(): Promise<PendingCut> {
-    this.#begunAt = Date.now();
+    this.#begunAt = performance.now();
     const begun = this.#beginning.then(async () => {
       const { rows } = await this.#pool.query<Cut>({ name: "tombolo_slot_cut", text: CUT });
       const state = { ready: false };

@@ -72,7 +72,7 @@ export class SlotStream {
    * process holds the slot.
    */
   static async start(options: SlotStreamOptions): Promise<SlotStream> {
-    const until = Date.now() + (options.busyForMs ?? BUSY_FOR_MS);
+    const until = performance.now() + (options.busyForMs ?? BUSY_FOR_MS);
     for (let attempt = 1; ; attempt++) {
       const connection = await ReplicationConnection.open(options);
       const stream = new SlotStream(connection, options);
@@ -84,7 +84,7 @@ export class SlotStream {
         await connection.close();
         if (!(error instanceof TomboloError) || error.code !== `POSTGRES_${OBJECT_IN_USE}`) throw error;
         await endDeadWalsender(options.pool, options);
-        if (Date.now() > until) throw busy(options.slot.slot, error);
+        if (performance.now() > until) throw busy(options.slot.slot, error);
         await sleep(Math.min(50 * attempt, 500));
       }
     }
