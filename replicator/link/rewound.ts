@@ -1,5 +1,4 @@
 import { TomboloError } from "../change/error.ts";
-import { START } from "../change/names.ts";
 import type { Node } from "../node/node.ts";
 
 /**
@@ -22,7 +21,9 @@ async function mustHaveAll(source: Node, target: Node): Promise<void> {
   }
   // what was not acknowledged in time leaves no other trace at a source that has written on since, past where its log was read before
   for (const [channel, at] of received.received) {
-    if (at <= (sent.sent.get(channel) ?? START) || (await source.rejoin.hasSealed(at))) continue;
+    const acknowledged = sent.sent.get(channel);
+    // before the first receipt nothing is kept of what they began with
+    if (acknowledged === undefined || at <= acknowledged || (await source.rejoin.hasSealed(at))) continue;
     throw rewound(source, `${source.name} has lost a part of its log that ${target.name} has received (up to ${at} of channel ${channel})`);
   }
 }

@@ -28,8 +28,7 @@ export interface Rejoin {
   marks(peer: NodeName): Promise<PeerMarks | null>;
 
   /**
-   * Whether the node's log was ever read up to there, as far as it still knows: it does for what lies behind everything that a neighbour has acknowledged. Not for 0,
-   * which is before everything.
+   * Whether the node's log was ever read up to there, as far as it still knows: it does for what lies behind the position that any neighbour has acknowledged.
    */
   hasSealed(at: Position): Promise<boolean>;
 
