@@ -10,6 +10,8 @@ export interface PeerMarks {
   /** The last packet from the neighbour; and the last to it that it is known to have committed. */
   readonly receivedPacket: PacketNumber;
   readonly sentPacket: PacketNumber;
+  /** This node keeps its log for it no longer: it has to be filled anew. */
+  readonly mustResync: boolean;
 }
 
 /** From where on two nodes that begin anew go on. */

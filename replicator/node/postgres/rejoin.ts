@@ -15,8 +15,8 @@ export class PostgresRejoin implements Rejoin {
   }
 
   async marks(peer: NodeName): Promise<PeerMarks | null> {
-    const { rows } = await this.#query<{ received: string; sent: string; got: string; gave: string }>(
-      "select received::text, sent::text, received_packet_no as got, sent_packet_no as gave from tombolo.peer where name = $1",
+    const { rows } = await this.#query<{ received: string; sent: string; got: string; gave: string; state: string }>(
+      "select received::text, sent::text, received_packet_no as got, sent_packet_no as gave, state from tombolo.peer where name = $1",
       [peer],
     );
     const [row] = rows;
@@ -27,6 +27,7 @@ export class PostgresRejoin implements Rejoin {
       sent: positions(Object.entries(JSON.parse(row.sent) as { [channel: string]: string })),
       receivedPacket: packetNumber(row.got),
       sentPacket: packetNumber(row.gave),
+      mustResync: row.state === "must_resync",
     };
   }
 

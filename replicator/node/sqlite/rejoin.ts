@@ -17,16 +17,17 @@ export class SqliteRejoin implements Rejoin {
   async marks(peer: NodeName): Promise<PeerMarks | null> {
     return this.#file.read((connection) => {
       const row = connection
-        .prepare("select received, sent, received_packet_no, sent_packet_no from tombolo_peer where name = ?")
+        .prepare("select received, sent, received_packet_no, sent_packet_no, state from tombolo_peer where name = ?")
         .raw()
-        .get(peer) as [string, string, bigint, bigint] | undefined;
+        .get(peer) as [string, string, bigint, bigint, string] | undefined;
       if (row === undefined) return null;
-      const [received, sent, receivedPacket, sentPacket] = row;
+      const [received, sent, receivedPacket, sentPacket, state] = row;
       return {
         received: positions(Object.entries(JSON.parse(received) as StoredProgress).map(([channel, at]) => [channel, at.position])),
         sent: positions(Object.entries(JSON.parse(sent) as { [channel: string]: string })),
         receivedPacket: packetNumber(receivedPacket),
         sentPacket: packetNumber(sentPacket),
+        mustResync: state === "must_resync",
       };
     });
   }
