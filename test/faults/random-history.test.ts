@@ -34,7 +34,9 @@ test("random writers on all nodes, and everything goes wrong that a seed says: a
         } catch (error) {
           const told = error instanceof Error ? error.message : String(error);
           console.log(told);
-          failures.push(`TOMBOLO_SEED=${seed} npm run test:faults -- --histories 1\n${told.slice(told.lastIndexOf("history failed:"))}`);
+          failures.push(
+            `TOMBOLO_SEED=${seed} npm run test:faults -- --histories 1\n${told.slice(Math.max(0, told.lastIndexOf("history failed:")))}`,
+          );
         }
       }
     } finally {
