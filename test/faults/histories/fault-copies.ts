@@ -91,8 +91,16 @@ export const COPIES = {
             .filter((line) => line.includes(place.name))
             .join("\n");
         if (!(await noticed(world, place, complaints))) return;
-        const { code, stdout, stderr } = await world.command("nodes", "resync", place.name, "--yes");
-        if (code !== 0) throw new Error(`nodes resync ${place.name} ended with ${code}: ${stdout}${stderr}`);
+        await until(
+          `${place.name} begins anew`,
+          async () => {
+            // what the hub's applications have locked for long may stop it
+            const { code, stdout, stderr } = await world.command("nodes", "resync", place.name, "--yes");
+            if (code !== 0) throw new Error(`nodes resync ${place.name} ended with ${code}: ${stdout}${stderr}`);
+            return true;
+          },
+          PATIENCE_MS,
+        );
       },
     };
   },
