@@ -1,4 +1,4 @@
-import { epoch, scopeNumber, tableName } from "../../replicator/change/names.ts";
+import { epoch, type Position, scopeNumber, tableName } from "../../replicator/change/names.ts";
 import type { TableShape } from "../../replicator/change/shape.ts";
 import type { Node } from "../../replicator/node/node.ts";
 import type { ModelDatabase } from "./model-database.ts";
@@ -52,7 +52,12 @@ export function modelNode(options: {
           sent: acknowledged,
           receivedPacket: row.number,
           sentPacket: row.sentPacket,
+          mustResync: false,
         };
+      },
+      async hasSealed(at: Position) {
+        await scheduler.turn(process);
+        return database.ticks.has(at);
       },
     } as unknown as Node["rejoin"],
     installation: {
