@@ -1,8 +1,8 @@
 import { afterEach, expect, test } from "vitest";
 import { historyKeeper } from "../../replicator/lifecycle/history-keeper.ts";
-import type { Timers } from "../../replicator/lifecycle/timers.ts";
 import { createLogger } from "../../replicator/observability/log.ts";
 import { until } from "../helpers/command.ts";
+import { handTimers } from "../helpers/hand-timers.ts";
 import { postgresNode, sqliteNode, type TestNode } from "../helpers/nodes.ts";
 
 const TABLES = [{ name: "item" }];
@@ -14,26 +14,6 @@ const open: TestNode[] = [];
 afterEach(async () => {
   for (const node of open.splice(0)) await node.close();
 });
-
-/** Time stands still until it is told to go on. */
-function handTimers(): Timers & { advance(ms: number): void } {
-  let now = BELIEVED;
-  let wake: (() => void)[] = [];
-  return {
-    now: () => now,
-    random: () => 0,
-    sleep: (_ms, signal) =>
-      new Promise((resolve) => {
-        wake.push(resolve);
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      }),
-    advance(ms) {
-      now += ms;
-      for (const each of wake.splice(0)) each();
-      wake = [];
-    },
-  };
-}
 
 const resolved = (history: string, daysAgo: number): string => {
   const at = new Date(Date.now() - daysAgo * DAY).toISOString();
@@ -50,7 +30,7 @@ test("a running replicator forgets what was resolved long ago: at once where a n
     (await node.rows(`select reason from ${history} order by reason`)).flat();
   await hub.write(`${resolved(atHub, 5)}; ${resolved(atHub, 89)}; ${resolved(atHub, 91)}`);
   await store.write(`${resolved(atStore, 5)}; ${resolved(atStore, 91)}`);
-  const timers = handTimers();
+  const timers = handTimers(BELIEVED);
   const away = new Set(["store"]);
   let keepDays = 90;
   const keeper = historyKeeper({
@@ -89,7 +69,7 @@ test("a node that cannot be asked holds up neither the others nor the end", asyn
   const stop = new AbortController();
   const keeper = historyKeeper({
     log: await createLogger({ level: "silent", format: "json" }),
-    timers: handTimers(),
+    timers: handTimers(BELIEVED),
     keepMs: () => 90 * DAY,
     names: () => [broken.node.name, store.node.name],
     node: (name) => (name === "broken" ? broken.node : store.node),

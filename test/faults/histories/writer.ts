@@ -100,9 +100,8 @@ export class Writer {
     const pen = this.pen();
     const isAsynchronous = asynchronous > 0 && random.chance(asynchronous);
     const kind = (this.hasLostItsPast ? notes : anything)(random);
-    let statements: Statement[] = [];
+    const statements: Statement[] = [];
     const failure = await place.write(function* () {
-      statements = [];
       if (isAsynchronous) yield ["set local synchronous_commit = off"];
       const steps = kind(pen);
       for (let next = steps.next(); !next.done; ) {
