@@ -16,6 +16,7 @@ import { packet } from "../change/packet-seal.ts";
 import type { RowFilter } from "../change/row-filter.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { FillScope, TableSnapshot } from "../node/table-reader.ts";
+import { mustHaveStarted } from "../node/table-starts.ts";
 import type { ApplyContext, PeerState } from "../node/target.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
 import type { LinkScopes } from "./link-scopes.ts";
@@ -32,9 +33,13 @@ export const newTables = (channels: readonly FlowChannel[], state: PeerState): T
 
 /**
  * Upward, a table starts with the rows that the child already holds: they go into the child's log, for the parent to judge
- * like any change.
+ * like any change. Throws `PACKET_FORK` (operator) where the parent has tables that were started by a copy of the child.
  */
 export async function startUp(flow: Flow, channels: readonly FlowChannel[], state: PeerState): Promise<void> {
+  if (state.number === 0n && state.tables.size > 0) {
+    const marks = await flow.source.rejoin.marks(flow.target.name);
+    if (marks !== null) for (const { name, tables } of channels) mustHaveStarted(flow.source.name, state, marks, { channel: name, tables });
+  }
   for (const channel of channels) {
     const tables = channel.tables.filter((table) => !state.tables.has(table));
     if (tables.length === 0) continue;

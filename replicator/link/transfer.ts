@@ -191,13 +191,13 @@ export class Transfer {
     const { flow, bounds, observer, scopes } = this.#options;
     const state = await this.#peerState();
     const tables = newTables(channels, state);
-    if (tables.length === 0) return undefined;
-    const notice = { level: "info", source: flow.source.name, target: flow.target.name } as const;
-    this.#state = undefined;
+    if (tables.length > 0) this.#state = undefined;
     if (flow.from === "child" || scopes === undefined) {
       await startUp(flow, channels, state);
       return undefined;
     }
+    if (tables.length === 0) return undefined;
+    const notice = { level: "info", source: flow.source.name, target: flow.target.name } as const;
     observer.notice({ ...notice, code: "FILL_STARTED", message: `filling ${tables.length} table(s): ${tables.join(", ")}` });
     const started = this.#options.now();
     const receipt = await fillDown(flow, {

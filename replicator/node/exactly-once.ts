@@ -1,6 +1,7 @@
 import { TomboloError } from "../change/error.ts";
 import { packetNumber } from "../change/names.ts";
 import type { Packet, Receipt } from "../change/packet.ts";
+import { forked } from "./forked.ts";
 
 /** What a node remembers of the last packet from a peer, as read by the transaction that holds the peer's row. */
 export interface LastPacket {
@@ -36,11 +37,7 @@ export async function guard(last: LastPacket, packet: Packet, rest: AsyncIterabl
       kind: "retry",
     });
   }
-  throw new TomboloError(`packet ${header.number} from ${header.source} does not continue what was received before`, {
-    code: "PACKET_FORK",
-    kind: "operator",
-    hint: "one of the two databases was restored or copied; compare them before going on",
-  });
+  throw forked(`packet ${header.number} from ${header.source} does not continue what was received before`);
 }
 
 /** A node may store more beside the receipt (`seen`): that is not part of the answer. */

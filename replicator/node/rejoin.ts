@@ -1,5 +1,5 @@
 import { TomboloError } from "../change/error.ts";
-import type { ChannelName, Epoch, NodeName, PacketNumber, Position } from "../change/names.ts";
+import type { ChannelName, Epoch, NodeName, PacketNumber, Position, TableName } from "../change/names.ts";
 
 /** What a node has kept of its exchange with a neighbour. */
 export interface PeerMarks {
@@ -10,6 +10,8 @@ export interface PeerMarks {
   /** The last packet from the neighbour; and the last to it that it is known to have committed. */
   readonly receivedPacket: PacketNumber;
   readonly sentPacket: PacketNumber;
+  /** Of this node's log, by table: from where on the neighbour is to read it (see `TableReader.seed`). */
+  readonly seeded: ReadonlyMap<TableName, Position>;
   /** This node keeps its log for it no longer: it has to be filled anew. */
   readonly mustResync: boolean;
 }

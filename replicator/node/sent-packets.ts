@@ -1,5 +1,5 @@
-import { TomboloError } from "../change/error.ts";
 import type { NodeName, PacketNumber } from "../change/names.ts";
+import { forked } from "./forked.ts";
 
 /** A packet that was handed on to a peer: it may have arrived, or not. */
 export interface SentPacket {
@@ -37,9 +37,5 @@ export function checkConfirmed(
     noted.length > 0 && noted.every(({ number }) => number > said.number)
       ? `has gone back to packet ${said.number}, after it confirmed a later one`
       : `has applied packet ${said.number} in a form that was never sent from here`;
-  throw new TomboloError(`${peer} ${what}`, {
-    code: "PACKET_FORK",
-    kind: "operator",
-    hint: "one of the two databases was restored or copied; compare them before going on",
-  });
+  throw forked(`${peer} ${what}`);
 }

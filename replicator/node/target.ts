@@ -78,7 +78,7 @@ export interface Target {
 
   peer(name: NodeName): Promise<PeerState>;
 
-  /** Records that the peer's tables are read from `position` on (the answer of its `TableReader.seed`). Idempotent. */
+  /** Records that the peer's tables are read from `position` on (the answer of its `TableReader.seed`). Idempotent. Throws `PACKET_FORK` (operator) for another position than before. */
   start(peer: NodeName, channel: ChannelName, tables: readonly TableName[], position: Position): Promise<void>;
 
   /**

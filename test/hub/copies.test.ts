@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, describe, expect, test } from "vitest";
-import { nodeName } from "../../replicator/change/names.ts";
+import { channelName, nodeName, position, START, tableName } from "../../replicator/change/names.ts";
 import { Edge } from "../../replicator/edge/edge.ts";
 import { openSqliteNode } from "../../replicator/node/sqlite/open.ts";
 import { type EdgeWorld, edgeWorld } from "../helpers/edge-world.ts";
@@ -12,6 +12,8 @@ import { silent, wanted } from "../helpers/nodes.ts";
 import { both } from "../helpers/pair.ts";
 
 const DDL = "create table item (id bigint primary key, note text)";
+const ALL = channelName("all");
+const ITEM = tableName("item");
 const SIGNAL = new AbortController().signal;
 
 const open: { close(): Promise<void> | void }[] = [];
@@ -72,6 +74,23 @@ async function begin(engine: "postgres" | "sqlite"): Promise<{ world: EdgeWorld;
   first.write("insert into item values (10, 'mine')");
   await first.edge.sync(SIGNAL);
   return { world, first };
+}
+
+/** A copy of an edge's file, made after it was enrolled and before its first exchange. */
+async function beginWithCopy(engine: "postgres" | "sqlite"): Promise<{ world: EdgeWorld; first: Shop; copy: Shop }> {
+  folder = mkdtempSync(join(tmpdir(), "tombolo-copies-"));
+  const world = await edgeWorld({ engine, schema: both(DDL), tables: [{ name: "item" }] });
+  open.push(world);
+  await world.database.write("insert into item values (1, 'a')");
+  const first = shop(world, "shop.db");
+  // what an agent does whose line breaks before the exchange
+  const node = await openSqliteNode({ name: nodeName("shop"), path: first.path });
+  await node.installation.apply(wanted([{ name: "item" }], "sqlite"));
+  await node.target.meet([{ name: nodeName("hub"), role: "parent" }]);
+  await node.close();
+  await world.database.node.target.meet([{ name: nodeName("shop"), role: "child" }]);
+  first.copyTo("copy.db");
+  return { world, first, copy: shop(world, "copy.db") };
 }
 
 const hubRows = async (world: EdgeWorld): Promise<string> =>
@@ -153,17 +172,7 @@ describe.each(["postgres", "sqlite"] as const)("a %s hub", (engine) => {
   });
 
   test("a copy that was made before the first exchange: the one that comes second is told, and changes nothing", async () => {
-    folder = mkdtempSync(join(tmpdir(), "tombolo-copies-"));
-    const world = await edgeWorld({ engine, schema: both(DDL), tables: [{ name: "item" }] });
-    open.push(world);
-    await world.database.write("insert into item values (1, 'a')");
-    const first = shop(world, "shop.db");
-    // what an agent does whose line breaks before the exchange
-    const node = await openSqliteNode({ name: nodeName("shop"), path: first.path });
-    await node.installation.apply(wanted([{ name: "item" }], "sqlite"));
-    await node.close();
-    first.copyTo("copy.db");
-    const copy = shop(world, "copy.db");
+    const { world, first, copy } = await beginWithCopy(engine);
     // it has more to tell than the copy: the hub does not stand beyond its log
     for (let id = 20; id < 30; id++) first.write(`insert into item values (${id}, 'first')`);
     copy.write("insert into item values (12, 'copy')");
@@ -174,6 +183,41 @@ describe.each(["postgres", "sqlite"] as const)("a %s hub", (engine) => {
     expect(await hubRows(world)).toBe("1a 12copy");
     copy.write("insert into item values (13, 'copy')");
     expect(await copy.edge.sync(SIGNAL)).toMatchObject({ sent: 1 });
+  });
+
+  describe.each([
+    { which: "the copy", speaks: (first: Shop, copy: Shop) => [copy, first] as const },
+    { which: "the edge", speaks: (first: Shop, copy: Shop) => [first, copy] as const },
+  ])("a copy from before the first exchange, and $which speaks first but brings no packet", ({ speaks }) => {
+    test("the one that comes second is told, and nothing of either is passed over", async () => {
+      const { world, first, copy } = await beginWithCopy(engine);
+      const [early, late] = speaks(first, copy);
+      // its log is shorter, and then longer, than what the other one starts at
+      for (let id = 20; id < 24; id++) early.write(`insert into item values (${id}, 'early')`);
+      late.write("insert into item values (12, 'late')");
+      // as if its line had broken right after its tables were started
+      const node = await openSqliteNode({ name: nodeName("shop"), path: early.path });
+      const at = await node.tables.seed(nodeName("hub"), [ITEM]);
+      await node.close();
+      await world.database.node.target.start(nodeName("shop"), ALL, [ITEM], at);
+      for (let id = 30; id < 50; id++) late.write(`insert into item values (${id}, 'late')`);
+      await expect(late.edge.sync(SIGNAL)).rejects.toMatchObject({ code: "PACKET_FORK", kind: "operator" });
+      await expect(late.edge.sync(SIGNAL)).rejects.toMatchObject({ code: "PACKET_FORK", kind: "operator" });
+      await early.edge.sync(SIGNAL);
+      expect(await hubRows(world)).toBe("1a 20early 21early 22early 23early");
+    });
+  });
+
+  test("a copy that starts its tables where the edge has done so before is told, and nothing of the edge's is passed over", async () => {
+    const { world, first } = await begin(engine);
+    first.write("insert into item values (11, 'first')");
+    const at = await world.database.node.target.peer(nodeName("shop")).then(({ channels }) => channels.get(ALL)?.position ?? START);
+    const starting = world.database.node.target.start(nodeName("shop"), ALL, [ITEM], position(at + 7n));
+    await expect(starting).rejects.toMatchObject({ code: "PACKET_FORK", kind: "operator" });
+    // a request that was long under way is no copy
+    await world.database.node.target.start(nodeName("shop"), ALL, [ITEM], START);
+    await first.edge.sync(SIGNAL);
+    expect(await hubRows(world)).toBe("1a 10mine 11first");
   });
 
   test("another agent over the same file is no copy: both go on", async () => {

@@ -52,6 +52,7 @@ export function modelNode(options: {
           sent: acknowledged,
           receivedPacket: row.number,
           sentPacket: row.sentPacket,
+          seeded: new Map(row.seeded === null ? [] : [[TABLE, row.seeded]]),
           mustResync: false,
         };
       },

@@ -5,6 +5,7 @@ import { parseRow, type Row, sameValue } from "../../replicator/change/value.ts"
 import type { Clash } from "../../replicator/change/verdict.ts";
 import { guard } from "../../replicator/node/exactly-once.ts";
 import { advanced, progressMap, started } from "../../replicator/node/progress.ts";
+import { mustStartOnce } from "../../replicator/node/table-starts.ts";
 import type { ApplyContext, PeerRole, PeerState, Target } from "../../replicator/node/target.ts";
 import type { LogEntry, PeerRow, Transaction } from "./model-database.ts";
 import { enterRefresh, locked, mustBeOpen, type Session } from "./model-log.ts";
@@ -59,9 +60,10 @@ export class ModelTarget implements Target {
   }
 
   async start(peer: NodeName, channel: Parameters<Target["start"]>[1], tables: readonly TableName[], at: Position): Promise<void> {
-    await this.#turn();
+    const state = await this.peer(peer);
     await this.#write((transaction) => {
       const row = this.#row(peer);
+      mustStartOnce(peer, state, { channel, tables, at });
       const known = new Map(row.startedAt);
       for (const table of tables) if (!known.has(table)) known.set(table, this.#session.database.newest);
       transaction.peers.set(peer, {

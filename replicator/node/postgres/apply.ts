@@ -7,6 +7,7 @@ import { readAhead } from "../../change/read-ahead.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { guard } from "../exactly-once.ts";
 import { advanced, type StoredProgress, started, startedAnew } from "../progress.ts";
+import { mustStartOnce } from "../table-starts.ts";
 import type { ApplyContext, RetryOptions, Target } from "../target.ts";
 import { Foresight, isAsExpected, type Lead, leadOf, type Saying, sayingOf, unread } from "./ahead.ts";
 import { ApplyGate } from "./apply-gate.ts";
@@ -82,6 +83,7 @@ export class PostgresTarget implements Target {
   async start(peer: NodeName, channel: ChannelName, tables: readonly TableName[], at: Position): Promise<void> {
     await transaction(this.#pool, async (client) => {
       const locked = await lockPeer(client, peer);
+      mustStartOnce(peer, await peerState(client, peer), { channel, tables, at });
       await client.query("update tombolo.peer set received = $2 where id = $1", [
         locked.id,
         JSON.stringify(started(locked.received, channel, tables, at)),

@@ -19,7 +19,7 @@ export async function meet(pool: pg.Pool, peers: readonly { readonly name: NodeN
   await pool.query(FORWARDS);
 }
 
-export async function peerState(pool: pg.Pool, name: NodeName): Promise<PeerState> {
+export async function peerState(pool: pg.Pool | pg.ClientBase, name: NodeName): Promise<PeerState> {
   const { rows } = await pool.query<{ [column: string]: string | null }>({
     name: "tombolo_peer_state",
     text: `select p.epoch, p.received_packet_no, p.received_digest, p.received::text as received, p.state, ${HANDED_OVER} as handed_over, p.received_receipt ->> 'wanted' as wanted,

@@ -5,6 +5,7 @@ import { type ChannelName, type NodeName, type Position, packetNumber, type Tabl
 import type { Packet, PacketHeader, Part, Receipt } from "../../change/packet.ts";
 import { guard } from "../exactly-once.ts";
 import { type StoredProgress, started } from "../progress.ts";
+import { mustStartOnce } from "../table-starts.ts";
 import type { ApplyContext, RetryOptions, Target } from "../target.ts";
 import { applyPart, type PartTables } from "./apply-part.ts";
 import { type ApplySession, beginApplying, endApplying, Outcome } from "./apply-session.ts";
@@ -59,6 +60,7 @@ export class SqliteTarget implements Target {
   async start(peer: NodeName, channel: ChannelName, tables: readonly TableName[], at: Position): Promise<void> {
     await this.#file.write((connection) => {
       const stored = readPeer(connection, peer);
+      mustStartOnce(peer, peerState(connection, peer), { channel, tables, at });
       storeProgress(connection, stored.id, started(stored.received, channel, tables, at));
       markReceived(connection, stored.id, tables);
       markStarted(connection, stored.id, tables, newestEntry(connection));

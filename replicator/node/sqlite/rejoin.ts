@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position } from "../../change/names.ts";
+import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position, tableName } from "../../change/names.ts";
 import type { StoredProgress } from "../progress.ts";
 import { cameBetween, type PeerMarks, type Rejoin, type Restart } from "../rejoin.ts";
 import type { DatabaseFile } from "./connection.ts";
@@ -17,16 +17,21 @@ export class SqliteRejoin implements Rejoin {
   async marks(peer: NodeName): Promise<PeerMarks | null> {
     return this.#file.read((connection) => {
       const row = connection
-        .prepare("select received, sent, received_packet_no, sent_packet_no, state from tombolo_peer where name = ?")
+        .prepare("select id, received, sent, received_packet_no, sent_packet_no, state from tombolo_peer where name = ?")
         .raw()
-        .get(peer) as [string, string, bigint, bigint, string] | undefined;
+        .get(peer) as [bigint, string, string, bigint, bigint, string] | undefined;
       if (row === undefined) return null;
-      const [received, sent, receivedPacket, sentPacket, state] = row;
+      const [id, received, sent, receivedPacket, sentPacket, state] = row;
+      const seeded = connection
+        .prepare("select table_name, seeded_at from tombolo_peer_table where peer_id = ? and seeded_at is not null")
+        .raw()
+        .all(id) as [string, bigint][];
       return {
         received: positions(Object.entries(JSON.parse(received) as StoredProgress).map(([channel, at]) => [channel, at.position])),
         sent: positions(Object.entries(JSON.parse(sent) as { [channel: string]: string })),
         receivedPacket: packetNumber(receivedPacket),
         sentPacket: packetNumber(sentPacket),
+        seeded: new Map(seeded.map(([table, at]) => [tableName(table), position(at)])),
         mustResync: state === "must_resync",
       };
     });
