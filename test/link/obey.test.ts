@@ -104,6 +104,53 @@ for (const engine of ["postgres", "sqlite"] as const) {
       expect(await rows()).toEqual([["9", "other", "row"]]);
     });
 
+    test.each(["D", "R"] as const)(
+      "a row that it has offered and the parent has not judged is asked for when the parent says that it is gone (%s)",
+      async (op) => {
+        const { node, name, position, tell, rows } = await child(engine);
+        await node.write(`insert into ${name} values (1, 'x', 'y'), (2, 'x', 'y')`);
+        const before = await position();
+        await node.node.tables.seed(HUB, [ITEM]);
+        const gone = { op, key: '{"id": "1"}', old: op === "D" ? '{"id": "1", "a": "x", "b": "y"}' : null };
+        const asked = { wanted: [{ table: ITEM, key: '{"id": "1"}' }] };
+        expect(await tell(before, [gone])).toMatchObject(asked);
+        // said ahead of the lock, where the last packet has left nothing open
+        expect(await tell(before, [gone])).toMatchObject(asked);
+        expect(await rows()).toEqual(
+          [
+            ["1", "x", "y"],
+            ["2", "x", "y"],
+          ].map((row) => expect.arrayContaining(row.slice(1))),
+        );
+        // judged between the last packet and this one: before the deletion, or after it
+        const seen = await position();
+        expect(await tell(seen, [gone])).toMatchObject(asked);
+        expect(await rows()).toHaveLength(2);
+        expect(await tell(seen, [gone])).toMatchObject({ wanted: [] });
+        expect(await rows()).toHaveLength(1);
+      },
+    );
+
+    test("rows that it has offered follow the parent where that has them, and stay when it empties the table", async () => {
+      const { node, name, position, tell, rows } = await child(engine);
+      await node.write(`insert into ${name} values (1, 'x', 'y'), (2, 'x', 'y')`);
+      const before = await position();
+      await tell(before, []);
+      await node.node.tables.seed(HUB, [ITEM]);
+      const update = { op: "U", old: '{"a": "p"}', new: '{"a": "q"}' } as const;
+      expect(await tell(before, [update])).toMatchObject({ wanted: [] });
+      expect((await rows()).map((row) => row.slice(1))).toEqual([
+        ["q", "y"],
+        ["x", "y"],
+      ]);
+      await node.write(`insert into ${name} values (3, 'x', 'y')`);
+      await node.write(`delete from ${name} where id = 3`);
+      await tell(before, [{ op: "T", key: "{}" }]);
+      expect(await rows()).toHaveLength(2);
+      await tell(await position(), [{ op: "T", key: "{}" }]);
+      expect(await rows()).toHaveLength(0);
+    });
+
     test("columns that it has changed since wait for the verdict, the others follow at once", async () => {
       const { node, name, position, tell, rows } = await child(engine);
       await node.write(`insert into ${name} values (1, 'x', 'y')`);

@@ -254,6 +254,14 @@ export class ModelDatabase {
       .sort((a, b) => b.seq - a.seq);
   }
 
+  /** Whether the row was offered to a peer, which it may not have had, after the tick. */
+  hasOffered(peer: NodeName, key: string, after: Position | undefined): boolean {
+    const from = after === undefined ? undefined : this.ticks.get(after);
+    return this.log.some(
+      (entry) => entry.key === key && entry.target === peer && entry.op !== "R" && (from === undefined || !this.#isIn(from, entry)),
+    );
+  }
+
   rowsAt(position: Position): [string, Row][] {
     const tick = this.ticks.get(position);
     return [...this.#versions].flatMap(([key, versions]): [string, Row][] => {

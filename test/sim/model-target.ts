@@ -224,7 +224,9 @@ export class ModelTarget implements Target {
     const touches = (entry: LogEntry): boolean =>
       op !== "U" || entry.op !== "U" || Object.keys(entry.new ?? {}).some((column) => column in (after ?? {}));
     const made = { origin: parent, changedAt, whole: isWhole(rule) };
-    if (judged.some(touches)) {
+    const seen = header.kind === "fill" ? header.seen : peer.seen;
+    const isOffered = rule.oneWay !== true && after === null && database.hasOffered(parent, key, seen[rule.channel]);
+    if (isOffered || judged.some(touches)) {
       wanted.push({ table: shape.table, key });
     } else if (after === null) {
       if (current !== null && pending.length === 0) database.write(transaction, key, null, made);

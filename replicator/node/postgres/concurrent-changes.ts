@@ -12,6 +12,8 @@ export interface LogEntry {
   readonly changedAt: number;
   /** At or before `alsoKnown`. */
   readonly known: boolean;
+  /** No change: a row that was there, told to `offeredTo` when the two met. */
+  readonly offered: boolean;
 }
 
 /** Which entries of a row are meant. */
@@ -20,6 +22,8 @@ export interface LogQuestion {
   /** Entries up to here are marked as known to the child. */
   readonly alsoKnown?: bigint | null;
   readonly exceptFrom: number;
+  /** With the rows that this peer was offered. */
+  readonly offeredTo?: number;
 }
 
 /**
@@ -37,9 +41,9 @@ export async function changesSince(
     text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot,
            coalesce((select snapshot from tombolo.tick where position >= nullif($5::bigint, 0) order by position limit 1), '1:1:') as known)
       select ${hstore}.hstore_to_json(c.key)::text, c.op, ${hstore}.hstore_to_json(c.old)::text, ${hstore}.hstore_to_json(c.new)::text,
-             date_part('epoch', c.changed_at), pg_visible_in_snapshot(c.xid, since.known)
+             date_part('epoch', c.changed_at), pg_visible_in_snapshot(c.xid, since.known), c.target is not null
         from since, tombolo.change c
-       where c.table_id = $1::int and c.target is null and c.origin is distinct from $4::int
+       where c.table_id = $1::int and (c.target is null and c.origin is distinct from $4::int or c.target = $6::int and c.op <> 'R')
          and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot)
          and ${hstore}.hstore_to_json(c.key)::text = any ($2::text[])
        order by c.seq desc`,
@@ -49,18 +53,21 @@ export async function changesSince(
       (options.position ?? 0n).toString(),
       options.exceptFrom,
       (options.alsoKnown ?? 0n).toString(),
+      options.offeredTo ?? null,
     ],
     rowMode: "array",
   });
   const found = new Map<string, LogEntry[]>();
   const columns = new Set(options.table.columns.map(({ name }) => name));
-  for (const [key, op, before, after, seconds, known] of rows as [string, LogEntry["op"], string | null, string | null, string, string][]) {
+  type Raw = [string, LogEntry["op"], string | null, string | null, string, string, string];
+  for (const [key, op, before, after, seconds, known, offered] of rows as Raw[]) {
     const entry: LogEntry = {
       op,
       old: before === null ? null : only(JSON.parse(before) as TextRow, columns),
       new: after === null ? null : only(JSON.parse(after) as TextRow, columns),
       changedAt: Math.round(Number(seconds) * 1e6),
       known: known === "t",
+      offered: offered === "t",
     };
     if (op === "U" && Object.keys(entry.new ?? {}).length === 0) continue;
     const entries = found.get(key);

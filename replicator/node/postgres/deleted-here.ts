@@ -25,7 +25,7 @@ export async function takeBackDeleted(
 }
 
 /**
- * The deletions of the parent's, and the updates of counters, whose rows were inserted or changed here and the parent has not judged yet: a row that is what the
+ * The deletions of the parent's, and the updates of counters, whose rows were inserted, changed or offered here and the parent has not judged yet: a row that is what the
  * parent deleted may be another one, made here since, and a counter that stands at the parent's number may have come there by what was added here. Someone must
  * look at them.
  */
@@ -46,7 +46,7 @@ export function unjudged(
 }
 
 /**
- * Those of the changes whose rows this node's own log has among what the parent has not judged. The log must be complete. The question is asked before
+ * Those of the changes whose rows this node's own log has among what the parent has not judged, what it was offered included. The log must be complete. The question is asked before
  * this returns.
  */
 export async function changedHere(
@@ -66,7 +66,7 @@ export async function changedHere(
         select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot),
       own as materialized (
         select distinct c.key from since, tombolo.change c
-         where c.table_id = $1::int and c.target is null and c.origin is distinct from $2::int and c.op = any ($4::"char"[])
+         where c.table_id = $1::int and (c.target is null and c.origin is distinct from $2::int or c.target = $2::int) and c.op = any ($4::"char"[])
            and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot))
       select told.ord from own join (
         select ord, (select ${hstore}.hstore(r.*) from (select ${key}) as r) as key from unnest(${arrays}) with ordinality as u(${names}, ord)

@@ -14,6 +14,8 @@ interface PendingChange {
   /** Inserted: every column is ours until the verdict comes. */
   readonly whole: boolean;
   readonly columns: ReadonlySet<string>;
+  /** Offered to the parent when the two met, as it may not have had it. */
+  readonly offered: boolean;
 }
 
 /**
@@ -48,7 +50,9 @@ async function obey(
   const { key, current, pending, after } = row;
   const { op } = incoming.change;
   if (op === "D" || (op === "R" && after === null)) {
-    if (current !== null && !pending.any) await deleteForParent(session, table, key);
+    // it may have been deleted before the parent had what it was offered, and then it has come back there
+    if (current !== null && pending.offered) session.outcome.wanted.push({ table: table.name, key: incoming.change.key });
+    else if (current !== null && !pending.any) await deleteForParent(session, table, key);
     return true;
   }
   // deleted here: the parent judges that first
@@ -86,10 +90,13 @@ async function pendingChange(session: ApplySession, incoming: IncomingChange, ke
 
 /** What of the log tells what the parent has not judged yet; null where it judges nothing. */
 export const pendingQuestion = (session: ApplySession, { table: { rule } }: IncomingChange): LogQuestion | null =>
-  rule.oneWay === true ? null : { position: session.header.seen[rule.channel] ?? null, exceptFrom: session.peer.id };
+  rule.oneWay === true
+    ? null
+    : { position: session.header.seen[rule.channel] ?? null, exceptFrom: session.peer.id, offeredTo: session.peer.id };
 
-/** Entries newest first. */
-function summary(entries: readonly LogEntry[]): PendingChange {
+/** Entries newest first. What was offered holds nothing back but a deletion: the parent's rows are taken, and what differs is judged there. */
+function summary(found: readonly LogEntry[]): PendingChange {
+  const entries = found.filter(({ offered }) => !offered);
   const columns = new Set<string>();
   for (const entry of entries) for (const name in entry.new ?? {}) columns.add(name);
   return {
@@ -97,5 +104,6 @@ function summary(entries: readonly LogEntry[]): PendingChange {
     deleted: entries[0]?.op === "D",
     whole: entries.some((entry) => entry.op === "I"),
     columns,
+    offered: entries.length < found.length,
   };
 }

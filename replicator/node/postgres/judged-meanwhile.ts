@@ -46,8 +46,8 @@ const BETWEEN = `
     with cut as (select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as after,
                         (select snapshot from tombolo.tick where position >= $4::bigint order by position limit 1) as up_to),
          own as materialized (
-           select c.key, c.op, c.new from cut, tombolo.change c
-            where c.table_id = $1::int and c.target is null and c.origin is distinct from $2::int
+           select c.key, c.op, c.new, c.target is not null as offered from cut, tombolo.change c
+            where c.table_id = $1::int and (c.target is null and c.origin is distinct from $2::int or c.target = $2::int and c.op <> 'R')
               and c.xid >= pg_snapshot_xmin(cut.after) and c.xid < pg_snapshot_xmax(cut.up_to)
               and not pg_visible_in_snapshot(c.xid, cut.after) and pg_visible_in_snapshot(c.xid, cut.up_to))`;
 
@@ -74,7 +74,7 @@ async function touchedToo(
   const { rows } = await access.client.query({
     text: `${BETWEEN}, told as materialized (
         select ord, (select ${hstore}.hstore(r.*) from (select ${key}) as r) as key from unnest(${arrays}) with ordinality as u(${names}, ord))
-      select told.ord, own.op, to_json(${hstore}.akeys(own.new))::text from own join told on own.key operator(${hstore}.=) told.key`,
+      select told.ord, own.op, to_json(${hstore}.akeys(own.new))::text, own.offered from own join told on own.key operator(${hstore}.=) told.key`,
     values: [
       table.id,
       access.peer.id,
@@ -85,11 +85,12 @@ async function touchedToo(
     rowMode: "array",
   });
   const unclear = new Set<IncomingChange>();
-  for (const [ordinal, op, columns] of rows as [string, string, string | null][]) {
+  for (const [ordinal, op, columns, offered] of rows as [string, string, string | null, string][]) {
     const incoming = changes[Number(ordinal) - 1] as IncomingChange;
     const apart =
       op === "U" && incoming.change.op === "U" && !(JSON.parse(columns ?? "[]") as string[]).some((name) => name in (incoming.new ?? {}));
-    if (!apart) unclear.add(incoming);
+    // what was offered and differed, the parent has told; what it had deleted by then, it has taken for new
+    if (offered === "t" ? incoming.new === null : !apart) unclear.add(incoming);
   }
   return [...unclear];
 }

@@ -38,7 +38,7 @@ async function truncate(session: ApplySession, { table, rule }: IncomingTable): 
       ? ""
       : `where not exists (
           select from since, tombolo.change c
-           where c.table_id = $1::int and c.target is null and c.origin is distinct from $2::int
+           where c.table_id = $1::int and (c.target is null and c.origin is distinct from $2::int or c.target = $2::int and c.op <> 'R')
              and not pg_visible_in_snapshot(c.xid, since.snapshot)
              and ${something} and c.key operator(${hstore}.=) ${hstore}.slice(${hstore}.hstore(t.*), $4::text[]))`;
   await client.query({

@@ -16,20 +16,29 @@ export interface LogEntry {
   readonly changed: readonly string[];
   /** Microseconds since 1970. */
   readonly changedAt: number;
+  /** No change: a row that was there, told to `offeredTo` when the two met. */
+  readonly offered: boolean;
+}
+
+export interface LogQuestion {
+  readonly tableId: number;
+  readonly key: Image;
+  readonly position: bigint | null;
+  readonly exceptFrom: number;
+  /** With the rows that this peer was offered. */
+  readonly offeredTo?: number;
 }
 
 /** What this node's log holds of a row beyond a position, newest first; what came from `exceptFrom` is left out. Beyond null is all of it. */
-export function changesSince(
-  connection: Connection,
-  look: { readonly tableId: number; readonly key: Image; readonly position: bigint | null; readonly exceptFrom: number },
-): LogEntry[] {
+export function changesSince(connection: Connection, look: LogQuestion): LogEntry[] {
   logKeys(connection);
-  const sql = `select c.op, c.old, c.new, c.changed_at from ${LOG_OF_KEY} and c.target is null and (c.origin is null or c.origin <> ?) order by k.seq desc`;
+  const sql = `select c.op, c.old, c.new, c.changed_at, c.target is not null from ${LOG_OF_KEY}
+      and (c.target is null and (c.origin is null or c.origin <> ?) or c.target = ? and c.op <> 'R') order by k.seq desc`;
   // a younger shape has younger entries
   return shapeIds(connection, look.tableId).flatMap((id) => {
     const rows = prepared(connection, sql)
       .raw()
-      .all(look.key, id, look.position ?? 0n, look.exceptFrom) as RawEntry[];
+      .all(look.key, id, look.position ?? 0n, look.exceptFrom, look.offeredTo ?? null) as RawEntry[];
     if (rows.length === 0) return [];
     const shapes = storedShapes(connection);
     const now = shapes.get(look.tableId) as StoredShape;
@@ -38,14 +47,15 @@ export function changesSince(
   });
 }
 
-type RawEntry = [LogEntry["op"], string | null, string | null, string];
+type RawEntry = [LogEntry["op"], string | null, string | null, string, bigint];
 
-const logEntry = ([op, old, now, changedAt]: RawEntry, shape: StoredShape): LogEntry => ({
+const logEntry = ([op, old, now, changedAt, offered]: RawEntry, shape: StoredShape): LogEntry => ({
   op,
   old: old === null ? null : imageToRow(old, shape.columns),
   new: now === null ? null : imageToRow(now, shape.columns),
   changed: op === "U" && old !== null && now !== null ? changedColumns(old, now, shape) : [],
   changedAt: microseconds(changedAt),
+  offered: offered === 1n,
 });
 
 /** An entry of an older shape without the columns that do not travel any more; nothing when that is all that it changed. */

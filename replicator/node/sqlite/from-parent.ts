@@ -14,6 +14,8 @@ export interface PendingChange {
   /** Inserted: every column is ours until the verdict comes. */
   readonly whole: boolean;
   readonly columns: ReadonlySet<string>;
+  /** Offered to the parent when the two met, as it may not have had it. */
+  readonly offered: boolean;
 }
 
 /**
@@ -31,7 +33,10 @@ export function obeyParent(session: ApplySession, incoming: IncomingChange): voi
   const key = incoming.key;
   session.outcome.count(op);
   if (op === "D" || (op === "R" && after === null)) {
-    if (current === null || pending.any) return;
+    if (current === null) return;
+    // it may have been deleted before the parent had what it was offered, and then it has come back there
+    if (pending.offered) session.outcome.wanted.push({ table: table.name, key: incoming.change.key });
+    if (pending.offered || pending.any) return;
     session.outcome.wanted.push(...takenAlong(session, { table, key }, incoming.table.shape.engine));
     deleteRow(connection, table, key);
     return;
@@ -67,12 +72,17 @@ function pendingChange(session: ApplySession, incoming: IncomingChange, found: F
     key: found?.key ?? keyImage(session.connection, table, incoming.key),
     position: session.header.seen[rule.channel] ?? null,
     exceptFrom: session.peer.id,
+    offeredTo: session.peer.id,
   });
   return pendingOf(entries, found);
 }
 
-/** Entries newest first. A touch alone is nothing, unless the row that it saw is gone. */
-export function pendingOf(entries: readonly LogEntry[], found: FoundRow | undefined): PendingChange {
+/**
+ * Entries newest first. A touch alone is nothing, unless the row that it saw is gone. What was offered holds nothing back but a deletion: the parent's rows are
+ * taken, and what differs is judged there.
+ */
+export function pendingOf(told: readonly LogEntry[], found: FoundRow | undefined): PendingChange {
+  const entries = told.filter(({ offered }) => !offered);
   const changes = entries.filter(({ op }) => op !== "H");
   const replaced = entries[0]?.op === "H" && found === undefined;
   const columns = new Set<string>();
@@ -82,5 +92,6 @@ export function pendingOf(entries: readonly LogEntry[], found: FoundRow | undefi
     deleted: replaced || changes[0]?.op === "D",
     whole: changes.some(({ op }) => op === "I"),
     columns,
+    offered: entries.length < told.length,
   };
 }

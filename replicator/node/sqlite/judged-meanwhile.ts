@@ -5,10 +5,17 @@ import { changedColumns } from "./concurrent-changes.ts";
 import type { Connection } from "./connection.ts";
 import type { Image } from "./image.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
+import { LOG_OF_KEY, logKeys } from "./log-keys.ts";
 import { keyImage, prepared, quickImage } from "./rows.ts";
 
 /** Columns of a row that this node changed; null is all of them. */
 type Touched = ReadonlySet<string> | null;
+
+interface Range {
+  readonly after: bigint;
+  readonly upTo: bigint;
+  readonly peerId: number;
+}
 
 /**
  * This node's own changes that its parent judged between the last packet and this one, and so somewhere among what the packet tells; it
@@ -18,6 +25,8 @@ type Touched = ReadonlySet<string> | null;
 export class JudgedMeanwhile {
   readonly #connection: Connection;
   readonly #rows = new Map<IncomingTable, ReadonlyMap<Image, Touched>>();
+  /** Tables of which rows were among that that the parent was only offered when the two met; they may be all. */
+  readonly #offered = new Map<IncomingTable, Range>();
 
   constructor(options: {
     readonly connection: Connection;
@@ -31,9 +40,10 @@ export class JudgedMeanwhile {
     const { header, before } = options;
     for (const table of options.tables) {
       const { channel, oneWay } = table.rule;
-      const range = { after: before[channel] ?? 0n, upTo: header.seen[channel] ?? 0n };
+      const range = { after: before[channel] ?? 0n, upTo: header.seen[channel] ?? 0n, peerId: options.peerId };
       if (oneWay === true || range.after >= range.upTo) continue;
-      const rows = touchedRows(options.connection, table, { ...range, peerId: options.peerId });
+      if (anyOffered(options.connection, table, range)) this.#offered.set(table, range);
+      const rows = touchedRows(options.connection, table, range);
       if (rows.size > 0) this.#rows.set(table, rows);
     }
   }
@@ -41,18 +51,33 @@ export class JudgedMeanwhile {
   /** Whether the row of a change must be asked for. */
   isUnclear(incoming: IncomingChange): boolean {
     const rows = this.#rows.get(incoming.table);
-    if (rows === undefined) return false;
-    const touched = rows.get(quickImage(incoming.key) ?? keyImage(this.#connection, incoming.table.table, incoming.key));
+    const offered = this.#offered.get(incoming.table);
+    if (rows === undefined && offered === undefined) return false;
+    const key = quickImage(incoming.key) ?? keyImage(this.#connection, incoming.table.table, incoming.key);
+    // what was offered and differed, the parent has told; what it had deleted by then, it has taken for new
+    if (offered !== undefined && incoming.new === null && isOffered(this.#connection, incoming.table, key, offered)) return true;
+    const touched = rows?.get(key);
     if (touched === undefined) return false;
     return touched === null || incoming.change.op !== "U" || (incoming.new?.set.names.some((name) => touched.has(name)) ?? true);
   }
 }
 
-function touchedRows(
-  connection: Connection,
-  { table }: IncomingTable,
-  range: { readonly after: bigint; readonly upTo: bigint; readonly peerId: number },
-): Map<Image, Touched> {
+const anyOffered = (connection: Connection, { table }: IncomingTable, { after, upTo, peerId }: Range): boolean =>
+  prepared(
+    connection,
+    `select exists (select 1 from tombolo_change
+      where seq > ? and seq <= ? and table_id in (${shapeIds(connection, table.id).join(", ")}) and target = ? and op <> 'R')`,
+  )
+    .pluck()
+    .get(after, upTo, peerId) === 1n;
+
+function isOffered(connection: Connection, { table }: IncomingTable, key: Image, { after, upTo, peerId }: Range): boolean {
+  logKeys(connection);
+  const found = prepared(connection, `select 1 from ${LOG_OF_KEY} and k.seq <= ? and c.target = ? and c.op <> 'R' limit 1`);
+  return shapeIds(connection, table.id).some((id) => found.get(key, id, after, upTo, peerId) !== undefined);
+}
+
+function touchedRows(connection: Connection, { table }: IncomingTable, range: Range): Map<Image, Touched> {
   const entries = prepared(
     connection,
     `select key, op, old, new, table_id from tombolo_change

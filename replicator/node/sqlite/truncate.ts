@@ -43,17 +43,17 @@ function truncate(session: ApplySession, { table, rule }: IncomingTable): void {
   const touched = connection
     .prepare(
       `select distinct key from tombolo_change where table_id in (${shapeIds(connection, table.id).join(", ")})
-          and seq > ? and target is null and (origin is null or origin <> ?)`,
+          and seq > ? and (target is null and (origin is null or origin <> ?) or target = ? and op <> 'R')`,
     )
     .pluck()
-    .all(position, session.peer.id) as string[];
-  const kept = new Set(
-    touched.filter(
-      (key) =>
-        rule.oneWay !== true &&
-        pendingOf(changesSince(connection, { tableId: table.id, key, position, exceptFrom: session.peer.id }), undefined).any,
-    ),
-  );
+    .all(position, session.peer.id, session.peer.id) as string[];
+  const { id: peer } = session.peer;
+  const isKept = (key: string): boolean => {
+    const own = changesSince(connection, { tableId: table.id, key, position, exceptFrom: peer, offeredTo: peer });
+    const { any, offered } = pendingOf(own, undefined);
+    return any || offered;
+  };
+  const kept = new Set(touched.filter((key) => rule.oneWay !== true && isKept(key)));
   if (kept.size === 0) {
     connection.exec(`delete from ${name}`);
     forgetParked(session, table.name);

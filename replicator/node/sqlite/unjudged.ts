@@ -5,7 +5,7 @@ import type { IncomingTable } from "./incoming.ts";
 import { prepared } from "./rows.ts";
 
 /**
- * Whether this node has changes of a table that its parent had not judged when it made the packet. A row that is not there may then
+ * Whether this node has changes of a table, or rows offered to its parent, that the parent had not judged when it made the packet. A row that is not there may then
  * be one that was deleted here: the parent's insert must not bring it back without a look at the log. The write lock is held, so
  * the answer stays true for the whole packet.
  */
@@ -44,10 +44,11 @@ export class Unjudged {
     const found = prepared(
       this.#connection,
       `select exists (select 1 from tombolo_change
-        where seq > ? and table_id in (${shapeIds(this.#connection, table.id).join(", ")}) and target is null and (origin is null or origin <> ?) and op in ${ops})`,
+        where seq > ? and table_id in (${shapeIds(this.#connection, table.id).join(", ")}) 
+          and (target is null and (origin is null or origin <> ?) or target = ?) and op in ${ops})`,
     )
       .pluck()
-      .get(this.#seen[rule.channel] ?? 0n, this.#peerId);
+      .get(this.#seen[rule.channel] ?? 0n, this.#peerId, this.#peerId);
     return found === 1n;
   }
 }
