@@ -1,4 +1,4 @@
-import type { ChannelName, NodeName, Position, TableName } from "../change/names.ts";
+import { type ChannelName, type NodeName, type Position, START, type TableName } from "../change/names.ts";
 import { forked } from "./forked.ts";
 import type { PeerMarks } from "./rejoin.ts";
 import type { PeerState } from "./target.ts";
@@ -16,8 +16,8 @@ export interface TableStarts {
 export function mustStartOnce(source: NodeName, state: PeerState, { channel, tables, at }: TableStarts & { readonly at: Position }): void {
   for (const table of tables) {
     const begun = startOf(state, channel, table);
-    // what a packet has been applied of since is no longer where it began
-    if (begun === null || at === begun || (at < begun && state.number > 0n)) continue;
+    // what a packet has been applied of since is no longer where it began; and a full sync that came second begins with all of the log
+    if (begun === null || at === begun || (at < begun && (state.number > 0n || at === START))) continue;
     throw forked(`${source} starts ${table} at ${at} of its log, and has started it at ${begun} before`);
   }
 }
@@ -26,13 +26,14 @@ export function mustStartOnce(source: NodeName, state: PeerState, { channel, tab
  * Until the first packet, only from where on its tables are read tells whether it was this database that began, or a copy of it. `state` is what the other side says
  * that it has of `source`, whose own `marks` of it these are. Throws `PACKET_FORK` (operator).
  */
-export function mustHaveStarted(source: NodeName, state: PeerState, marks: Pick<PeerMarks, "sent" | "seeded">, starts: TableStarts): void {
-  const { channel, tables } = starts;
+export function mustHaveStarted(source: NodeName, state: PeerState, marks: PeerMarks, { channel, tables }: TableStarts): void {
   if (state.number > 0n || marks.sent.has(channel)) return;
+  // a full sync begins with all of the log
+  const otherwise = marks.receivedPacket > 0n ? START : null;
   for (const table of tables) {
     const begun = startOf(state, channel, table);
-    const own = marks.seeded.get(table);
-    if (begun === null || (own !== undefined && begun <= own)) continue;
+    const own = marks.seeded.get(table) ?? otherwise;
+    if (begun === null || (own !== null && begun <= own)) continue;
     throw forked(`${table} was started at ${begun} of the log of ${source}, and not by this database`);
   }
 }

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { channelName, tableName } from "../../replicator/change/names.ts";
 import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
@@ -86,5 +87,21 @@ describe.each(PAIRS)("a pull from %s to %s", (above, below) => {
     expect(await link.settle()).toMatchObject({ sent: 3, conflicts: 0 });
     await same(parent, child);
     expect(await parent.rows("select name from product where id in (3, 6, 9, 50) order by id")).toEqual([["mine"], ["thing 9"], ["new"]]);
+  });
+
+  test("leaves rows that the child has offered, as the two met, and that the parent has yet to take", async () => {
+    const { parent, child } = await open();
+    await rows(parent, 1, 5);
+    await drift(child, "insert into product values (3, 'mine', 3), (60, 'only here', 6)");
+    const tables = TABLES.map(({ name }) => tableName(name));
+    await child.node.target.meet([{ name: parent.node.name, role: "parent" }]);
+    await parent.node.target.meet([{ name: child.node.name, role: "child" }]);
+    const at = await child.node.tables.seed(parent.node.name, tables);
+    await parent.node.target.start(child.node.name, channelName("all"), tables, at);
+    await syncFully(parent.node, child.node, TABLES);
+    expect(await child.rows("select name from product where id in (3, 60) order by id")).toEqual([["thing 3"], ["only here"]]);
+    await testLink(parent.node, child.node, TABLES).settle();
+    await same(parent, child);
+    expect(await parent.rows("select id from product where id = 60")).toEqual([["60"]]);
   });
 });
