@@ -43,6 +43,8 @@ const NEEDS_A_PERSON_MS = 300_000;
 /** Except for what the hub's operator settles from there, by letting the two begin anew. */
 const SETTLED_AT_HUB = new Set(["PACKET_FORK", "PEER_EPOCH", "POSITION_AHEAD", "NODE_REWOUND", "DATABASE_CLONED"]);
 const NEEDS_THE_HUB_MS = 60_000;
+/** A hub that is written to all the time has something to say in every round: what else is to be done has its turn all the same. */
+const MOST_ROUNDS_MS = 5_000;
 
 /**
  * Keeps a database in step with its hub: sends what is written here at once, hears at once what the hub has, and otherwise waits. To be offline is a
@@ -55,6 +57,7 @@ export class EdgeAgent {
   readonly #errands: EdgeErrands;
   #nudge = new AbortController();
   #isPaused = false;
+  #lookedAround = performance.now();
   readonly #filling = (now: SyncProgress): void => this.#options.watcher.fullSync?.(now);
 
   constructor(options: AgentOptions) {
@@ -76,10 +79,12 @@ export class EdgeAgent {
   async #loop(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        if ((await this.#round(signal)) === "moved") continue;
+        const moved = (await this.#round(signal)) === "moved";
+        if (moved && performance.now() - this.#lookedAround < MOST_ROUNDS_MS) continue;
         await this.#errands.goOn(signal);
         await this.#options.edge.renewToken();
-        await this.#wait(signal);
+        this.#lookedAround = performance.now();
+        if (!moved) await this.#wait(signal);
       } catch (error) {
         if (signal.aborted) return;
         await this.#failed(error, signal);

@@ -1,6 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setImmediate as breathe } from "node:timers/promises";
 import Database from "better-sqlite3";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
@@ -86,6 +87,26 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
     expect(await syncing).toBe("ended");
     expect(exchanges).toBeLessThan(100);
     await writing;
+  });
+
+  test("compares what it is asked to, though its hub is written to all the time", { timeout: 60_000 }, async () => {
+    const service = await opened({ enrol: { hub: hub.url, code: await code() } });
+    await service.syncNow();
+    let [rows, over] = [0, false];
+    const writer = async (): Promise<void> => {
+      for (; !over; await breathe()) await world.database.write(`insert into item values (${++rows}, 'hub')`);
+    };
+    const writing = Promise.all([writer(), writer()]);
+    try {
+      service.start();
+      await until("it is busy", async () => rows > 50);
+      const { reconciles } = world.database.node;
+      const run = await reconciles.request({ name: "nightly", peer: nodeName("shop"), repair: "report" });
+      await until("it has begun", async () => (await reconciles.find(run))?.state !== "requested", 30_000);
+    } finally {
+      over = true;
+      await writing;
+    }
   });
 
   test("syncs when it is told to, and answers what moved", async () => {
