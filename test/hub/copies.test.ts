@@ -65,10 +65,15 @@ function shop(world: EdgeWorld, file: string, enrolled?: { readonly name: string
   return made;
 }
 
-async function begin(engine: "postgres" | "sqlite"): Promise<{ world: EdgeWorld; first: Shop }> {
+async function opened(engine: "postgres" | "sqlite"): Promise<EdgeWorld> {
   folder = mkdtempSync(join(tmpdir(), "tombolo-copies-"));
   const world = await edgeWorld({ engine, schema: both(DDL), tables: [{ name: "item" }] });
   open.push(world);
+  return world;
+}
+
+async function begin(engine: "postgres" | "sqlite"): Promise<{ world: EdgeWorld; first: Shop }> {
+  const world = await opened(engine);
   await world.database.write("insert into item values (1, 'a')");
   const first = shop(world, "shop.db");
   first.write("insert into item values (10, 'mine')");
@@ -78,9 +83,7 @@ async function begin(engine: "postgres" | "sqlite"): Promise<{ world: EdgeWorld;
 
 /** A copy of an edge's file, made after it was enrolled and before its first exchange. */
 async function beginWithCopy(engine: "postgres" | "sqlite"): Promise<{ world: EdgeWorld; first: Shop; copy: Shop }> {
-  folder = mkdtempSync(join(tmpdir(), "tombolo-copies-"));
-  const world = await edgeWorld({ engine, schema: both(DDL), tables: [{ name: "item" }] });
-  open.push(world);
+  const world = await opened(engine);
   await world.database.write("insert into item values (1, 'a')");
   const first = shop(world, "shop.db");
   // what an agent does whose line breaks before the exchange
@@ -234,9 +237,7 @@ describe.each(["postgres", "sqlite"] as const)("a %s hub", (engine) => {
 });
 
 test("a hub that was put back to an earlier day is found out by its edges", async () => {
-  folder = mkdtempSync(join(tmpdir(), "tombolo-copies-"));
-  const world = await edgeWorld({ engine: "sqlite", schema: both(DDL), tables: [{ name: "item" }] });
-  open.push(world);
+  const world = await opened("sqlite");
   const first = shop(world, "shop.db");
   await first.edge.sync(SIGNAL);
   const hub = new Database((world.database as unknown as { path: string }).path);

@@ -27,6 +27,13 @@ export interface LogQuestion {
 }
 
 /**
+ * Condition on `tombolo.change c`: what did not come from a peer, and what a peer was offered as the two met; refreshes only tell a row again. `exceptFrom`
+ * and `offeredTo`: the peer's id, as SQL.
+ */
+export const ownOrOffered = (exceptFrom: string, offeredTo = exceptFrom): string =>
+  `(c.target is null and c.origin is distinct from ${exceptFrom}::int or c.target = ${offeredTo}::int and c.op <> 'R')`;
+
+/**
  * What this node's log holds of some rows beyond a position, newest first, by canonical key text; entries that came from
  * `exceptFrom` are left out. Beyond position null means all of it.
  *
@@ -43,7 +50,7 @@ export async function changesSince(
       select ${hstore}.hstore_to_json(c.key)::text, c.op, ${hstore}.hstore_to_json(c.old)::text, ${hstore}.hstore_to_json(c.new)::text,
              date_part('epoch', c.changed_at), pg_visible_in_snapshot(c.xid, since.known), c.target is not null
         from since, tombolo.change c
-       where c.table_id = $1::int and (c.target is null and c.origin is distinct from $4::int or c.target = $6::int and c.op <> 'R')
+       where c.table_id = $1::int and ${ownOrOffered("$4", "$6")}
          and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot)
          and ${hstore}.hstore_to_json(c.key)::text = any ($2::text[])
        order by c.seq desc`,

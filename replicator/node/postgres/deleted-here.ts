@@ -1,6 +1,7 @@
 import { type ApplySession, prepared } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import { typed } from "./column-sql.ts";
+import { ownOrOffered } from "./concurrent-changes.ts";
 import type { ChangeSet } from "./fast-path.ts";
 import { ident } from "./identifier.ts";
 import type { IncomingChange } from "./incoming.ts";
@@ -46,8 +47,8 @@ export function unjudged(
 }
 
 /**
- * Those of the changes whose rows this node's own log has among what the parent has not judged, what it was offered included. The log must be complete. The question is asked before
- * this returns.
+ * Those of the changes whose rows this node's own log has among what the parent has not judged, what it was offered included. The log must be complete. The
+ * question is asked before this returns.
  */
 export async function changedHere(
   session: Pick<ApplySession, "client" | "hstore" | "peer" | "header" | "context">,
@@ -66,7 +67,7 @@ export async function changedHere(
         select coalesce((select snapshot from tombolo.tick where position >= nullif($3::bigint, 0) order by position limit 1), '1:1:') as snapshot),
       own as materialized (
         select distinct c.key from since, tombolo.change c
-         where c.table_id = $1::int and (c.target is null and c.origin is distinct from $2::int or c.target = $2::int) and c.op = any ($4::"char"[])
+         where c.table_id = $1::int and ${ownOrOffered("$2")} and c.op = any ($4::"char"[])
            and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot))
       select told.ord from own join (
         select ord, (select ${hstore}.hstore(r.*) from (select ${key}) as r) as key from unnest(${arrays}) with ordinality as u(${names}, ord)

@@ -2,6 +2,7 @@ import type { ApplySession, JudgedMeanwhile } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
+import { ownOrOffered } from "./concurrent-changes.ts";
 import { ident } from "./identifier.ts";
 import type { IncomingChange, IncomingTable } from "./incoming.ts";
 import { columnNamed } from "./set-statements.ts";
@@ -47,7 +48,7 @@ const BETWEEN = `
                         (select snapshot from tombolo.tick where position >= $4::bigint order by position limit 1) as up_to),
          own as materialized (
            select c.key, c.op, c.new, c.target is not null as offered from cut, tombolo.change c
-            where c.table_id = $1::int and (c.target is null and c.origin is distinct from $2::int or c.target = $2::int and c.op <> 'R')
+            where c.table_id = $1::int and ${ownOrOffered("$2")}
               and c.xid >= pg_snapshot_xmin(cut.after) and c.xid < pg_snapshot_xmax(cut.up_to)
               and not pg_visible_in_snapshot(c.xid, cut.after) and pg_visible_in_snapshot(c.xid, cut.up_to))`;
 

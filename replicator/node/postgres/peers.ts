@@ -1,5 +1,5 @@
 import type pg from "pg";
-import { epoch, type NodeName, packetNumber, position, scopeNumber, type TableName, tableName } from "../../change/names.ts";
+import { epoch, type NodeName, type Position, packetNumber, position, scopeNumber, type TableName, tableName } from "../../change/names.ts";
 import type { PacketHeader } from "../../change/packet.ts";
 import { progressMap, type StoredProgress, storedSeen } from "../progress.ts";
 import type { PeerRole, PeerState } from "../target.ts";
@@ -19,6 +19,16 @@ export async function meet(pool: pg.Pool, peers: readonly { readonly name: NodeN
   await pool.query(FORWARDS);
 }
 
+/** A column of `tombolo.peer_table t` of the peer `p`, as JSON by table. */
+export const jsonByTable = (column: "scope" | "seeded_at" | "started_at"): string =>
+  `coalesce((select json_object_agg(t.table_name, t.${column}::text) from tombolo.peer_table t
+              where t.peer_id = p.id and t.${column} is not null), '{}')::text`;
+
+export const tablePositions = (json: string): Map<TableName, Position> => readByTable(json, position);
+
+const readByTable = <T>(json: string, read: (text: string) => T): Map<TableName, T> =>
+  new Map(Object.entries(JSON.parse(json) as { [table: string]: string }).map(([table, text]) => [tableName(table), read(text)]));
+
 export async function peerState(pool: pg.Pool | pg.ClientBase, name: NodeName): Promise<PeerState> {
   const { rows } = await pool.query<{ [column: string]: string | null }>({
     name: "tombolo_peer_state",
@@ -26,10 +36,7 @@ export async function peerState(pool: pg.Pool | pg.ClientBase, name: NodeName): 
             p.received_receipt ->> 'seen' as seen,
             exists (select from tombolo.parked_change c where c.peer_id = p.id) as has_parked,
             coalesce((select json_agg(t.table_name) from tombolo.peer_table t where t.peer_id = p.id and t.received), '[]')::text as tables,
-            coalesce((select json_object_agg(t.table_name, t.started_at::text) from tombolo.peer_table t
-                       where t.peer_id = p.id and t.started_at is not null), '{}')::text as started,
-            coalesce((select json_object_agg(t.table_name, t.scope::text) from tombolo.peer_table t
-                       where t.peer_id = p.id and t.scope is not null), '{}')::text as scopes
+            ${jsonByTable("started_at")} as started, ${jsonByTable("scope")} as scopes
        from tombolo.peer p where p.name = $1`,
     values: [name],
   });
@@ -42,18 +49,8 @@ export async function peerState(pool: pg.Pool | pg.ClientBase, name: NodeName): 
     channels: progressMap(progress),
     seen: storedSeen(row?.seen ?? "{}"),
     tables: new Set((JSON.parse(row?.tables ?? "[]") as string[]).map(tableName)),
-    startedAt: new Map(
-      Object.entries(JSON.parse(row?.started ?? "{}") as { [table: string]: string }).map(([table, at]) => [
-        tableName(table),
-        position(at),
-      ]),
-    ),
-    scopes: new Map(
-      Object.entries(JSON.parse(row?.scopes ?? "{}") as { [table: string]: string }).map(([table, scope]) => [
-        tableName(table),
-        scopeNumber(scope),
-      ]),
-    ),
+    startedAt: tablePositions(row?.started ?? "{}"),
+    scopes: readByTable(row?.scopes ?? "{}", scopeNumber),
     paused: row?.state === "paused" || row?.state === "snapshot" || row?.handed_over === "t",
     hasParked: row?.has_parked === "t",
     wanted: JSON.parse(row?.wanted ?? "[]") as PeerState["wanted"],

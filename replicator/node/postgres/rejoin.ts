@@ -1,10 +1,11 @@
 import type pg from "pg";
-import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position, tableName } from "../../change/names.ts";
+import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position } from "../../change/names.ts";
 import type { StoredProgress } from "../progress.ts";
 import { cameBetween, type PeerMarks, type Rejoin, type Restart } from "../rejoin.ts";
 import { transaction } from "./connection.ts";
 import { FORWARDS } from "./copy-runs.ts";
 import { clusterIdentity } from "./migrate.ts";
+import { jsonByTable, tablePositions } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
 
 export class PostgresRejoin implements Rejoin {
@@ -17,8 +18,7 @@ export class PostgresRejoin implements Rejoin {
   async marks(peer: NodeName): Promise<PeerMarks | null> {
     const { rows } = await this.#query<{ received: string; sent: string; got: string; gave: string; state: string; seeded: string }>(
       `select received::text, sent::text, received_packet_no as got, sent_packet_no as gave, state,
-              coalesce((select json_object_agg(t.table_name, t.seeded_at::text) from tombolo.peer_table t
-                         where t.peer_id = p.id and t.seeded_at is not null), '{}')::text as seeded
+              ${jsonByTable("seeded_at")} as seeded
          from tombolo.peer p where name = $1`,
       [peer],
     );
@@ -30,9 +30,7 @@ export class PostgresRejoin implements Rejoin {
       sent: positions(Object.entries(JSON.parse(row.sent) as { [channel: string]: string })),
       receivedPacket: packetNumber(row.got),
       sentPacket: packetNumber(row.gave),
-      seeded: new Map(
-        Object.entries(JSON.parse(row.seeded) as { [table: string]: string }).map(([table, at]) => [tableName(table), position(at)]),
-      ),
+      seeded: tablePositions(row.seeded),
       mustResync: row.state === "must_resync",
     };
   }

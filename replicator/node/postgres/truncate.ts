@@ -3,6 +3,7 @@ import { TomboloError } from "../../change/error.ts";
 import { type ApplySession, blockedBy } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import { inSavepoint } from "./attempt.ts";
+import { ownOrOffered } from "./concurrent-changes.ts";
 import type { IncomingTable } from "./incoming.ts";
 import { park } from "./parked.ts";
 
@@ -38,7 +39,7 @@ async function truncate(session: ApplySession, { table, rule }: IncomingTable): 
       ? ""
       : `where not exists (
           select from since, tombolo.change c
-           where c.table_id = $1::int and (c.target is null and c.origin is distinct from $2::int or c.target = $2::int and c.op <> 'R')
+           where c.table_id = $1::int and ${ownOrOffered("$2")}
              and not pg_visible_in_snapshot(c.xid, since.snapshot)
              and ${something} and c.key operator(${hstore}.=) ${hstore}.slice(${hstore}.hstore(t.*), $4::text[]))`;
   await client.query({

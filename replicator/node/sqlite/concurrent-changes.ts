@@ -29,11 +29,13 @@ export interface LogQuestion {
   readonly offeredTo?: number;
 }
 
+/** Condition on the log: what did not come from a peer, and what a peer was offered as the two met; refreshes only tell a row again. Binds the two peers' ids. */
+export const OWN_OR_OFFERED = "(target is null and (origin is null or origin <> ?) or target = ? and op <> 'R')";
+
 /** What this node's log holds of a row beyond a position, newest first; what came from `exceptFrom` is left out. Beyond null is all of it. */
 export function changesSince(connection: Connection, look: LogQuestion): LogEntry[] {
   logKeys(connection);
-  const sql = `select c.op, c.old, c.new, c.changed_at, c.target is not null from ${LOG_OF_KEY}
-      and (c.target is null and (c.origin is null or c.origin <> ?) or c.target = ? and c.op <> 'R') order by k.seq desc`;
+  const sql = `select c.op, c.old, c.new, c.changed_at, c.target is not null from ${LOG_OF_KEY} and ${OWN_OR_OFFERED} order by k.seq desc`;
   // a younger shape has younger entries
   return shapeIds(connection, look.tableId).flatMap((id) => {
     const rows = prepared(connection, sql)

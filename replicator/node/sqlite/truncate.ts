@@ -5,7 +5,7 @@ import { type ApplySession, blockedBy, setChangedAt } from "./apply-session.ts";
 import { inSavepoint } from "./attempt.ts";
 import { imageOf, keyColumns } from "./capture.ts";
 import { shapeIds } from "./captured-tables.ts";
-import { changesSince } from "./concurrent-changes.ts";
+import { changesSince, OWN_OR_OFFERED } from "./concurrent-changes.ts";
 import { pendingOf } from "./from-parent.ts";
 import { quote } from "./identifier.ts";
 import { literalToValue, splitImage } from "./image.ts";
@@ -43,7 +43,7 @@ function truncate(session: ApplySession, { table, rule }: IncomingTable): void {
   const touched = connection
     .prepare(
       `select distinct key from tombolo_change where table_id in (${shapeIds(connection, table.id).join(", ")})
-          and seq > ? and (target is null and (origin is null or origin <> ?) or target = ? and op <> 'R')`,
+          and seq > ? and ${OWN_OR_OFFERED}`,
     )
     .pluck()
     .all(position, session.peer.id, session.peer.id) as string[];

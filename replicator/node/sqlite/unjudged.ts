@@ -1,5 +1,6 @@
 import type { PacketHeader } from "../../change/packet.ts";
 import { shapeIds } from "./captured-tables.ts";
+import { OWN_OR_OFFERED } from "./concurrent-changes.ts";
 import type { Connection } from "./connection.ts";
 import type { IncomingTable } from "./incoming.ts";
 import { prepared } from "./rows.ts";
@@ -44,8 +45,7 @@ export class Unjudged {
     const found = prepared(
       this.#connection,
       `select exists (select 1 from tombolo_change
-        where seq > ? and table_id in (${shapeIds(this.#connection, table.id).join(", ")}) 
-          and (target is null and (origin is null or origin <> ?) or target = ?) and op in ${ops})`,
+        where seq > ? and table_id in (${shapeIds(this.#connection, table.id).join(", ")}) and ${OWN_OR_OFFERED} and op in ${ops})`,
     )
       .pluck()
       .get(this.#seen[rule.channel] ?? 0n, this.#peerId, this.#peerId);
