@@ -1,7 +1,9 @@
 import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import type { Change } from "../../replicator/change/change.ts";
+import { isPassing } from "../../replicator/change/error.ts";
 import { channelName, epoch, nodeName, packetNumber, START, tableName } from "../../replicator/change/names.ts";
+import type { Packet } from "../../replicator/change/packet.ts";
 import { packet } from "../../replicator/change/packet-seal.ts";
 import type { TableShape } from "../../replicator/change/shape.ts";
 import { PLAIN_RULE, type SimplePolicy } from "../../replicator/change/verdict.ts";
@@ -56,6 +58,18 @@ function changeOf(one: Attack): Change {
   };
 }
 
+/** As a link does: what passes by itself, a table that the server cleans up at that moment say, is tried again. */
+async function applied(work: () => Promise<unknown>): Promise<void> {
+  for (;;) {
+    try {
+      await work();
+      return;
+    } catch (error) {
+      if (!isPassing(error)) throw error;
+    }
+  }
+}
+
 test.each(["postgres", "sqlite"] as const)(
   "%s: whatever a child sends, the rows of others stay as they are, and nothing of them comes to it",
   { timeout: 180_000 },
@@ -101,25 +115,26 @@ test.each(["postgres", "sqlite"] as const)(
           }
           const before = await hub.rows(foreign);
           const state = await target.peer(STORE);
-          const sent = packet({
-            header: {
-              protocol: 1,
-              source: STORE,
-              target: nodeName("hub"),
-              epoch: epoch("00000000-0000-4000-8000-000000000000"),
-              number: packetNumber(state.number + 1n),
-              previous: state.digest,
-              kind: "changes",
-              channels: [ALL],
-              after: START,
-              upTo: START,
-              tables: [sender],
-              seen: { [ALL]: seen },
-            },
-            parts: (async function* () {
-              yield attacks.map(changeOf);
-            })(),
-          });
+          const sent = (): Packet =>
+            packet({
+              header: {
+                protocol: 1,
+                source: STORE,
+                target: nodeName("hub"),
+                epoch: epoch("00000000-0000-4000-8000-000000000000"),
+                number: packetNumber(state.number + 1n),
+                previous: state.digest,
+                kind: "changes",
+                channels: [ALL],
+                after: START,
+                upTo: START,
+                tables: [sender],
+                seen: { [ALL]: seen },
+              },
+              parts: (async function* () {
+                yield attacks.map(changeOf);
+              })(),
+            });
           const rule = { ...PLAIN_RULE, table: ITEM, channel: ALL, policy, detect };
           const from = (await log.tick()).position;
           const context = {
@@ -129,7 +144,7 @@ test.each(["postgres", "sqlite"] as const)(
             clockOffsetMs: 0,
             nowMs: Date.now(),
           } as const;
-          await target.apply(sent, context);
+          await applied(() => target.apply(sent(), context));
           await target.retryParked(STORE, context);
           expect(await hub.rows(foreign)).toEqual(before);
           // no row of the child's has taken anything over from a row of another
