@@ -1,9 +1,9 @@
-import { setTimeout as sleep } from "node:timers/promises";
 import { usableOffset } from "../change/clock.ts";
 import { TomboloError } from "../change/error.ts";
 import { type ChannelName, type Position, packetNumber, START } from "../change/names.ts";
 import type { PacketHeader, Receipt } from "../change/packet.ts";
 import type { Judge } from "../change/verdict.ts";
+import { sleep } from "../link/sleep.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { HandOver } from "../node/full-copy.ts";
 import type { ApplyContext } from "../node/target.ts";
@@ -13,10 +13,12 @@ import type { FullSyncOptions } from "./options.ts";
 import type { HandedOver } from "./sync-ends.ts";
 import type { SyncPlan } from "./sync-plan.ts";
 
-/** A link that moves on while it is handed over stops within a second or two. */
+/** A link that moves on while it is handed over stops within a second or two; applications whose locks are in the way end within minutes. */
 const ATTEMPTS = 20;
+/** The first; each is longer by as much as that. */
 const PAUSE_MS = 200;
-const AGAIN = new Set(["PACKET_GAP", "PACKET_FORK", "FULL_SYNC_MOVED"]);
+/** The link has moved on: no news for whoever waits. */
+const MOVED = new Set(["PACKET_GAP", "PACKET_FORK", "FULL_SYNC_MOVED"]);
 
 export interface HandOverOptions extends Pick<FullSyncOptions, "watcher" | "signal" | "now"> {
   readonly plan: SyncPlan;
@@ -46,8 +48,9 @@ export async function handOverTerms(options: TermsOptions): Promise<HandOverTerm
   };
 }
 
-/** Another packet came between: at a later tick it may fit. */
-export const fitsLater = (error: unknown): boolean => error instanceof TomboloError && AGAIN.has(error.code);
+/** Another packet came between, or an application's locks were in the way: at a later tick it may fit. */
+export const fitsLater = (error: unknown): error is TomboloError =>
+  error instanceof TomboloError && (error.kind === "retry" || MOVED.has(error.code));
 
 /** Makes the target what is staged, at a tick that nothing at the target is ahead of. Null when whoever was asked does not want it. */
 export async function handOver(options: HandOverOptions): Promise<Receipt | null> {
@@ -69,7 +72,8 @@ export async function handOver(options: HandOverOptions): Promise<Receipt | null
       return receipt;
     } catch (error) {
       if (!fitsLater(error) || attempt >= ATTEMPTS) throw error;
-      await sleep(PAUSE_MS);
+      if (attempt === 1 && !MOVED.has(error.code)) watcher.note(`${error.message} (${error.code}); the hand-over is tried again`);
+      await sleep(PAUSE_MS * attempt, signal);
     } finally {
       await life.at({ phase: "hand_over" });
     }

@@ -1,5 +1,6 @@
 import { isPassing, TomboloError } from "../change/error.ts";
 import type { Position } from "../change/names.ts";
+import { SharedCall } from "../change/shared-call.ts";
 import type { RunEnd, SyncPhase } from "../node/full-sync-runs.ts";
 import { Pacer, type SyncProgress } from "./progress.ts";
 import type { SyncPlan } from "./sync-plan.ts";
@@ -35,7 +36,8 @@ export class Lifeline {
     position: null,
     differing: null,
   };
-  #beating: Promise<void> | undefined;
+  /** Each by itself: while a SQLite target is being handed over its beat waits, and the source is to hear that the run lives. */
+  readonly #beats: readonly SharedCall<void>[];
   #failed: unknown;
 
   private constructor(options: {
@@ -45,14 +47,20 @@ export class Lifeline {
     readonly resumed: boolean;
     readonly watch: (progress: SyncProgress) => void;
   }) {
+    const { source, target } = options.plan;
     this.#plan = options.plan;
+    this.#beats = [
+      new SharedCall(() => target.copies.runs.beat(options.run, this.#where)),
+      new SharedCall(() => source.runs.beat(options.sourceRun, this.#where)),
+    ];
     this.run = options.run;
     this.#sourceRun = options.sourceRun;
     this.resumed = options.resumed;
     this.#watch = options.watch;
     this.#timer = setInterval(() => {
       this.#beat().catch((error) => {
-        this.#failed ??= error;
+        // who is silent for too long because of a lock that an application holds is told so when it commits
+        if (!isPassing(error)) this.#failed ??= error;
       });
     }, BEAT_MS);
     this.#timer.unref();
@@ -110,7 +118,6 @@ export class Lifeline {
 
   async end(state: RunEnd, error?: unknown): Promise<void> {
     clearInterval(this.#timer);
-    await this.#beating?.catch(() => undefined);
     // how far it came is told whatever became of it
     await this.#beat().catch(() => undefined);
     const reason =
@@ -119,15 +126,7 @@ export class Lifeline {
     await Promise.allSettled([target.copies.runs.end(this.run, state, reason), source.runs.end(this.#sourceRun, state, reason)]);
   }
 
-  /** One at a time: while a SQLite target is being handed over, it waits. */
-  #beat(): Promise<void> {
-    const { source, target } = this.#plan;
-    const where = this.#where;
-    this.#beating ??= Promise.all([target.copies.runs.beat(this.run, where), source.runs.beat(this.#sourceRun, where)])
-      .then(() => undefined)
-      .finally(() => {
-        this.#beating = undefined;
-      });
-    return this.#beating;
+  async #beat(): Promise<void> {
+    await Promise.all(this.#beats.map((beat) => beat.following()));
   }
 }

@@ -12,12 +12,27 @@ export interface ResyncOptions {
   readonly topology: Topology;
 }
 
+/** A packet of the link may come between, or its locks be in the way for half a minute. */
+const ATTEMPTS = 5;
+
 /**
  * Lets two nodes begin anew whose memories of each other no longer agree: one was restored, copied, promoted, or away for longer than its parent's log is kept. Packets
  * are numbered from 1 again. What the child has not sent yet is read from the earlier of what both know of that: what the parent has had already is judged
  * again, and changes nothing where it is as the child left it. Downward everything begins now. A full sync is to follow, and nothing flows before.
+ *
+ * What breaks off half-way is begun once more, to the same end.
  */
-export async function beginAnew({ parent, child, link, topology }: ResyncOptions): Promise<void> {
+export async function beginAnew(options: ResyncOptions): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await beginOnce(options);
+    } catch (error) {
+      if (!(error instanceof TomboloError) || error.kind !== "retry" || attempt >= ATTEMPTS) throw error;
+    }
+  }
+}
+
+async function beginOnce({ parent, child, link, topology }: ResyncOptions): Promise<void> {
   await acceptCopy(parent);
   await acceptCopy(child);
   // a SQLite file may have been copied without a trace: its epoch tells it from the other from now on

@@ -57,16 +57,22 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
   }
 
   async beat(id: bigint, progress: RunProgress, holder = holderName()): Promise<void> {
-    const { rowCount } = await this.#query(
-      `update tombolo.full_sync_run set heartbeat_at = clock_timestamp(), phase = $3, rows = $4, bytes = $5, estimated_rows = $6, differing = coalesce($8, differing),
-              position = case when side = 'source' then coalesce($7, position) else position end
-        where id = $1 and holder = $2 and state = 'running'`,
+    // a hand-over holds the row of its target for as long as it takes, and says itself that it lives; whoever waited for it would end with a time-out
+    const { rows } = await this.#query<{ beaten: string; held: string }>(
+      `with free as (
+         select id from tombolo.full_sync_run where id = $1 and holder = $2 and state = 'running' and side = 'target' for update skip locked),
+       beaten as (
+         update tombolo.full_sync_run set heartbeat_at = clock_timestamp(), phase = $3, rows = $4, bytes = $5, estimated_rows = $6, differing = coalesce($8, differing),
+                position = case when side = 'source' then coalesce($7, position) else position end
+          where id = $1 and holder = $2 and state = 'running' and (side = 'source' or id in (select id from free)) returning id)
+       select exists (select from beaten) as beaten,
+              exists (select from tombolo.full_sync_run where id = $1 and holder = $2 and state = 'running' and side = 'target') as held`,
       [
         ...[String(id), holder, progress.phase, progress.rows, progress.bytes, progress.estimatedRows],
         ...[progress.position?.toString() ?? null, progress.differing ?? null],
       ],
     );
-    if (rowCount === 0) throw runLost();
+    if (rows[0]?.beaten !== "t" && rows[0]?.held !== "t") throw runLost();
   }
 
   async end(id: bigint, state: RunEnd, error?: string, holder = holderName()): Promise<void> {
@@ -121,9 +127,9 @@ export class PostgresFullSyncRuns implements FullSyncRuns {
     });
   }
 
-  async #query(text: string, values: readonly unknown[]): Promise<pg.QueryResult> {
+  async #query<T extends pg.QueryResultRow>(text: string, values: readonly unknown[]): Promise<pg.QueryResult<T>> {
     try {
-      return await this.#pool.query(text, values as unknown[]);
+      return await this.#pool.query<T>(text, values as unknown[]);
     } catch (error) {
       throw postgresError(error);
     }
