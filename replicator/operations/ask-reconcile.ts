@@ -9,19 +9,22 @@ const LOOK_EVERY_MS = 500;
 const MOST_RUNS = 1_000;
 const MOST_EDGES = 10_000;
 
+export interface KnownEdge {
+  readonly edge: NodeName;
+  readonly parent: NodeName;
+  readonly group: string;
+}
+
 /** Every edge that may come, with its parent. */
-export async function edgesOf(
-  topology: Topology,
-  tokens: TokenDesk,
-): Promise<readonly { readonly edge: NodeName; readonly parent: NodeName }[]> {
+export async function edgesOf(topology: Topology, tokens: TokenDesk): Promise<readonly KnownEdge[]> {
   if (topology.groups.length === 0) return [];
   const parents = new Map(topology.groups.map(({ name, parent }) => [name, parent]));
-  const edges = new Map<NodeName, NodeName>();
+  const edges = new Map<NodeName, KnownEdge>();
   for (const { kind, node, group } of await tokens.list({ role: "node", inForce: true, limit: MOST_EDGES })) {
     const parent = parents.get(group ?? "");
-    if (kind === "token" && node !== null && parent !== undefined) edges.set(node, parent);
+    if (kind === "token" && node !== null && group !== null && parent !== undefined) edges.set(node, { edge: node, parent, group });
   }
-  return [...edges].map(([edge, parent]) => ({ edge, parent }));
+  return [...edges.values()];
 }
 
 /** Waits for what an edge that was asked to be compared makes of it; answers the record; null where that is gone. Aborted, it is given up. */

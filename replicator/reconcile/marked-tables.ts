@@ -6,9 +6,11 @@ import { linkName } from "../lifecycle/tree.ts";
 import type { Node } from "../node/node.ts";
 import type { Logger } from "../observability/log.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { decidingGroups, decidingLinks } from "./deciding.ts";
 import { DELETE_GUARD } from "./delete-guard.ts";
+import { MarkedEdges } from "./marked-edges.ts";
 import { AGAIN_MS, AUTOMATIC, LOOK_EVERY_MS, marksOf, wholeAgain } from "./marks.ts";
-import { type LinkResult, reconcileLinks } from "./reconcile-links.ts";
+import { foundEqual, type LinkResult, reconcileLinks } from "./reconcile-links.ts";
 
 export interface MarkedTablesOptions {
   readonly topology: Topology;
@@ -24,7 +26,14 @@ export const createMarkedTables = (options: MarkedTablesOptions): Service => new
 interface Mark {
   readonly node: NodeName;
   readonly table: TableName;
-  readonly reason: string;
+  readonly reason: string | null;
+}
+
+interface Look {
+  readonly node: NodeName;
+  readonly atMs: number;
+  /** As far as links tell. */
+  readonly equal: boolean;
 }
 
 /**
@@ -34,51 +43,76 @@ interface Mark {
 class MarkedTables implements Service {
   readonly name = "marked-tables";
   readonly #options: MarkedTablesOptions;
-  /** When a mark was last looked into. */
-  readonly #lookedAt = new Map<string, number>();
+  readonly #edges: MarkedEdges;
+  /** Marks that were looked into. */
+  readonly #looked = new Map<string, Look>();
 
   constructor(options: MarkedTablesOptions) {
     this.#options = options;
+    this.#edges = new MarkedEdges({ ...options, now: options.timers.now });
   }
 
   async run(signal: AbortSignal): Promise<void> {
     const { topology, timers } = this.#options;
     while (!signal.aborted) {
-      const marks = (await Promise.all(topology.nodes.map(({ name }) => this.#marksOf(name)))).flat();
+      const found = await Promise.all(topology.nodes.map(({ name }) => this.#marksOf(name)));
+      const away = new Set(topology.nodes.flatMap(({ name }, at) => (found[at] === null ? [name] : [])));
+      const marks = found.flatMap((own) => own ?? []);
+      this.#forget(new Set(marks.map(idOf)), away);
       for (const table of new Set(marks.map((mark) => mark.table))) {
         if (signal.aborted) return;
-        await this.#compare(
-          table,
-          marks.filter((mark) => mark.table === table),
-          signal,
-        );
+        const due = marks.filter((mark) => mark.table === table && this.#isDue(mark));
+        if (due.length > 0) await this.#compare(table, due, signal);
       }
+      await this.#askEdges(marks);
       await timers.sleep(LOOK_EVERY_MS, signal);
     }
   }
 
-  /** Those that are due: the table is whole again. Of a node that cannot be asked, none. */
-  async #marksOf(name: NodeName): Promise<readonly Mark[]> {
-    const { node, log, timers } = this.#options;
+  #isDue(mark: Mark): boolean {
+    const look = this.#looked.get(idOf(mark));
+    return look === undefined || (!look.equal && elapsedMs(look.atMs, this.#options.timers.now()) >= AGAIN_MS);
+  }
+
+  /** A mark that comes again after it was gone is another one. */
+  #forget(marks: ReadonlySet<string>, away: ReadonlySet<NodeName>): void {
+    for (const [id, { node }] of this.#looked) if (!marks.has(id) && !away.has(node)) this.#looked.delete(id);
+    this.#edges.keep(new Set(this.#looked.keys()));
+  }
+
+  /** Of the tables that are whole again; null of a node that cannot be asked. */
+  async #marksOf(name: NodeName): Promise<readonly Mark[] | null> {
+    const { node, log } = this.#options;
     try {
       const opened = await node(name);
-      return (await wholeAgain(opened, await marksOf(opened)))
-        .map(({ table, reason }): Mark => ({ node: name, table, reason: reason ?? "" }))
-        .filter((mark) => elapsedMs(this.#lookedAt.get(idOf(mark)) ?? Number.NEGATIVE_INFINITY, timers.now()) >= AGAIN_MS);
+      return (await wholeAgain(opened, await marksOf(opened))).map((mark): Mark => ({ node: name, ...mark }));
     } catch (error) {
       log.debug({ node: name, err: error }, "the node cannot be asked which tables must be compared");
-      return [];
+      return null;
     }
   }
 
   /** Never throws. */
   async #compare(table: TableName, marks: readonly Mark[], signal: AbortSignal): Promise<void> {
+    const { topology } = this.#options;
+    const links = marks.flatMap((mark) => decidingLinks(topology, mark.node, table));
+    const atMs = this.#options.timers.now();
+    const results = links.length === 0 ? [] : await this.#compareOver(links, { table, marks, signal });
+    if (signal.aborted) return;
+    for (const mark of marks) {
+      this.#looked.set(idOf(mark), { node: mark.node, atMs, equal: foundEqual(topology, mark, results) });
+    }
+    this.#tell(table, results);
+  }
+
+  async #compareOver(
+    links: readonly TopologyLink[],
+    { table, marks, signal }: { readonly table: TableName; readonly marks: readonly Mark[]; readonly signal: AbortSignal },
+  ): Promise<readonly LinkResult[]> {
     const { topology, node, timers, log } = this.#options;
-    const links = this.#linksOf(table, new Set(marks.map((mark) => mark.node)));
-    for (const mark of marks) this.#lookedAt.set(idOf(mark), timers.now());
     const about = { table, nodes: marks.map((mark) => mark.node), reasons: [...new Set(marks.map(({ reason }) => reason))] };
     log.info(about, "comparing a table of which changes may have been missed");
-    const results = await reconcileLinks({
+    return reconcileLinks({
       ...{ name: AUTOMATIC, repair: "report", scope: "all", topology, links, tables: [table], guard: DELETE_GUARD, node, signal },
       carry: async () => {},
       sleep: timers.sleep,
@@ -86,7 +120,22 @@ class MarkedTables implements Service {
       onProgress: () => {},
       onReport: () => {},
     });
-    if (!signal.aborted) this.#tell(table, results);
+  }
+
+  /** Where edges are below a root, the mark goes once they have all told that nothing differs. Never throws. */
+  async #askEdges(marks: readonly Mark[]): Promise<void> {
+    const { topology, node, log } = this.#options;
+    for (const mark of marks) {
+      const { table, reason } = mark;
+      if (decidingGroups(topology, mark.node, table).length === 0) continue;
+      try {
+        const marked = await node(mark.node);
+        const equal = await this.#edges.areEqual(idOf(mark), { node: marked, table });
+        if (equal && this.#looked.get(idOf(mark))?.equal === true) await marked.reconciles.compared([{ table, reason }]);
+      } catch (error) {
+        log.debug({ node: mark.node, table, err: error }, "the edges cannot be asked to compare a table");
+      }
+    }
   }
 
   #tell(table: TableName, results: readonly LinkResult[]): void {
@@ -101,16 +150,6 @@ class MarkedTables implements Service {
         log.warn({ ...about, code: "DRIFT_FOUND", compared: found.compared, differing: found.differing, hint }, "rows differ");
       } else log.info({ ...about, compared: found.compared, under_way: found.unsettled }, "no row differs");
     }
-  }
-
-  /** Whatever tells that these nodes' tables are as they should be: the link above, or, at the root, all below (see `reconcileLinks`). */
-  #linksOf(table: TableName, nodes: ReadonlySet<NodeName>): readonly TopologyLink[] {
-    const { channels, links } = this.#options.topology;
-    const channel = channels.find(({ tables }) => tables.some(({ name }) => name === table))?.name;
-    const carrying = links.filter((link) => link.channels.some(({ name }) => name === channel));
-    return carrying.filter(
-      ({ parent, child }) => nodes.has(child) || (nodes.has(parent) && !carrying.some((above) => above.child === parent)),
-    );
   }
 }
 

@@ -2,6 +2,7 @@ import type { NodeName, TableName } from "../change/names.ts";
 import { linkName, rootFirst } from "../lifecycle/tree.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { decidingGroups, decidingLinks } from "./deciding.ts";
 import { isWhole, type Mark, marksOf } from "./marks.ts";
 import { type LinkReport, type ReconcileOptions, reconcileLink } from "./reconcile-link.ts";
 
@@ -57,29 +58,25 @@ async function oneLink(options: ReconcileLinksOptions, link: TopologyLink, marks
   }
 }
 
-/** The links over which a table of a node is found to be as it should: the one above it; at the root, all below. */
-export function decidingLinks(topology: Topology, node: NodeName, table: TableName): readonly TopologyLink[] {
-  const carrying = topology.links.filter((link) => carries(topology, link, table));
-  const above = carrying.filter(({ child }) => child === node);
-  return above.length > 0 ? above : carrying.filter(({ parent }) => parent === node);
+/** Whether all links that decide about a table of a node have found it equal. */
+export function foundEqual(
+  topology: Topology,
+  { node, table }: { readonly node: NodeName; readonly table: TableName },
+  results: readonly LinkResult[],
+): boolean {
+  return decidingLinks(topology, node, table).every((link) => {
+    const report = results.find((result) => linkName(result.link) === linkName(link))?.report;
+    return report?.tables.some((found) => found.name === table && isWhole(found)) === true;
+  });
 }
 
-/**
- * A table that must be compared is as it should be once it is equal to its parent's, wherever it has one; at the root, once it is equal to every child's.
- */
 async function clearMarks(
   topology: Topology,
   { marks, results }: { readonly marks: readonly NodeMark[]; readonly results: readonly LinkResult[] },
 ): Promise<void> {
-  const isEqual = (link: TopologyLink, table: TableName): boolean => {
-    const report = results.find((result) => linkName(result.link) === linkName(link))?.report;
-    return report?.tables.some((found) => found.name === table && isWhole(found)) === true;
-  };
   for (const { node, table, reason } of marks) {
-    const deciding = decidingLinks(topology, node.name, table);
-    if (deciding.length > 0 && deciding.every((link) => isEqual(link, table))) await node.reconciles.compared([{ table, reason }]);
+    // edges tell later, see `MarkedEdges`
+    const linksDecide = decidingLinks(topology, node.name, table).length > 0 && decidingGroups(topology, node.name, table).length === 0;
+    if (linksDecide && foundEqual(topology, { node: node.name, table }, results)) await node.reconciles.compared([{ table, reason }]);
   }
 }
-
-const carries = (topology: Topology, link: TopologyLink, table: TableName): boolean =>
-  link.channels.some(({ name }) => topology.channels.find((channel) => channel.name === name)?.tables.some((each) => each.name === table));

@@ -79,3 +79,20 @@ test("what was written meanwhile is found and reported, once, and nothing is cha
     await world.stop();
   }
 });
+
+test("a table that was compared, and whose triggers are away once more, is compared again as soon as they are back", async () => {
+  const pair = await fresh();
+  const world = await watching(pair);
+  try {
+    for (let times = 1; times <= 2; times++) {
+      await pair.child.write(TRIGGERS("disable"));
+      await pair.child.node.installation.verify();
+      await world.looks();
+      await pair.child.write(TRIGGERS("enable always"));
+      await world.looks();
+      expect([await world.state(), await world.runs()]).toEqual(["live", Array.from({ length: times }, () => "automatic clean")]);
+    }
+  } finally {
+    await world.stop();
+  }
+});
