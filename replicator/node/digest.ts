@@ -41,7 +41,7 @@ export interface DigestTable {
   readonly key: readonly string[];
   readonly order: KeyOrder;
   /**
-   * Digests of ranges are of the bytes that both servers send, and not of what they print, which takes twice as long. Rows whose bytes are equal print the same; others are
+   * Digests of ranges and buckets are of the bytes that both servers send, and not of what they print, which takes twice as long. Rows whose bytes are equal print the same; others are
    * told apart by what they print, as ever. Only where both sides are of this version: whoever asks over HTTP may be older.
    */
   readonly asSent: boolean;

@@ -126,8 +126,11 @@ class PostgresDigestSnapshot implements DigestSnapshot {
   async digests(table: number, ranges: readonly KeyRange[]): Promise<readonly RangeDigest[]> {
     const found: RangeDigest[] = [];
     for (const range of ranges) {
-      const [row] = await this.#ask<[string, string | null]>(table, (sql) => sql.digest(range));
-      found.push({ range, rows: Number(row?.[0] ?? 0), digest: row?.[1] ?? "" });
+      const [[rows = "0", first = null, second = null] = []] = await this.#ask<[string, string | null, string?]>(table, (sql) =>
+        sql.digest(range),
+      );
+      const digest = first !== null && second !== null ? sumsText(BigInt(first), BigInt(second)) : (first ?? "");
+      found.push({ range, rows: Number(rows), digest });
     }
     return found;
   }
