@@ -27,6 +27,11 @@ export class Books {
     for (const token of this.#alive) if (is(token)) this.#alive.delete(token);
   }
 
+  /** Those that are to be somewhere. */
+  get alive(): ReadonlySet<string> {
+    return new Set(this.#alive);
+  }
+
   lost(values: ReadonlySet<string>, recorded: ReadonlySet<string>): string[] {
     return [...this.#alive].filter((token) => !values.has(token) && !recorded.has(token));
   }

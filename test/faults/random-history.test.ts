@@ -7,7 +7,7 @@ import { planOf, told } from "./histories/plan.ts";
 const FULL = process.env.TOMBOLO_FAULTS === "full";
 /** `npm run test:faults -- --histories N`. One seed alone is what a failure says. */
 const SEED = Number(process.env.TOMBOLO_SEED ?? (FULL ? Math.floor(Math.random() * 2 ** 31) : 1));
-const HISTORIES = Number(process.env.TOMBOLO_HISTORIES ?? (process.env.TOMBOLO_SEED !== undefined ? 1 : FULL ? 100 : 15));
+const HISTORIES = Number(process.env.TOMBOLO_HISTORIES ?? (process.env.TOMBOLO_SEED !== undefined ? 1 : FULL ? 100 : 30));
 const AT_ONCE = Math.min(HISTORIES, Number(process.env.TOMBOLO_AT_ONCE ?? 3));
 /** After so many it is not about single ones any more. */
 const MOST_FAILURES = 5;

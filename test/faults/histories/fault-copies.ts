@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { until } from "../../helpers/command.ts";
+import { withClient } from "../../helpers/postgres.ts";
 import { type FilePlace, sqlitePlace } from "../places.ts";
 import type { EdgeSeat } from "./edge-seat.ts";
 import type { Fault, Under } from "./fault.ts";
@@ -13,30 +14,32 @@ const PATIENCE_MS = 45_000;
 
 /** A copy is taken, life goes on, and then the copy is put in the place of the file. */
 async function restored(world: World, place: FilePlace, { lift, lower }: { lift(): Promise<void>; lower(): Promise<void> }): Promise<void> {
-  const writer = world.writers.find(({ name }) => name === place.name) as Writer;
+  const writer = writerOf(world, place);
   const copy = join(world.folder, `${place.name}-old.db`);
   await writer.pause();
   await place.copyTo(copy);
-  const kept = writer.number;
+  const kept = world.books.alive;
   writer.resume();
   await delay(700);
   await writer.pause();
-  const gone = writer.number;
   await lift();
   await place.replaceBy(copy);
-  // what others have seen of what the file no longer has must stay; of the rest nobody knows any more
-  const seen = await answered(async () => new Set((await tokensOf(world.hub)).flat()));
-  world.books.excuse((token) => {
-    const [name, number] = token.split(":");
-    return name === writer.name && Number(number) > kept && Number(number) <= gone && !seen.has(token);
-  });
-  writer.hasLostItsPast = true;
+  await forgotten(world, writer, kept);
   await lower();
   writer.resume();
 }
 
+const writerOf = ({ writers }: World, place: World["hub"]): Writer => writers.find(({ name }) => name === place.name) as Writer;
+
+/** What others have seen of what a database no longer has must stay; of the rest nobody knows any more. */
+async function forgotten({ books, hub }: World, writer: Writer, kept: ReadonlySet<string>): Promise<void> {
+  const seen = await answered(async () => new Set((await tokensOf(hub)).flat()));
+  books.excuse((token) => token.startsWith(`${writer.name}:`) && !kept.has(token) && !seen.has(token));
+  writer.hasLostItsPast = true;
+}
+
 const tokensOf = (place: World["hub"]): Promise<unknown[][]> =>
-  place.rows("select body from note union all select body from badge union all select body from purchase union all select body from line");
+  place.rows(["note", "badge", "purchase", "line", "task"].map((table) => `select body from ${table}`).join(" union all "));
 
 /** What it answers once the server answers. */
 async function answered<T>(work: () => Promise<T>): Promise<T> {
@@ -48,8 +51,10 @@ async function answered<T>(work: () => Promise<T>): Promise<T> {
   return (answer as { is: T }).is;
 }
 
+const rolledBack = (url: string, gid: string): Promise<unknown> => withClient(url, (client) => client.query(`rollback prepared '${gid}'`));
+
 /** Either it has been noticed, or there was nothing to notice, and the place has what the hub had at the beginning of this. */
-async function noticed(world: World, place: FilePlace, complaints: () => string): Promise<boolean> {
+async function noticed(world: World, place: World["hub"], complaints: () => string): Promise<boolean> {
   const beat = async (at: World["hub"]): Promise<number> => Number((await at.rows("select n from beat"))[0]?.[0] ?? -1);
   const now = await beat(world.hub);
   await until(
@@ -76,31 +81,56 @@ function edgeAgain(world: World, edge: EdgeSeat, since: number): Under {
   };
 }
 
+/** The same of a database that the replicator reaches. */
+async function childAgain(world: World, place: World["hub"], since: number): Promise<void> {
+  const complaints = (): string =>
+    world.replicators
+      .log()
+      .slice(since)
+      .split("\n")
+      .filter((line) => line.includes(place.name))
+      .join("\n");
+  if (!(await noticed(world, place, complaints))) return;
+  await until(
+    `${place.name} begins anew`,
+    async () => {
+      const { code, stdout, stderr } = await world.command("nodes", "resync", place.name, "--yes");
+      if (code !== 0) throw new Error(`nodes resync ${place.name} ended with ${code}: ${stdout}${stderr}`);
+      return true;
+    },
+    PATIENCE_MS,
+  );
+}
+
 export const COPIES = {
   "store restored": async (world, { pick }) => {
     const place = pick(world.stores);
     const since = world.replicators.log().length;
     await restored(world, place, { lift: () => world.replicators.kill(), lower: async () => world.replicators.start() });
+    return { aftercare: () => childAgain(world, place, since) };
+  },
+  "replica restored": async (world) => {
+    const place = world.places[1] as World["hub"];
+    const since = world.replicators.log().length;
+    const writer = writerOf(world, place);
+    await writer.pause();
+    const kept = world.books.alive;
+    await world.grounds.replica.restored(async () => {
+      writer.resume();
+      await delay(700);
+      await writer.pause();
+    });
+    await forgotten(world, writer, kept);
+    writer.resume();
     return {
       async aftercare() {
-        const complaints = (): string =>
-          world.replicators
-            .log()
-            .slice(since)
-            .split("\n")
-            .filter((line) => line.includes(place.name))
-            .join("\n");
-        if (!(await noticed(world, place, complaints))) return;
-        await until(
-          `${place.name} begins anew`,
-          async () => {
-            // what the hub's applications have locked for long may stop it
-            const { code, stdout, stderr } = await world.command("nodes", "resync", place.name, "--yes");
-            if (code !== 0) throw new Error(`nodes resync ${place.name} ended with ${code}: ${stdout}${stderr}`);
-            return true;
-          },
-          PATIENCE_MS,
-        );
+        // those that had been ended since are there again
+        await until("nothing is prepared at the replica", async () => {
+          for (const [gid] of await place.rows("select gid from pg_prepared_xacts where database = current_database()"))
+            await rolledBack(world.urls.replica, String(gid));
+          return true;
+        });
+        await childAgain(world, place, since);
       },
     };
   },
@@ -120,6 +150,7 @@ export const COPIES = {
     const writer = new Writer({
       ...{ place, random, books: world.books, name: `${edge.name}-clone`, perSecond: 12, asynchronous: 0, isDisowned: true },
       hasExtra: () => false,
+      shop: world.shopOf.get(edge.name) ?? null,
     });
     writer.hasLostItsPast = true;
     return {

@@ -1,4 +1,8 @@
+import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
 import { killServer, restartServer } from "../../helpers/crash.ts";
 import { dropDatabase, durableServer, withClient } from "../../helpers/postgres.ts";
 import { withWrongClock } from "./clocks.ts";
@@ -16,6 +20,8 @@ const SETTINGS = {
   max_connections: "200",
 };
 const YEAR_S = 31_557_600;
+/** With who owns what: a server minds that. */
+const copyTree = (from: string, to: string): Promise<unknown> => promisify(execFile)("cp", ["-a", from, to]);
 
 /** A server that is killed and started again, and outlives many histories. */
 export class Ground {
@@ -55,6 +61,19 @@ export class Ground {
 
   start(): Promise<void> {
     return withWrongClock(this.#years * YEAR_S, () => restartServer({ ...this.#server, settings: SETTINGS }));
+  }
+
+  /** What is on its disk is put aside while it is down; then `meanwhile` happens, and in the end it is as it was, and starts from that. */
+  async restored(meanwhile: () => Promise<void>): Promise<void> {
+    const [data, copy] = ["pgdata", "pgdata-old"].map((name) => join(this.#server.directory, name)) as [string, string];
+    await this.kill();
+    await copyTree(data, copy);
+    await this.start();
+    await meanwhile();
+    await this.kill();
+    await rm(data, { recursive: true });
+    await rename(copy, data);
+    await this.start();
   }
 
   close(): Promise<void> {

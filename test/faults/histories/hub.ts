@@ -14,8 +14,9 @@ export class Hub {
     return (await fetch(`${this.#url}/v1/ping`)).ok;
   }
 
-  async enrolmentCode(node: string, group: string): Promise<string> {
-    const { secret } = (await this.#post("/v1/tokens", { role: "node", node, group, lifetime_seconds: 20 * 86_400 })) as { secret: string };
+  async enrolmentCode(node: string, group: string, params: { readonly [name: string]: string }): Promise<string> {
+    const wanted = { role: "node", node, group, params, lifetime_seconds: 20 * 86_400 };
+    const { secret } = (await this.#post("/v1/tokens", wanted)) as { secret: string };
     return secret;
   }
 

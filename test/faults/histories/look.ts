@@ -15,10 +15,13 @@ export async function rowsOf(place: Place, hasExtra: boolean): Promise<Rows> {
   return rows;
 }
 
-/** What a place has otherwise than the hub, in words. */
-export function differences({ name }: Place, has: Rows, hub: Rows): string[] {
+/** What a place has otherwise than it should, in words. `shop`: of the tasks it is to have those of this one; null: all. */
+export function differences({ name }: Place, has: Rows, { hub, shop }: { readonly hub: Rows; readonly shop: string | null }): string[] {
+  const isForeign = (row: string): boolean =>
+    shop !== null && row.startsWith("task ") && (JSON.parse(hub.get(row) ?? "[]") as string[])[2] !== shop;
+  const due = (row: string): string | undefined => (isForeign(row) ? undefined : hub.get(row));
   return [...new Set([...has.keys(), ...hub.keys()])]
-    .filter((row) => has.get(row) !== hub.get(row))
+    .filter((row) => has.get(row) !== due(row))
     .map((row) => `${row}: ${name} has ${has.get(row) ?? "none"}, the hub ${hub.get(row) ?? "none"}`);
 }
 

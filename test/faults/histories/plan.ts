@@ -1,4 +1,5 @@
 import { type Random, random } from "../../helpers/random.ts";
+import { SHOPS } from "./tables.ts";
 
 /** What a seed makes of a history: who takes part, how, and what goes wrong in which order. */
 export interface Plan {
@@ -16,6 +17,8 @@ export interface Plan {
   /** Of the commits at the servers, so many are not waited for. */
   readonly asynchronous: number;
   readonly faults: readonly { readonly name: FaultName; readonly afterMs: number }[];
+  /** Whose tasks each store and each edge has; null where everybody has all. */
+  readonly shops: { readonly stores: readonly string[]; readonly edges: readonly string[] } | null;
 }
 
 /** With how likely each is. Those below one happen once in a history: each wants work of its own at the end. */
@@ -38,11 +41,12 @@ const WEIGHTS = {
   "edge restored": 0.7,
   "edge cloned": 0.6,
 } as const;
-export type FaultName = keyof typeof WEIGHTS;
+type Drawn = keyof typeof WEIGHTS;
+export type FaultName = Drawn | "replica restored";
 
-const NEED_EDGES: ReadonlySet<FaultName> = new Set(["edges cut off", "edges on a bad line", "edge restored", "edge cloned"]);
+const NEED_EDGES: ReadonlySet<Drawn> = new Set(["edges cut off", "edges on a bad line", "edge restored", "edge cloned"]);
 /** One of these in a history: what each does to a file and its past would be the other's excuse. */
-const EXCLUSIVE: ReadonlySet<FaultName> = new Set(["store restored", "edge restored", "edge cloned", "disk full"]);
+const EXCLUSIVE: ReadonlySet<Drawn> = new Set(["store restored", "edge restored", "edge cloned", "disk full"]);
 
 export function planOf(seed: number): Plan {
   const dice = random(seed);
@@ -53,7 +57,7 @@ export function planOf(seed: number): Plan {
     () => (chance(0.35) ? "process" : "service") as "process" | "service",
   );
   const years = (): number => (chance(0.3) ? pick([-10, 10]) : 0);
-  return {
+  const plan = {
     seed,
     hub: chance(0.35) ? "slot" : "trigger",
     replica: chance(0.35) ? "slot" : "trigger",
@@ -63,14 +67,29 @@ export function planOf(seed: number): Plan {
     columns: chance(0.5) ? "carried" : "by hand",
     asynchronous: pick([0, 0, 0.3, 0.8]),
     faults: faultsOf(dice, { edges }),
+  } as const;
+  const shops = (count: number): string[] => Array.from({ length: count }, () => pick(SHOPS));
+  // what came later is drawn last: a seed is otherwise what it was
+  return {
+    ...plan,
+    shops: chance(0.6) ? { stores: shops(stores), edges: shops(edges.length) } : null,
+    faults: chance(0.2) ? withReplicaRestored(plan.faults, dice) : plan.faults,
   };
 }
 
-function faultsOf({ int, chance }: Random, { edges }: Pick<Plan, "edges">): Plan["faults"] {
-  const left = new Map(Object.entries(WEIGHTS) as [FaultName, number][]);
+/** Where nothing else puts a file back, or changes what a table is. */
+function withReplicaRestored(faults: Plan["faults"], { int }: Random): Plan["faults"] {
+  const at = int(faults.length);
+  const others: ReadonlySet<FaultName> = new Set([...EXCLUSIVE, "column added"]);
+  if (faults.some(({ name }) => others.has(name))) return faults;
+  return [...faults.slice(0, at), { name: "replica restored", afterMs: 150 + int(700) }, ...faults.slice(at)];
+}
+
+function faultsOf({ int, chance }: Random, { edges }: Pick<Plan, "edges">): { name: Drawn; afterMs: number }[] {
+  const left = new Map(Object.entries(WEIGHTS) as [Drawn, number][]);
   if (edges.length === 0) for (const name of NEED_EDGES) left.delete(name);
   if (!edges.includes("process")) left.delete("agent killed");
-  const drawn: { name: FaultName; afterMs: number }[] = [];
+  const drawn: { name: Drawn; afterMs: number }[] = [];
   for (let at = 5 + int(4); at > 0; at--) {
     const name = drawnFrom(left, int(1_000) / 1_000);
     if (WEIGHTS[name] < 1) left.delete(name);
@@ -82,7 +101,7 @@ function faultsOf({ int, chance }: Random, { edges }: Pick<Plan, "edges">): Plan
 }
 
 /** `height`: 0 up to 1. */
-function drawnFrom(left: ReadonlyMap<FaultName, number>, height: number): FaultName {
+function drawnFrom(left: ReadonlyMap<Drawn, number>, height: number): Drawn {
   let rest = height * [...left.values()].reduce((sum, weight) => sum + weight, 0);
   for (const [name, weight] of left) {
     rest -= weight;
@@ -92,7 +111,7 @@ function drawnFrom(left: ReadonlyMap<FaultName, number>, height: number): FaultN
 }
 
 /** In one line. */
-export function told({ seed, hub, replica, stores, edges, clocks, columns, asynchronous, faults }: Plan): string {
+export function told({ seed, hub, replica, stores, edges, clocks, columns, asynchronous, faults, shops }: Plan): string {
   const off = Object.entries(clocks).flatMap(([who, years]) => (years === 0 ? [] : [`${who} ${years > 0 ? "+" : ""}${years} y`]));
   const agents = edges.map((kind) => (kind === "process" ? "p" : "s")).join("");
   return [
@@ -102,6 +121,7 @@ export function told({ seed, hub, replica, stores, edges, clocks, columns, async
     off.length === 0 ? "clocks right" : `clocks ${off.join(" ")}`,
     `columns ${columns}`,
     `asynchronous ${asynchronous}`,
+    shops === null ? "no filter" : `tasks of ${[...shops.stores, ...shops.edges].join(" ")}`,
     faults.map(({ name }) => name).join(", "),
   ].join("; ");
 }

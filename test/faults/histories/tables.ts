@@ -1,7 +1,7 @@
 /**
  * Bodies are tokens, one of a kind. `badge` has a value that is unique, and taken from few; a `purchase` has lines that go with it. `tally` counts, and
  * `ledger` has a row for each time that something was added: whatever is sent twice, or lost with a file, the one is the sum of the other. An account belongs to a node,
- * which alone moves money between its own. `beat` is written at the hub alone.
+ * which alone moves money between its own. `beat` is written at the hub alone. A `task` is a shop's: where there is a filter, a store and an edge have those of one.
  */
 export const SCHEMA = `
   create table note (id varchar(60) primary key not null, body varchar(60) not null);
@@ -11,10 +11,11 @@ export const SCHEMA = `
   create table tally (id varchar(60) primary key not null, n integer not null);
   create table ledger (id varchar(60) primary key not null, counter varchar(60) not null, n integer not null);
   create table account (id varchar(60) primary key not null, owner varchar(60) not null, n integer not null);
+  create table task (id varchar(60) primary key not null, body varchar(60) not null, shop varchar(60) not null);
   create table beat (id integer primary key not null, n integer not null);`;
 
 /** Of the topology. */
-export const TABLES = `
+export const tables = (filter: string | null): string => `
       - { name: note, conflict: newest_wins }
       - { name: badge, conflict: newest_wins }
       - { name: purchase, conflict: newest_wins }
@@ -22,6 +23,7 @@ export const TABLES = `
       - { name: tally, conflict: { policy: merge, columns: { n: counter } } }
       - ledger
       - account
+      - { name: task, conflict: newest_wins${filter === null ? "" : `, filter: "${filter}"`} }
       - beat`;
 
 /** What the oracle reads, sorted. `extra` is added while a history runs. */
@@ -33,10 +35,12 @@ export const COLUMNS: { readonly [table: string]: string } = {
   tally: "id, n",
   ledger: "id, counter, n",
   account: "id, owner, n",
+  task: "id, body, shop",
   beat: "id, n",
 };
 export const ADDED_COLUMN = "alter table note add column extra varchar(60)";
 
+export const SHOPS = ["red", "green", "blue"];
 export const COUNTERS = ["x", "y"];
 export const CODES = 15;
 export const ACCOUNTS = 4;

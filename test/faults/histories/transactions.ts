@@ -1,6 +1,6 @@
 import type { Random } from "../../helpers/random.ts";
 import type { Statement } from "../places.ts";
-import { CODES, COUNTERS } from "./tables.ts";
+import { CODES, COUNTERS, SHOPS } from "./tables.ts";
 
 /** What a transaction is made with. It says in `written` and `over` which tokens it writes, and which it saw and replaced. */
 export interface Pen {
@@ -9,6 +9,8 @@ export interface Pen {
   readonly owner: string;
   /** What a row that was read is locked with, so that nobody writes between reading and writing; nothing in SQLite. */
   readonly lock: string;
+  /** Whose tasks are here; null for everybody's. */
+  readonly shop: string | null;
   /** Whether notes have a column more here. */
   readonly hasExtra: boolean;
   /** A new token. */
@@ -148,6 +150,31 @@ function* transfer(pen: Pen): Statements {
   yield ["update account set n = n + ? where id = ?", amount, pen.random.pick(rows)[0]];
 }
 
+function* newTask(pen: Pen): Statements {
+  const token = replaces(pen, undefined);
+  yield ["insert into task (id, body, shop) values (?, ?, ?)", token, token, pen.shop ?? pen.random.pick(SHOPS)];
+}
+
+function* editTask(pen: Pen): Statements {
+  const [row] = yield some(pen, "task");
+  if (row === undefined) return;
+  yield ["update task set body = ? where id = ?", replaces(pen, row[1]), row[0]];
+}
+
+/** Where it is not everybody's to say whose a task is, it is refused. */
+function* moveTask(pen: Pen): Statements {
+  const [row] = yield some(pen, "task");
+  if (row === undefined) return;
+  yield ["update task set body = ?, shop = ? where id = ?", replaces(pen, row[1]), pen.random.pick(SHOPS), row[0]];
+}
+
+function* deleteTask(pen: Pen): Statements {
+  const [row] = yield some(pen, "task");
+  if (row === undefined) return;
+  pen.over.push(row[1] as string);
+  yield ["delete from task where id = ?", row[0]];
+}
+
 function* manyThings(pen: Pen): Statements {
   yield* count(pen);
   yield* editNote(pen);
@@ -172,12 +199,17 @@ const KINDS: readonly (readonly [(pen: Pen) => Statements, number])[] = [
   [cancelPurchase, 4],
   [count, 10],
   [transfer, 8],
+  [newTask, 7],
+  [editTask, 8],
+  [moveTask, 5],
+  [deleteTask, 3],
   [manyThings, 6],
 ];
 const CHOICES = KINDS.flatMap(([kind, times]) => Array.from({ length: times }, () => kind));
 
 export const anything = ({ pick }: Random): ((pen: Pen) => Statements) => pick(CHOICES);
 /** For a database that has lost its past: what it has of its accounts may be half of what its parent has. */
-export const notes = ({ pick }: Random): ((pen: Pen) => Statements) => pick([newNote, editNote, renameNote, buy, addLine, count]);
+export const notes = ({ pick }: Random): ((pen: Pen) => Statements) =>
+  pick([newNote, editNote, renameNote, buy, addLine, count, newTask, editTask]);
 /** What a transaction that is held open does. */
 export const held = ({ pick }: Random): ((pen: Pen) => Statements) => pick([newNote, buy, count, transfer, manyThings]);

@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import type { Place } from "../places.ts";
 import { differences, loggedSince, newestOf, parkedAt, type Rows, recordedAt, rowsOf } from "./look.ts";
 import { described, mend } from "./people.ts";
 import { COUNTERS } from "./tables.ts";
@@ -20,11 +21,15 @@ export interface State {
   readonly parked: readonly string[];
 }
 
-export async function stateOf({ places, withColumn }: World): Promise<State> {
+export async function stateOf({ places, withColumn, shopOf }: World): Promise<State> {
   const rows = await Promise.all(places.map((place) => rowsOf(place, withColumn.has(place))));
   const [hub, ...children] = rows as [Rows, ...Rows[]];
   const parked = (await Promise.all(places.map(parkedAt))).flat().map(described);
-  return { rows, parked, differing: children.flatMap((child, at) => differences(places[at + 1] as never, child, hub)) };
+  const differing = children.flatMap((child, at) => {
+    const place = places[at + 1] as Place;
+    return differences(place, child, { hub, shop: shopOf.get(place.name) ?? null });
+  });
+  return { rows, parked, differing };
 }
 
 /** Waits until all places are the same and nothing is parked, while people take away what is in the way of parked changes. */
@@ -80,7 +85,7 @@ export async function judge(world: World): Promise<string[]> {
   const recorded = new Set((await Promise.all(world.places.map(recordedAt))).flat());
   const hub = rows[0] as Rows;
   const values = new Set<string>();
-  for (const [id, row] of hub) if (/^(note|badge|purchase|line) /.test(id)) values.add(bodyOf(id, row));
+  for (const [id, row] of hub) if (/^(note|badge|purchase|line|task) /.test(id)) values.add(bodyOf(id, row));
   return [
     ...world.books.lost(values, recorded).map((token) => `the write ${token} is lost`),
     ...miscounted(hub),

@@ -15,7 +15,7 @@ import { installed } from "./installed.ts";
 import type { Plan } from "./plan.ts";
 import { Replicators } from "./replicators.ts";
 import { type SmallDisk, smallDisk } from "./small-disk.ts";
-import { firstRows, SCHEMA, TABLES } from "./tables.ts";
+import { firstRows, SCHEMA, tables } from "./tables.ts";
 import { Writer } from "./writer.ts";
 
 export interface Grounds {
@@ -42,6 +42,8 @@ export interface World {
   readonly writers: readonly Writer[];
   /** Where `stores[0]` is, if its disk is one that may be full. */
   readonly disk: SmallDisk | null;
+  /** Of places that have the tasks of one shop, by name. */
+  readonly shopOf: ReadonlyMap<string, string>;
   /** Places that have the added column. */
   readonly withColumn: Set<Place>;
   command(...args: string[]): Promise<Finished>;
@@ -64,6 +66,14 @@ interface Addresses {
   readonly port: number;
 }
 
+const paramsOf = (shop: string | undefined): string => (shop === undefined ? "" : `, params: { shop: ${shop} }`);
+
+const shopsOf = ({ shops }: Plan): ReadonlyMap<string, string> =>
+  new Map([
+    ...(shops?.stores ?? []).map((shop, at) => [`store-${at + 1}`, shop] as const),
+    ...(shops?.edges ?? []).map((shop, at) => [`edge-${at + 1}`, shop] as const),
+  ]);
+
 const topology = (plan: Plan, { hub, replica, stores, port }: Addresses): string => `version: 1
 name: history
 nodes:
@@ -72,10 +82,10 @@ nodes:
 ${stores.map(({ name, path }) => `  - { name: ${name}, type: sqlite, path: "${path}" }`).join("\n")}
 channels:
   - name: all
-    tables:${TABLES}
+    tables:${tables(plan.shops === null ? null : "shop = :shop")}
 links:
-${["replica", ...stores.map(({ name }) => name)].map((name) => `  - { parent: hub, child: ${name}, channels: [ { name: all, direction: both } ] }`).join("\n")}
-groups: [ { name: shops, parent: hub, channels: [ { name: all, direction: both } ] } ]
+${["replica", ...stores.map(({ name }) => name)].map((name) => `  - { parent: hub, child: ${name}${paramsOf(shopsOf(plan).get(name))}, channels: [ { name: all, direction: both } ] }`).join("\n")}
+groups: [ { name: shops, parent: hub${plan.shops === null ? "" : ", params: [shop]"}, channels: [ { name: all, direction: both } ] } ]
 retry: { initial: 50ms, factor: 2, max: 500ms, jitter: true }
 hub: { listen: 127.0.0.1:${port}, max_requests: 100000 }
 metrics: off
@@ -129,7 +139,7 @@ async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Pr
   await until("the hub answers", () => operator.answers(), 60_000);
   const edges = await seats(plan, { places: edgePlaces, operator, line: lines.edges });
   undo.push(...edges.map((edge) => () => edge.kill()));
-  const [books, withColumn] = [new Books(), new Set<Place>()];
+  const [books, withColumn, shopOf] = [new Books(), new Set<Place>(), shopsOf(plan)];
   const writers = places.map((place, at) => {
     const isServer = place.kind === "hub" || place.kind === "replica";
     return new Writer({
@@ -138,11 +148,13 @@ async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Pr
       perSecond: PER_SECOND[place.kind],
       asynchronous: isServer ? plan.asynchronous : 0,
       hasExtra: () => withColumn.has(place),
+      shop: shopOf.get(place.name) ?? null,
     });
   });
   undo.push(...writers.map((writer) => () => writer.stop()));
   return {
-    ...{ plan, folder, grounds, places, hub, stores, edges, lines, replicators, operator, books, writers, disk, withColumn, command },
+    ...{ plan, folder, grounds, places, hub, stores, edges, lines, replicators, operator, books, writers, disk },
+    ...{ withColumn, shopOf, command },
     urls: { hub: hubDatabase.url, replica: replicaDatabase.url },
     async close() {
       for (const each of undo.reverse()) await each();
@@ -157,7 +169,8 @@ async function seats(
   const env: Environment = wrongClock(plan.clocks.agents * YEAR_S);
   return Promise.all(
     places.map(async (place, at) => {
-      const code = await operator.enrolmentCode(place.name, "shops");
+      const shop = shopsOf(plan).get(place.name);
+      const code = await operator.enrolmentCode(place.name, "shops", shop === undefined ? {} : { shop });
       const seat = new EdgeSeat({ place, hub: line.url, code, kind: plan.edges[at] ?? "service", env });
       await seat.start();
       return seat;

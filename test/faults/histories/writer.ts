@@ -14,6 +14,8 @@ export interface WriterOptions {
   /** Of the commits, so many are not waited for, and may be taken back by a crash. Servers only. */
   readonly asynchronous: number;
   readonly hasExtra: () => boolean;
+  /** Whose tasks its place has; null for everybody's. */
+  readonly shop: string | null;
   /** Of a database that nobody promises anything about. */
   readonly isDisowned?: boolean;
 }
@@ -82,12 +84,13 @@ export class Writer {
   }
 
   pen(): Pen {
-    const { place, random, hasExtra, books } = this.#options;
+    const { place, random, hasExtra, books, shop } = this.#options;
     return {
       random,
       owner: place.name,
       lock: place.kind === "hub" || place.kind === "replica" ? " for update" : "",
       hasExtra: hasExtra(),
+      shop,
       next: () => `${this.name}:${++this.number}`,
       written: [],
       over: [],
