@@ -3,6 +3,7 @@ import type { NodeName, TableName } from "../change/names.ts";
 import type { Judge } from "../change/verdict.ts";
 import { type FullSyncResult, runSync } from "../full-sync/full-sync.ts";
 import type { FullSyncWatcher } from "../full-sync/options.ts";
+import { localTarget } from "../full-sync/sync-ends.ts";
 import { flowTables } from "../link/flow.ts";
 import { type FullSyncRun, isGone, type SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
@@ -56,7 +57,7 @@ export async function fillFromHub(place: EdgeLinkPlace, { tables: wanted, ...opt
   const plan = {
     direction: "pull",
     source: new FarSource(far),
-    target: node,
+    target: localTarget(node),
     flow: flowTables({ from: "parent", parentEngine: hubEngine(place), link, topology }),
     tables,
     channels: [...new Set(shapes.map(({ channel }) => channel))],

@@ -66,11 +66,10 @@ export class FarTarget implements SyncTarget {
   // the hub tells its clock apart from the edge's by itself
   installation: SyncTarget["installation"] = { identity: async () => ({ clockOffsetMs: 0 }) };
 
-  log: SyncTarget["log"] = {
-    tick: async () => {
-      if (this.#begun === undefined) throw new Error("the full sync has not begun");
-      return { position: this.#begun.position };
-    },
+  // as the hub said when it began
+  now: SyncTarget["now"] = async () => {
+    if (this.#begun === undefined) throw new Error("the full sync has not begun");
+    return this.#begun.position;
   };
 
   // the hub does so with the hand-over

@@ -96,7 +96,7 @@ export async function handOverAt(
  */
 async function pendingBefore({ direction, source, target, channels }: SyncPlan): Promise<ReadonlyMap<ChannelName, Position>> {
   const known = await source.received();
-  const at = direction === "pull" ? START : (await target.log.tick()).position;
+  const at = direction === "pull" ? START : await target.now();
   return new Map(channels.filter((channel) => !known.has(channel)).map((channel) => [channel, at]));
 }
 

@@ -4,6 +4,7 @@ import { type Flow, flows } from "../link/flow.ts";
 import type { Node } from "../node/node.ts";
 import type { PeerMarks, Restart } from "../node/rejoin.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
+import { positionNow } from "./position-now.ts";
 
 export interface ResyncOptions {
   readonly parent: Node;
@@ -59,7 +60,7 @@ export type ChildMarks = Pick<PeerMarks, "received" | "sent">;
  * nothing. `receivedPacket`: the child's last at the parent; what is said is of then.
  */
 export async function anewFrom(
-  parent: Pick<Node, "log" | "rejoin">,
+  parent: Pick<Node, "copies" | "rejoin">,
   of: {
     readonly child: NodeName;
     readonly below: ChildMarks | null;
@@ -68,7 +69,7 @@ export async function anewFrom(
   },
 ): Promise<Required<Pick<Restart, "received" | "sent" | "receivedPacket">>> {
   const above = await parent.rejoin.marks(of.child);
-  const now = (await parent.log.tick()).position;
+  const now = await positionNow(parent);
   const known = of.down.filter((channel) => of.below?.received.has(channel));
   return {
     received: new Map(known.map((channel) => [channel, now])),

@@ -1,11 +1,11 @@
 import type { ChannelName, NodeName, PacketNumber, Position, ScopeNumber, TableName } from "../change/names.ts";
 import type { Receipt } from "../change/packet.ts";
 import type { LinkScopes } from "../link/link-scopes.ts";
-import type { Tick } from "../node/change-log.ts";
 import type { CopiedTable, CopySnapshot, CopyStage, FullCopy, NearSnapshot } from "../node/full-copy.ts";
 import type { FullSyncRuns } from "../node/full-sync-runs.ts";
 import type { NodeIdentity } from "../node/identity.ts";
 import type { Node } from "../node/node.ts";
+import { positionNow } from "./position-now.ts";
 
 /** What a hand-over came to, for the source to know. */
 export interface HandedOver {
@@ -45,10 +45,17 @@ export interface SyncTarget {
     readonly runs: Pick<FullSyncRuns, "begin" | "beat" | "end">;
   };
   readonly installation: { identity(): Promise<Pick<NodeIdentity, "clockOffsetMs">> };
-  readonly log: { tick(): Promise<Pick<Tick, "position">> };
+  /** See `positionNow`. */
+  now(): Promise<Position>;
   readonly rejoin: Pick<Node["rejoin"], "resume">;
   readonly target: Pick<Node["target"], "peer">;
 }
+
+/** A target in a database that this process has opened. */
+export const localTarget = (node: Node): SyncTarget => {
+  const { name, copies, installation, rejoin, target } = node;
+  return { name, copies, installation, rejoin, target, now: () => positionNow(node) };
+};
 
 /** A source in a database that this process has opened. `scopes` is of a pull. */
 export function localSource(

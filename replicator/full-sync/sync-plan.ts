@@ -7,7 +7,7 @@ import type { CopiedTable } from "../node/full-copy.ts";
 import type { SyncDirection } from "../node/full-sync-runs.ts";
 import type { Node } from "../node/node.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
-import { localSource, type SyncSource, type SyncTarget } from "./sync-ends.ts";
+import { localSource, localTarget, type SyncSource, type SyncTarget } from "./sync-ends.ts";
 
 /** What a full sync is about. */
 export interface SyncPlan {
@@ -47,7 +47,7 @@ export async function planSync(options: {
   return {
     direction,
     source: localSource(source, { target: target.name, scopes: direction === "pull" ? scopes : null, tables }),
-    target,
+    target: localTarget(target),
     flow,
     tables,
     channels: [...new Set(shapes.map(({ channel }) => channel))],

@@ -7,7 +7,7 @@ import type { Judge } from "../change/verdict.ts";
 import type { FrameReader } from "../full-sync/copy-frames.ts";
 import { handOverAt } from "../full-sync/hand-over.ts";
 import { requireFewRemoved } from "../full-sync/push-guard.ts";
-import type { SyncSource } from "../full-sync/sync-ends.ts";
+import { localTarget, type SyncSource } from "../full-sync/sync-ends.ts";
 import { chosenTables, collectedTables, type SyncPlan } from "../full-sync/sync-plan.ts";
 import { type Flow, flowTables } from "../link/flow.ts";
 import type { Report } from "../link/report.ts";
@@ -175,7 +175,7 @@ export class EdgePushes {
       direction: "push",
       // it is asked who it is, and nothing else
       source: source as SyncSource,
-      target: node,
+      target: localTarget(node),
       flow,
       tables: run.tables,
       channels: [...new Set(asked.shapes.map(({ channel }) => channel))].filter((channel) => carried.has(channel)),

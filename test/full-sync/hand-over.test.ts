@@ -5,10 +5,11 @@ import { nodeName } from "../../replicator/change/names.ts";
 import { Lifeline } from "../../replicator/full-sync/lifeline.ts";
 import { beginAnew } from "../../replicator/full-sync/resync.ts";
 import { planSync } from "../../replicator/full-sync/sync-plan.ts";
+import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
 import { until } from "../helpers/command.ts";
 import { drift } from "../helpers/drift.ts";
 import { agreeing, syncFully } from "../helpers/full-sync.ts";
-import { postgresNode, sqliteNode, testLink, testTopology } from "../helpers/nodes.ts";
+import { CAPTURE, type Capture, postgresNode, sqliteNode, testLink, testTopology } from "../helpers/nodes.ts";
 
 const SCHEMA = "create table product (id bigint primary key, name text)";
 const TABLES = [{ name: "product" }];
@@ -19,8 +20,8 @@ afterEach(async () => {
   for (const one of close.splice(0).reverse()) await one();
 });
 
-const postgres = async (name: string) => {
-  const node = await postgresNode(name, SCHEMA, TABLES);
+const postgres = async (name: string, capture: Capture = CAPTURE) => {
+  const node = await postgresNode(name, SCHEMA, TABLES, { capture });
   close.push(() => node.close());
   return node;
 };
@@ -109,6 +110,29 @@ test("a run goes on although an application holds its SQLite target for long, an
   await life.at({ phase: "copy" });
   expect(await child.rows("select rows, phase, state from tombolo_full_sync_run")).toEqual([["5", "copy", "running"]]);
   await life.end("cancelled");
+});
+
+test.each(["pull", "push"] as const)("two nodes begin anew beside the process that reads the slots of both, by a %s", async (direction) => {
+  const [parent, child] = [await postgres("hub", "slot"), await postgres("store", "slot")];
+  await parent.write("insert into product values (1, 'thing')");
+  await testLink(parent.node, child.node, TABLES).settle();
+  await child.write("insert into product values (2, 'unsent')");
+  // as a command opens them
+  const beside = async ({ node, database }: Awaited<ReturnType<typeof postgres>>) => {
+    const opened = await openPostgresNode({ name: node.name, url: database.url, capture: "slot" });
+    close.push(() => opened.close());
+    return opened;
+  };
+  const [above, below] = [await beside(parent), await beside(child)];
+  await beginAnew({ parent: above, child: below, ...testTopology(above, below, TABLES) });
+  expect(await syncFully(above, below, TABLES, { direction })).toMatchObject({ state: "done" });
+  await testLink(parent.node, child.node, TABLES).settle();
+  for (const { rows } of [parent, child]) {
+    expect(await rows("select id, name from product order by id")).toEqual([
+      ["1", "thing"],
+      ["2", "unsent"],
+    ]);
+  }
 });
 
 test("two nodes begin anew although a lock is in the way of the first attempt", async () => {

@@ -11,6 +11,8 @@ export interface Pen {
   readonly lock: string;
   /** Whose tasks are here; null for everybody's. */
   readonly shop: string | null;
+  /** Whether it adds to counters. */
+  readonly counts: boolean;
   /** Whether notes have a column more here. */
   readonly hasExtra: boolean;
   /** A new token. */
@@ -133,6 +135,7 @@ function* cancelPurchase(pen: Pen): Statements {
 }
 
 function* count(pen: Pen): Statements {
+  if (!pen.counts) return;
   const counter = pen.random.pick(COUNTERS);
   const [row] = yield [`select n from tally where id = ?${pen.lock}`, counter];
   // not before there is something to count in

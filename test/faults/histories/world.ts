@@ -149,6 +149,8 @@ async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Pr
       asynchronous: isServer ? plan.asynchronous : 0,
       hasExtra: () => withColumn.has(place),
       shop: shopOf.get(place.name) ?? null,
+      // of what is under way when a server's copy is taken, what it adds to a counter may count twice: docs/full-sync.md says so
+      counts: place.kind !== "replica" || !plan.faults.some(({ name }) => name === "replica restored"),
     });
   });
   undo.push(...writers.map((writer) => () => writer.stop()));

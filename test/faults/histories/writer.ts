@@ -16,6 +16,8 @@ export interface WriterOptions {
   readonly hasExtra: () => boolean;
   /** Whose tasks its place has; null for everybody's. */
   readonly shop: string | null;
+  /** Whether it adds to counters. */
+  readonly counts: boolean;
   /** Of a database that nobody promises anything about. */
   readonly isDisowned?: boolean;
 }
@@ -84,13 +86,14 @@ export class Writer {
   }
 
   pen(): Pen {
-    const { place, random, hasExtra, books, shop } = this.#options;
+    const { place, random, hasExtra, books, shop, counts } = this.#options;
     return {
       random,
       owner: place.name,
       lock: place.kind === "hub" || place.kind === "replica" ? " for update" : "",
       hasExtra: hasExtra(),
       shop,
+      counts,
       next: () => `${this.name}:${++this.number}`,
       written: [],
       over: [],
