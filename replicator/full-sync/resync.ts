@@ -2,9 +2,9 @@ import { TomboloError } from "../change/error.ts";
 import { type ChannelName, type NodeName, type Position, packetNumber } from "../change/names.ts";
 import { type Flow, flows } from "../link/flow.ts";
 import type { Node } from "../node/node.ts";
+import { positionNow } from "../node/position-now.ts";
 import type { PeerMarks, Restart } from "../node/rejoin.ts";
 import type { Topology, TopologyLink } from "../topology/topology.ts";
-import { positionNow } from "./position-now.ts";
 
 export interface ResyncOptions {
   readonly parent: Node;

@@ -5,7 +5,7 @@ import type { CopiedTable, CopySnapshot, CopyStage, FullCopy, NearSnapshot } fro
 import type { FullSyncRuns } from "../node/full-sync-runs.ts";
 import type { NodeIdentity } from "../node/identity.ts";
 import type { Node } from "../node/node.ts";
-import { positionNow } from "./position-now.ts";
+import { positionNow } from "../node/position-now.ts";
 
 /** What a hand-over came to, for the source to know. */
 export interface HandedOver {

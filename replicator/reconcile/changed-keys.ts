@@ -4,6 +4,7 @@ import type { RowFilter } from "../change/row-filter.ts";
 import type { RowText } from "../change/value.ts";
 import type { KeyText } from "../node/digest.ts";
 import type { Node } from "../node/node.ts";
+import { positionNow } from "../node/position-now.ts";
 import type { WholeReason } from "../node/reconcile-desk.ts";
 
 /** A table whose changes are asked for. */
@@ -27,11 +28,11 @@ const GROUP = { maxRows: 5_000, maxBytes: 4 << 20 };
  * came from the reader is in its own log.
  */
 export async function changedKeys(
-  { log, compareHolds }: Pick<Node, "log" | "compareHolds">,
+  { log, copies, compareHolds }: Pick<Node, "log" | "copies" | "compareHolds">,
   { reader, after, tables }: { readonly reader: NodeName; readonly after: Position; readonly tables: readonly ChangedTable[] },
 ): Promise<readonly ChangedKeys[]> {
   const found: (Set<KeyText> | "emptied" | "too_many")[] = tables.map(() => new Set());
-  const { position: upTo } = await log.tick();
+  const upTo = await positionNow({ copies });
   const filters = new Map(tables.flatMap(({ name, filter }) => (filter === null ? [] : [[name, filter]])));
   try {
     // nothing was logged since: there is no window to read

@@ -1,10 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { channelName, position, tableName } from "../../replicator/change/names.ts";
+import type { Node } from "../../replicator/node/node.ts";
+import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
 import { changedKeys } from "../../replicator/reconcile/changed-keys.ts";
 import type { ReconcileOptions } from "../../replicator/reconcile/reconcile-link.ts";
 import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
-import type { TestNode, TestTable } from "../helpers/nodes.ts";
+import { postgresNode, type TestNode, type TestTable, testLink } from "../helpers/nodes.ts";
 import { both, closeAfterEach, type Engine, type Pair, pairOf } from "../helpers/pair.ts";
 import { reconciled, summary } from "../helpers/reconcile.ts";
 
@@ -34,6 +36,30 @@ const FIRST = ["item: 6 compared, 0 differ, 0 repaired, all rows: first", "tag: 
 const purge = async ({ parent, child }: Pair): Promise<void> => {
   for (const { node } of [parent, child]) await node.log.purge();
 };
+
+test("what has changed is looked at beside the process that reads the slots of both", async () => {
+  const tables = TABLES.slice(0, 1);
+  const nodes = [
+    await postgresNode("hub", SCHEMA.postgres, tables, { capture: "slot" }),
+    await postgresNode("store", SCHEMA.postgres, tables, { capture: "slot" }),
+  ] as const;
+  const [parent, child] = nodes;
+  // as a command, or a schedule, opens them
+  const beside = await Promise.all(nodes.map(({ node: { name }, database: { url } }) => openPostgresNode({ name, url, capture: "slot" })));
+  try {
+    await parent.write("insert into item values (1, 'a'), (2, 'b')");
+    const link = testLink(parent.node, child.node, tables);
+    await link.settle();
+    const ends = { ...link.ends, parent: beside[0] as Node, child: beside[1] as Node };
+    const compared = async (): Promise<string[]> => summary(await reconciled({ link: { ...link, ends } }, { scope: "changed" }));
+    expect(await compared()).toEqual(["clean", "item: 2 compared, 0 differ, 0 repaired, all rows: first"]);
+    await parent.write("update item set name = 'A' where id = 1");
+    await link.settle();
+    expect(await compared()).toEqual(["clean", "item: 1 changed compared, 0 differ, 0 repaired"]);
+  } finally {
+    for (const node of [...beside, ...nodes]) await node.close();
+  }
+});
 
 describe.each(PAIRS)("what has changed, of a %s above a %s", (above, below) => {
   test("only rows that either log has news of are looked at, and those that were left different", async () => {
@@ -153,10 +179,12 @@ describe.each(["postgres", "sqlite"] as const)("a %s node", (engine) => {
     );
     const after = typeof hold === "object" ? hold.position : position(0n);
     await pair.parent.write("insert into item values (8, 'h')");
-    // nobody else needs it, or could be left behind
     await pair.settle();
     const read = () => changedKeys(node, { reader, after, tables: [{ name: tableName("item"), filter: null, keyOf: (key) => key }] });
     expect(await read()).toEqual([new Set([expect.stringContaining("8")])]);
+    // nobody else needs it, or could be left behind: the child has what came before the tick of that look, and more
+    await pair.parent.write("insert into item values (9, 'i')");
+    await pair.settle();
     expect(await node.log.retain({ ...KEEP, maxBytes: 1 })).toEqual([]);
     expect(await read()).toEqual(["log_not_kept"]);
   });
