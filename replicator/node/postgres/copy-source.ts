@@ -16,6 +16,7 @@ import { columnNamed } from "./set-statements.ts";
 import type { LogGate } from "./slot/log-gate.ts";
 import { tickAtSnapshotOf } from "./snapshot.ts";
 import { CLASS_DATA } from "./sqlstate.ts";
+import { TouchedRows } from "./touched-rows.ts";
 
 /** A table that was never analysed is counted up to this size. */
 const COUNTED_BYTES = 256 * 2 ** 20;
@@ -41,7 +42,7 @@ export async function openCopy(options: {
     const tick = await tickAtSnapshotOf(pool, client);
     await options.gate.complete();
     await client.query("set local idle_in_transaction_session_timeout = 0");
-    return new PostgresCopySnapshot({ client, tables, tick, hstore: options.hstore });
+    return new PostgresCopySnapshot({ pool, client, tables, tick, hstore: options.hstore });
   } catch (error) {
     client.release(true);
     throw postgresError(error);
@@ -51,6 +52,7 @@ export async function openCopy(options: {
 /** Holds a transaction that reads on a connection of its own. */
 class PostgresCopySnapshot implements NearSnapshot {
   readonly tick: Tick;
+  readonly #pool: pg.Pool;
   readonly #client: pg.PoolClient;
   readonly #tables: readonly CapturedTable[];
   readonly #hstore: string;
@@ -58,11 +60,13 @@ class PostgresCopySnapshot implements NearSnapshot {
   #how: Reading = LOOK_UP;
 
   constructor(options: {
+    readonly pool: pg.Pool;
     readonly client: pg.PoolClient;
     readonly tables: readonly CapturedTable[];
     readonly tick: Tick;
     readonly hstore: string;
   }) {
+    this.#pool = options.pool;
     this.#hstore = options.hstore;
     this.#client = options.client;
     this.#tables = options.tables;
@@ -111,23 +115,17 @@ class PostgresCopySnapshot implements NearSnapshot {
   async changed(copied: CopiedTable, since: Position, soFar: Pick<Staged, "upTo" | "done">): Promise<CopyChanges | null> {
     const table = this.#table(copied);
     await this.#read(LOOK_UP);
-    const [snapshot] = await this.#row(`select snapshot::text from tombolo.tick where position = ${since}`);
-    if (snapshot === undefined) return null;
-    const cut = `${literal(snapshot)}::pg_snapshot`;
-    const changes = `tombolo.change c where c.table_id = ${table.id} and c.target is null and c.xid >= pg_snapshot_xmin(${cut}) and not pg_visible_in_snapshot(c.xid, ${cut})`;
-    const [truncated] = await this.#row(`select exists (select from ${changes} and c.op = 'T')`);
-    if (truncated === "t") return null;
-    const keys = table.key.map(
-      (name) => `${typed(`(c.key operator(${this.#hstore}.->) ${literal(name)})`, columnNamed(table, name))} as ${ident(name)}`,
-    );
-    const touched = `select distinct ${keys.join(", ")} from ${changes}`;
-    const there = [`(${table.key.map(ident).join(", ")}) in (${touched})`];
-    if (!soFar.done) there.push(soFar.upTo === null ? "false" : this.#compared(table, "<=", soFar.upTo));
-    return {
-      table: table.name,
-      keys: () => this.#stream(`copy (${touched}) to stdout`, LOOK_UP),
-      rows: () => this.#copy(copied, there, LOOK_UP),
-    };
+    const [from] = await this.#row(`select snapshot::text from tombolo.tick where position = ${since}`);
+    const [upTo] = await this.#row("select pg_current_snapshot()::text");
+    if (from === undefined || upTo === undefined) return null;
+    const touched = new TouchedRows({ pool: this.#pool, hstore: this.#hstore, table, since: from, upTo });
+    if (await touched.wereTruncated()) return null;
+    const so = soFar.done ? [] : [soFar.upTo === null ? "false" : this.#compared(table, "<=", soFar.upTo)];
+    return { table: table.name, keys: () => touched.keys(), rows: () => this.#touched(copied, touched, so) };
+  }
+
+  async *#touched(copied: CopiedTable, touched: TouchedRows, conditions: readonly string[]): CopyRows {
+    for await (const some of touched.conditions()) yield* this.#copy(copied, [some, ...conditions], LOOK_UP);
   }
 
   async close(): Promise<void> {
