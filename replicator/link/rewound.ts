@@ -1,5 +1,7 @@
 import { TomboloError } from "../change/error.ts";
+import { type ChannelName, type Position, START } from "../change/names.ts";
 import type { Node } from "../node/node.ts";
+import type { PeerMarks } from "../node/rejoin.ts";
 
 /**
  * A node that has committed less than its neighbour knows it to have committed was restored from an older copy, or it is one of two copies. Its log gives numbers
@@ -22,11 +24,15 @@ async function mustHaveAll(source: Node, target: Node): Promise<void> {
   if (sent.mustResync) return;
   // what was not acknowledged in time leaves no other trace at a source that has written on since, past where its log was read before
   for (const [channel, at] of received.received) {
-    const acknowledged = sent.sent.get(channel);
-    // before the first receipt nothing is kept of what they began with
-    if (acknowledged === undefined || at <= acknowledged || (await source.rejoin.hasSealed(at))) continue;
+    if (knowsOf(sent, channel, at) || (await source.rejoin.hasSealed(at))) continue;
     throw rewound(source, `${source.name} has lost a part of its log that ${target.name} has received (up to ${at} of channel ${channel})`);
   }
+}
+
+/** Acknowledged, or, before the first receipt, where its tables began in its log. */
+function knowsOf({ sent, seeded }: PeerMarks, channel: ChannelName, at: Position): boolean {
+  const acknowledged = sent.get(channel);
+  return acknowledged === undefined ? at === START || [...seeded.values()].includes(at) : at <= acknowledged;
 }
 
 const rewound = ({ name }: Node, message: string): TomboloError =>

@@ -111,6 +111,26 @@ describe("a SQLite child", () => {
     expect(rows).toHaveLength(26);
   });
 
+  test.each([
+    ["and its one packet since is found out, before it has heard of any receipt", true],
+    ["with all that its parent has read goes on, though it has heard of no receipt", false],
+  ] as const)("that was restored %s", async (_, wroteMore) => {
+    const { parent, child, link } = await open();
+    await child.write(insert(10, "sent"));
+    await link.settle();
+    const old = await copyOf(child.path, "old.db");
+    write(old, "update tombolo_peer set sent = '{}', sent_packet_no = 0");
+    if (wroteMore) {
+      await child.write(insert(20, "sent, and lost"));
+      await link.settle();
+    }
+    write(old, insert(30, "after the restore"));
+    const restored = await opened(old);
+    const again = testLink(parent.node, restored, TABLES).settle();
+    if (wroteMore) await expect(again).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+    else expect(await again).toMatchObject({ sent: 1 });
+  });
+
   test("that was cloned: one of the two goes on, the other is found out and can come back under the same name", async () => {
     const { parent, child, link } = await open();
     const clone = await copyOf(child.path, "clone.db");
