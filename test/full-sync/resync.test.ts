@@ -127,7 +127,7 @@ describe("a SQLite child", () => {
     write(old, insert(30, "after the restore"));
     const restored = await opened(old);
     const again = testLink(parent.node, restored, TABLES).settle();
-    if (wroteMore) await expect(again).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+    if (wroteMore) await expect(again).rejects.toMatchObject({ code: "NODE_REWOUND", message: expect.stringContaining("part of its log") });
     else expect(await again).toMatchObject({ sent: 1 });
   });
 
