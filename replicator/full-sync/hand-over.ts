@@ -61,15 +61,19 @@ export async function handOver(options: HandOverOptions): Promise<Receipt | null
   if (!(await watcher.goAhead(asked))) return null;
   // the link waits from here on
   await life.at({ phase: "hand_over" });
+  // once it is done, all that may be tried again is to tell the source: what it is asked for is in this receipt only
+  let done: { readonly tick: Tick; readonly receipt: Receipt } | undefined;
   for (let attempt = 1; ; attempt++) {
-    signal.throwIfAborted();
+    if (done === undefined) signal.throwIfAborted();
     try {
-      const tick = await copying.copy();
-      const built = await terms.build(tick);
-      await plan.source.announce(built.header.number);
-      const receipt = await copying.stage.handOver(built);
-      await terms.handedOver(tick, receipt);
-      return receipt;
+      if (done === undefined) {
+        const tick = await copying.copy();
+        const built = await terms.build(tick);
+        await plan.source.announce(built.header.number);
+        done = { tick, receipt: await copying.stage.handOver(built) };
+      }
+      await terms.handedOver(done.tick, done.receipt);
+      return done.receipt;
     } catch (error) {
       if (!fitsLater(error) || attempt >= ATTEMPTS) throw error;
       if (attempt === 1 && !MOVED.has(error.code)) watcher.note(`${error.message} (${error.code}); the hand-over is tried again`);
@@ -151,6 +155,7 @@ async function context({ plan, judge, now = Date.now }: TermsOptions): Promise<A
   return {
     from: "parent",
     taken: plan.direction === "pull" ? "parent" : "child",
+    ...(plan.copied[0] !== undefined && { asked: plan.copied[0].shape.engine }),
     wholeChannels: wholeChannels(plan),
     rules: plan.flow.rules,
     judge,

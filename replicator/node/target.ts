@@ -1,6 +1,6 @@
 import type { ChannelName, Epoch, NodeName, PacketNumber, Position, ScopeNumber, TableName } from "../change/names.ts";
 import type { Packet, PacketHeader, Receipt } from "../change/packet.ts";
-import type { TableShape } from "../change/shape.ts";
+import type { Engine, TableShape } from "../change/shape.ts";
 import type { ConflictRule, Judge } from "../change/verdict.ts";
 
 export type PeerRole = "parent" | "child";
@@ -52,6 +52,8 @@ export interface ApplyContext {
   readonly parkedAtSource?: boolean;
   /** Of a full sync: whose rows are taken over. The packet is obeyed all the same. */
   readonly taken?: PeerRole;
+  /** Of a full sync, whose packet is in this node's own form: the source's engine, in whose form keys are that it is asked for. */
+  readonly asked?: Engine;
   /** Of a full sync: channels all of whose tables it brings, so that they stand at its tick. */
   readonly wholeChannels?: readonly ChannelName[];
   /** The source's clock minus this node's clock, milliseconds; null when it is beyond what may be corrected. */

@@ -12,11 +12,11 @@ import { typed } from "./column-sql.ts";
 import { ident, literal } from "./identifier.ts";
 import { isServerError, postgresError } from "./postgres-error.ts";
 import { rowsOf } from "./row-filter.ts";
+import { RowsSince } from "./rows-since.ts";
 import { columnNamed } from "./set-statements.ts";
 import type { LogGate } from "./slot/log-gate.ts";
 import { tickAtSnapshotOf } from "./snapshot.ts";
 import { CLASS_DATA } from "./sqlstate.ts";
-import { TouchedRows } from "./touched-rows.ts";
 
 /** A table that was never analysed is counted up to this size. */
 const COUNTED_BYTES = 256 * 2 ** 20;
@@ -118,13 +118,13 @@ class PostgresCopySnapshot implements NearSnapshot {
     const [from] = await this.#row(`select snapshot::text from tombolo.tick where position = ${since}`);
     const [upTo] = await this.#row("select pg_current_snapshot()::text");
     if (from === undefined || upTo === undefined) return null;
-    const touched = new TouchedRows({ pool: this.#pool, hstore: this.#hstore, table, since: from, upTo });
+    const touched = new RowsSince({ pool: this.#pool, hstore: this.#hstore, table, since: from, upTo });
     if (await touched.wereTruncated()) return null;
     const so = soFar.done ? [] : [soFar.upTo === null ? "false" : this.#compared(table, "<=", soFar.upTo)];
     return { table: table.name, keys: () => touched.keys(), rows: () => this.#touched(copied, touched, so) };
   }
 
-  async *#touched(copied: CopiedTable, touched: TouchedRows, conditions: readonly string[]): CopyRows {
+  async *#touched(copied: CopiedTable, touched: RowsSince, conditions: readonly string[]): CopyRows {
     for await (const some of touched.conditions()) yield* this.#copy(copied, [some, ...conditions], LOOK_UP);
   }
 

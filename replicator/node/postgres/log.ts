@@ -17,7 +17,7 @@ import { refreshRows } from "./refresh-rows.ts";
 import { retain } from "./retention.ts";
 import { SharedReads } from "./shared-reads.ts";
 import type { SlotConsumer } from "./slot/consumer.ts";
-import { ALWAYS_COMPLETE, type LogGate } from "./slot/log-gate.ts";
+import type { LogGate } from "./slot/log-gate.ts";
 import { CLASS_DATA } from "./sqlstate.ts";
 import type { Ticker } from "./ticker.ts";
 import { TouchedRows } from "./touched.ts";
@@ -60,6 +60,8 @@ export class PostgresLog implements ChangeLog {
     readonly captured: { count(): Promise<unknown> };
     /** What fills the log; null where triggers do. */
     readonly consumer: SlotConsumer | null;
+    /** For what a command may do beside the process that has the consumer. */
+    readonly beside: LogGate;
   }) {
     this.#pool = options.pool;
     this.#tables = options.tables;
@@ -76,7 +78,7 @@ export class PostgresLog implements ChangeLog {
     this.#next = new NextWindow({ recent: options.ticker.recent, hstore: options.hstore });
     this.#reads = new SharedReads({ read: (window) => this.#window(window) });
     this.#consumer = options.consumer;
-    this.#gate = options.consumer ?? ALWAYS_COMPLETE;
+    this.#gate = options.beside;
     this.#consumer?.onLogged(() => {
       this.#ticker.logged();
       this.#news.poke();

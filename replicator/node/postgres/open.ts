@@ -55,7 +55,7 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
     // for what a person may run beside the process that reads the slot
     const beside = consumer === null ? gate : new GateElsewhere({ pool, consumer });
     const captured = consumer === null ? new CaptureCounts(pool) : { count: async () => consumer.counts() };
-    const log = new PostgresLog({ pool, tables, hstore, ticker: new Ticker({ pool, gate }), captured, consumer });
+    const log = new PostgresLog({ pool, tables, hstore, ticker: new Ticker({ pool, gate }), captured, consumer, beside });
     const target = new PostgresTarget({ name, pool, tables, hstore, replicaRole, gate: beside });
     const access = { pool, tables, target, hstore, gate: beside };
     let closing: Promise<void> | undefined;

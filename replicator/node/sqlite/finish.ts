@@ -1,8 +1,16 @@
+import { keyFor } from "../../change/key-text.ts";
 import type { Packet, Receipt } from "../../change/packet.ts";
+import { parseRow } from "../../change/value.ts";
 import { advanced, started, startedAnew } from "../progress.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { isoTime } from "./clock.ts";
 import { markReceived, type StoredPeer } from "./peers.ts";
+
+/** A full sync's rows, and so their keys, are in the form of this node; the source is asked in its own. */
+function asked({ outcome: { wanted }, context }: ApplySession): Receipt["wanted"] {
+  if (context.asked !== "postgres") return wanted;
+  return wanted.map(({ table, key }) => ({ table, key: keyFor("postgres", parseRow(key)) }));
+}
 
 export function finish(session: ApplySession, peer: StoredPeer, packet: Packet): Receipt {
   const { header } = packet;
@@ -15,7 +23,7 @@ export function finish(session: ApplySession, peer: StoredPeer, packet: Packet):
     applied: outcome.applied,
     conflicts: outcome.conflicts,
     parked: outcome.parked,
-    wanted: outcome.wanted,
+    wanted: asked(session),
   };
   let { received } = peer;
   if (header.kind === "fill") {

@@ -151,7 +151,6 @@ export const COPIES = {
       ...{ place, random, books: world.books, name: `${edge.name}-clone`, perSecond: 12, asynchronous: 0, isDisowned: true },
       hasExtra: () => false,
       shop: world.shopOf.get(edge.name) ?? null,
-      counts: true,
     });
     writer.hasLostItsPast = true;
     return {

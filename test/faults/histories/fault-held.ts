@@ -1,7 +1,8 @@
 import pg from "pg";
 import type { Random } from "../../helpers/random.ts";
 import type { Fault } from "./fault.ts";
-import { held, type Pen } from "./transactions.ts";
+import { restoresReplica } from "./plan.ts";
+import { held, type Pen, plain } from "./transactions.ts";
 import type { World } from "./world.ts";
 
 const placed = (sql: string): string => {
@@ -16,8 +17,9 @@ interface Held {
 }
 
 /** A transaction at one of the servers that has done its work and has not ended; null where the server does not let it. */
-async function hold({ urls, writers, books }: World, random: Random): Promise<Held | null> {
+async function hold({ plan, urls, writers, books }: World, random: Random): Promise<Held | null> {
   const at = random.pick([0, 1]);
+  const kinds = at === 1 && restoresReplica(plan) ? plain : held;
   const url = at === 0 ? urls.hub : urls.replica;
   const client = new pg.Client({ connectionString: url, lock_timeout: 1_000 });
   client.on("error", () => undefined);
@@ -25,7 +27,7 @@ async function hold({ urls, writers, books }: World, random: Random): Promise<He
   try {
     await client.connect();
     await client.query("begin");
-    const statements = held(random)(pen);
+    const statements = kinds(random)(pen);
     for (let next = statements.next(); !next.done; ) {
       const [sql, ...values] = next.value;
       next = statements.next((await client.query({ text: placed(sql), values, rowMode: "array" })).rows);

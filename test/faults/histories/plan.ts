@@ -77,6 +77,8 @@ export function planOf(seed: number): Plan {
   };
 }
 
+export const restoresReplica = ({ faults }: Pick<Plan, "faults">): boolean => faults.some(({ name }) => name === "replica restored");
+
 /** Where nothing else puts a file back, or changes what a table is. */
 function withReplicaRestored(faults: Plan["faults"], { int }: Random): Plan["faults"] {
   const at = int(faults.length);

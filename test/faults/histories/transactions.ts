@@ -11,8 +11,6 @@ export interface Pen {
   readonly lock: string;
   /** Whose tasks are here; null for everybody's. */
   readonly shop: string | null;
-  /** Whether it adds to counters. */
-  readonly counts: boolean;
   /** Whether notes have a column more here. */
   readonly hasExtra: boolean;
   /** A new token. */
@@ -135,7 +133,6 @@ function* cancelPurchase(pen: Pen): Statements {
 }
 
 function* count(pen: Pen): Statements {
-  if (!pen.counts) return;
   const counter = pen.random.pick(COUNTERS);
   const [row] = yield [`select n from tally where id = ?${pen.lock}`, counter];
   // not before there is something to count in
@@ -214,5 +211,8 @@ export const anything = ({ pick }: Random): ((pen: Pen) => Statements) => pick(C
 /** For a database that has lost its past: what it has of its accounts may be half of what its parent has. */
 export const notes = ({ pick }: Random): ((pen: Pen) => Statements) =>
   pick([newNote, editNote, renameNote, buy, addLine, count, newTask, editTask]);
+/** What may be told twice. */
+export const plain = ({ pick }: Random): ((pen: Pen) => Statements) =>
+  pick([newNote, editNote, renameNote, buy, addLine, newTask, editTask]);
 /** What a transaction that is held open does. */
 export const held = ({ pick }: Random): ((pen: Pen) => Statements) => pick([newNote, buy, count, transfer, manyThings]);

@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../helpers/random.ts";
 import type { Books } from "../books.ts";
 import type { Place, Statement } from "../places.ts";
-import { anything, notes, type Pen } from "./transactions.ts";
+import { anything, notes, type Pen, plain } from "./transactions.ts";
 
 export interface WriterOptions {
   readonly place: Place;
@@ -16,8 +16,8 @@ export interface WriterOptions {
   readonly hasExtra: () => boolean;
   /** Whose tasks its place has; null for everybody's. */
   readonly shop: string | null;
-  /** Whether it adds to counters. */
-  readonly counts: boolean;
+  /** Whether it writes only what may be told twice. */
+  readonly isPlain?: boolean;
   /** Of a database that nobody promises anything about. */
   readonly isDisowned?: boolean;
 }
@@ -86,14 +86,13 @@ export class Writer {
   }
 
   pen(): Pen {
-    const { place, random, hasExtra, books, shop, counts } = this.#options;
+    const { place, random, hasExtra, books, shop } = this.#options;
     return {
       random,
       owner: place.name,
       lock: place.kind === "hub" || place.kind === "replica" ? " for update" : "",
       hasExtra: hasExtra(),
       shop,
-      counts,
       next: () => `${this.name}:${++this.number}`,
       written: [],
       over: [],
@@ -102,10 +101,10 @@ export class Writer {
   }
 
   async write(): Promise<void> {
-    const { place, books, random, asynchronous, isDisowned = false } = this.#options;
+    const { place, books, random, asynchronous, isDisowned = false, isPlain = false } = this.#options;
     const pen = this.pen();
     const isAsynchronous = asynchronous > 0 && random.chance(asynchronous);
-    const kind = (this.hasLostItsPast ? notes : anything)(random);
+    const kind = (isPlain ? plain : this.hasLostItsPast ? notes : anything)(random);
     const statements: Statement[] = [];
     const failure = await place.write(function* () {
       if (isAsynchronous) yield ["set local synchronous_commit = off"];

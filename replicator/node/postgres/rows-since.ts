@@ -16,7 +16,7 @@ const BATCH = 2_000;
  * The rows of a table that the log has news of from one tick to another. It is read beside the transaction that has the rows as they are at the later one: what a slot had
  * yet to log when that took its snapshot is in the log by now, and that snapshot does not show it.
  */
-export class TouchedRows {
+export class RowsSince {
   readonly #pool: pg.Pool;
   readonly #table: CapturedTable;
   readonly #changes: string;
