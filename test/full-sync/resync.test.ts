@@ -121,8 +121,11 @@ describe("a SQLite child", () => {
     const old = await copyOf(child.path, "old.db");
     write(old, "update tombolo_peer set sent = '{}', sent_packet_no = 0");
     if (wroteMore) {
+      const [[packets] = []] = await parent.rows("select sent_packet_no from tombolo.peer");
       await child.write(insert(20, "sent, and lost"));
       await link.settle();
+      // as where the parent had nothing to say meanwhile
+      await parent.write(`update tombolo.peer set sent_packet_no = ${packets}`);
     }
     write(old, insert(30, "after the restore"));
     const restored = await opened(old);
