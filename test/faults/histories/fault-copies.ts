@@ -35,7 +35,6 @@ const writerOf = ({ writers }: World, place: World["hub"]): Writer => writers.fi
 async function forgotten({ books, hub }: World, writer: Writer, kept: ReadonlySet<string>): Promise<void> {
   const seen = await answered(async () => new Set((await tokensOf(hub)).flat()));
   books.excuse((token) => token.startsWith(`${writer.name}:`) && !kept.has(token) && !seen.has(token));
-  writer.hasLostItsPast = true;
 }
 
 const tokensOf = (place: World["hub"]): Promise<unknown[][]> =>
@@ -148,11 +147,10 @@ export const COPIES = {
     const place = sqlitePlace(edge.name, "edge", path, { schema: "", timeoutMs: 300 });
     // of what it writes nothing is promised: it is one database too many
     const writer = new Writer({
-      ...{ place, random, books: world.books, name: `${edge.name}-clone`, perSecond: 12, asynchronous: 0, isDisowned: true },
+      ...{ place, random, books: world.books, name: `${edge.name}-clone`, perSecond: 12, asynchronous: 0, isDisowned: true, isPlain: true },
       hasExtra: () => false,
       shop: world.shopOf.get(edge.name) ?? null,
     });
-    writer.hasLostItsPast = true;
     return {
       async end() {
         await writer.stop();

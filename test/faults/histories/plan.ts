@@ -77,7 +77,18 @@ export function planOf(seed: number): Plan {
   };
 }
 
-export const restoresReplica = ({ faults }: Pick<Plan, "faults">): boolean => faults.some(({ name }) => name === "replica restored");
+const PUTS_BACK: { readonly [kind: string]: readonly FaultName[] } = {
+  replica: ["replica restored"],
+  store: ["store restored"],
+  edge: ["edge restored", "edge cloned"],
+};
+
+/**
+ * Whether a place of this kind is put back to a copy. What is under way when that is taken is judged twice, which is not for counters and for halves of transfers:
+ * docs/full-sync.md says so.
+ */
+export const putsBack = ({ faults }: Pick<Plan, "faults">, kind: string): boolean =>
+  faults.some(({ name }) => PUTS_BACK[kind]?.includes(name) === true);
 
 /** Where nothing else puts a file back, or changes what a table is. */
 function withReplicaRestored(faults: Plan["faults"], { int }: Random): Plan["faults"] {

@@ -208,10 +208,7 @@ const KINDS: readonly (readonly [(pen: Pen) => Statements, number])[] = [
 const CHOICES = KINDS.flatMap(([kind, times]) => Array.from({ length: times }, () => kind));
 
 export const anything = ({ pick }: Random): ((pen: Pen) => Statements) => pick(CHOICES);
-/** For a database that has lost its past: what it has of its accounts may be half of what its parent has. */
-export const notes = ({ pick }: Random): ((pen: Pen) => Statements) =>
-  pick([newNote, editNote, renameNote, buy, addLine, count, newTask, editTask]);
-/** What may be told twice. */
+/** What may be told twice, and by a database that has half of what others have. */
 export const plain = ({ pick }: Random): ((pen: Pen) => Statements) =>
   pick([newNote, editNote, renameNote, buy, addLine, newTask, editTask]);
 /** What a transaction that is held open does. */

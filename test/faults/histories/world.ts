@@ -12,7 +12,7 @@ import { EdgeSeat } from "./edge-seat.ts";
 import type { Ground } from "./ground.ts";
 import { Hub } from "./hub.ts";
 import { installed } from "./installed.ts";
-import { type Plan, restoresReplica } from "./plan.ts";
+import { type Plan, putsBack } from "./plan.ts";
 import { Replicators } from "./replicators.ts";
 import { type SmallDisk, smallDisk } from "./small-disk.ts";
 import { firstRows, SCHEMA, tables } from "./tables.ts";
@@ -149,8 +149,7 @@ async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Pr
       asynchronous: isServer ? plan.asynchronous : 0,
       hasExtra: () => withColumn.has(place),
       shop: shopOf.get(place.name) ?? null,
-      // what is under way when a server's copy is taken is judged twice, which is not for counters and halves of transfers: docs/full-sync.md says so
-      isPlain: place.kind === "replica" && restoresReplica(plan),
+      isPlain: putsBack(plan, place.kind),
     });
   });
   undo.push(...writers.map((writer) => () => writer.stop()));

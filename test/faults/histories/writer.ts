@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Random } from "../../helpers/random.ts";
 import type { Books } from "../books.ts";
 import type { Place, Statement } from "../places.ts";
-import { anything, notes, type Pen, plain } from "./transactions.ts";
+import { anything, type Pen, plain } from "./transactions.ts";
 
 export interface WriterOptions {
   readonly place: Place;
@@ -38,8 +38,6 @@ export class Writer {
   number = 0;
   /** What it has done, in order. */
   readonly made: Made[] = [];
-  /** Its database was put back to an earlier day. */
-  hasLostItsPast = false;
   readonly #options: WriterOptions;
   readonly #done: Promise<void>;
   #stopped = false;
@@ -104,7 +102,7 @@ export class Writer {
     const { place, books, random, asynchronous, isDisowned = false, isPlain = false } = this.#options;
     const pen = this.pen();
     const isAsynchronous = asynchronous > 0 && random.chance(asynchronous);
-    const kind = (isPlain ? plain : this.hasLostItsPast ? notes : anything)(random);
+    const kind = (isPlain ? plain : anything)(random);
     const statements: Statement[] = [];
     const failure = await place.write(function* () {
       if (isAsynchronous) yield ["set local synchronous_commit = off"];
