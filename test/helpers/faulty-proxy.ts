@@ -6,7 +6,9 @@ export type Fate =
   | { readonly kind: "none" }
   /** Connections are kept: it is each answer that something may happen to. */
   | { readonly kind: "each answer"; readonly next: () => "none" | "lose answer" | "truncate" | "repeat" }
-  | { readonly kind: "lose answer" | "truncate" | "flip answer" | "flip request" | "repeat" | "delay"; readonly after: number };
+  /** `flip`: the byte there is damaged besides. */
+  | { readonly kind: "truncate"; readonly after: number; readonly flip?: number }
+  | { readonly kind: "lose answer" | "flip answer" | "flip request" | "repeat" | "delay"; readonly after: number };
 
 export interface FaultyProxy {
   readonly url: string;
@@ -37,7 +39,8 @@ export async function faultyProxy(target: string, next: () => Fate): Promise<Fau
       sent += bytes.length;
       upstream.write(now);
     });
-    upstream.on("data", (bytes: Buffer) => {
+    upstream.on("data", (came: Buffer) => {
+      const bytes = fate.kind === "truncate" && fate.flip !== undefined ? flipped(came, fate.flip - answered) : came;
       if (fate.kind === "each answer") {
         const now = fate.next();
         fates.set(now, (fates.get(now) ?? 0) + 1);

@@ -201,7 +201,7 @@ describe("over a bad line", () => {
     let connections = 0;
     const proxy = await faultyProxy(world.hub.url, () => {
       connections += 1;
-      return connections === 3 ? { kind: "flip answer", after: 30_000 } : { kind: "truncate", after: 40_000 };
+      return { kind: "truncate", after: 40_000, ...(connections === 3 && { flip: 30_000 }) };
     });
     close.push(() => proxy.close());
     const edge = await world.edge("c", { url: proxy.url });
