@@ -44,7 +44,8 @@ export async function followReconcile(
   }
 }
 
-const isOpen = ({ state }: ReconcileRun): boolean => state === "requested" || state === "running";
+/** Neither ended nor given up. */
+export const isOpen = ({ state }: ReconcileRun): boolean => state === "requested" || state === "running";
 
 /** Gives up all that an edge was asked to compare and has not, whoever asked for it: also what it is about. Answers what that was. */
 export async function cancelReconciles(parent: Node, edge: NodeName, who: string): Promise<readonly ReconcileRun[]> {

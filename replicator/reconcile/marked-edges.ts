@@ -3,10 +3,10 @@ import type { NodeName, TableName } from "../change/names.ts";
 import { hubOf } from "../lifecycle/tree.ts";
 import type { Node } from "../node/node.ts";
 import type { ReconcileRun } from "../node/reconcile-desk.ts";
-import { edgesOf } from "../operations/ask-reconcile.ts";
+import { edgesOf, isOpen } from "../operations/ask-reconcile.ts";
 import type { Topology } from "../topology/topology.ts";
 import { decidingGroups } from "./deciding.ts";
-import { AGAIN_MS, AUTOMATIC } from "./marks.ts";
+import { AGAIN_MS, AUTOMATIC, isEqual } from "./marks.ts";
 
 export interface MarkedEdgesOptions {
   readonly topology: Topology;
@@ -49,7 +49,7 @@ export class MarkedEdges {
       const since = last === undefined ? [] : runs.filter(({ id: run, peer }) => peer === edge && run >= last.run);
       if (since.some((run) => isEqualIn(run, table))) continue;
       equal = false;
-      const waits = since.some(({ state }) => state === "requested" || state === "running");
+      const waits = since.some(isOpen);
       const now = this.#options.now();
       if (last !== undefined && (waits || elapsedMs(last.atMs, now) < AGAIN_MS)) continue;
       asked.set(edge, { run: await node.reconciles.request({ name: AUTOMATIC, peer: edge, repair: "report" }), atMs: now });
@@ -73,7 +73,4 @@ export class MarkedEdges {
 }
 
 const isEqualIn = ({ tables }: ReconcileRun, name: TableName): boolean =>
-  tables.some(
-    ({ table, scope, error, differing, repaired, unsettled }) =>
-      table === name && scope === "all" && error === null && differing === repaired && unsettled === 0,
-  );
+  tables.some((found) => found.table === name && found.scope === "all" && isEqual(found));

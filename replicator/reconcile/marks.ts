@@ -28,5 +28,13 @@ export async function wholeAgain({ installation }: Pick<Node, "installation">, m
 }
 
 /** All rows were compared, and those that differed are equal now. */
-export const isWhole = ({ error, isPartial, differing, repaired, unsettled }: TableReport): boolean =>
-  error === null && !isPartial && differing === repaired && unsettled === 0;
+export const isWhole = ({ isPartial, ...found }: TableReport): boolean => !isPartial && isEqual(found);
+
+/** What was compared is equal now. */
+export const isEqual = ({
+  error,
+  differing,
+  repaired,
+  unsettled,
+}: Pick<TableReport, "differing" | "repaired" | "unsettled"> & { readonly error: unknown }): boolean =>
+  error === null && differing === repaired && unsettled === 0;

@@ -1,12 +1,12 @@
 import { afterEach, describe, expect, test } from "vitest";
 import type { Change } from "../../replicator/change/change.ts";
-import { channelName, epoch, nodeName, type Position, packetNumber, START, tableName } from "../../replicator/change/names.ts";
-import type { Packet, Receipt } from "../../replicator/change/packet.ts";
-import { packet } from "../../replicator/change/packet-seal.ts";
+import { channelName, nodeName, type Position, START, tableName } from "../../replicator/change/names.ts";
+import type { Receipt } from "../../replicator/change/packet.ts";
 import { type ConflictRule, PLAIN_RULE } from "../../replicator/change/verdict.ts";
 import { createJudge } from "../../replicator/conflict/judge.ts";
 import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
 import { postgresNode, sqliteNode, type TestNode, wanted } from "../helpers/nodes.ts";
+import { told } from "../helpers/told.ts";
 
 const HUB = nodeName("hub");
 const ITEM = tableName("item");
@@ -47,28 +47,14 @@ async function child(engine: "postgres" | "sqlite", merged: Partial<ConflictRule
     position: async (): Promise<Position> => (await log.tick()).position,
     async tell(seen: Position, changes: readonly Partial<Change>[]): Promise<Receipt> {
       const state = await target.peer(HUB);
-      const told: Packet = packet({
-        header: {
-          protocol: 1,
-          source: HUB,
-          target: nodeName("child"),
-          epoch: epoch("00000000-0000-4000-8000-000000000000"),
-          number: packetNumber(state.number + 1n),
-          previous: state.digest,
-          kind: "changes",
-          channels: [ALL],
-          after: START,
-          upTo: START,
-          tables: [{ table: ITEM, channel: ALL, engine: "postgres", columns, key: ["id"], hash: "" }],
-          seen: { [ALL]: seen },
-        },
-        parts: (async function* () {
-          yield changes.map(
-            (change) => ({ table: 0, op: "U", key: '{"id": "1"}', old: null, new: null, changedAt: 1, ...change }) as Change,
-          );
-        })(),
+      const sent = told({
+        ...{ source: HUB, target: nodeName("child"), channel: ALL, state, seen },
+        table: { table: ITEM, channel: ALL, engine: "postgres", columns, key: ["id"], hash: "" },
+        changes: changes.map(
+          (change) => ({ table: 0, op: "U", key: '{"id": "1"}', old: null, new: null, changedAt: 1, ...change }) as Change,
+        ),
       });
-      return target.apply(told, context);
+      return target.apply(sent, context);
     },
     rows: () => node.rows("select id, a, b from item order by id".replace("item", engine === "postgres" ? "public.item" : "item")),
   };

@@ -2,14 +2,13 @@ import fc from "fast-check";
 import { afterEach, expect, test } from "vitest";
 import type { Change } from "../../replicator/change/change.ts";
 import { isPassing } from "../../replicator/change/error.ts";
-import { channelName, epoch, nodeName, packetNumber, START, tableName } from "../../replicator/change/names.ts";
-import type { Packet } from "../../replicator/change/packet.ts";
-import { packet } from "../../replicator/change/packet-seal.ts";
+import { channelName, nodeName, START, tableName } from "../../replicator/change/names.ts";
 import type { TableShape } from "../../replicator/change/shape.ts";
 import { PLAIN_RULE, type SimplePolicy } from "../../replicator/change/verdict.ts";
 import { createJudge } from "../../replicator/conflict/judge.ts";
 import { createModuleRunner } from "../../replicator/conflict/module-runner.ts";
 import { postgresNode, sqliteNode, type TestNode } from "../helpers/nodes.ts";
+import { told } from "../helpers/told.ts";
 
 const STORE = nodeName("store");
 const ITEM = tableName("item");
@@ -115,26 +114,15 @@ test.each(["postgres", "sqlite"] as const)(
           }
           const before = await hub.rows(foreign);
           const state = await target.peer(STORE);
-          const sent = (): Packet =>
-            packet({
-              header: {
-                protocol: 1,
-                source: STORE,
-                target: nodeName("hub"),
-                epoch: epoch("00000000-0000-4000-8000-000000000000"),
-                number: packetNumber(state.number + 1n),
-                previous: state.digest,
-                kind: "changes",
-                channels: [ALL],
-                after: START,
-                upTo: START,
-                tables: [sender],
-                seen: { [ALL]: seen },
-              },
-              parts: (async function* () {
-                yield attacks.map(changeOf);
-              })(),
-            });
+          const packetOf = {
+            source: STORE,
+            target: nodeName("hub"),
+            channel: ALL,
+            state,
+            table: sender,
+            seen,
+            changes: attacks.map(changeOf),
+          };
           const rule = { ...PLAIN_RULE, table: ITEM, channel: ALL, policy, detect };
           const from = (await log.tick()).position;
           const context = {
@@ -144,7 +132,7 @@ test.each(["postgres", "sqlite"] as const)(
             clockOffsetMs: 0,
             nowMs: Date.now(),
           } as const;
-          await applied(() => target.apply(sent(), context));
+          await applied(() => target.apply(told(packetOf), context));
           await target.retryParked(STORE, context);
           expect(await hub.rows(foreign)).toEqual(before);
           // no row of the child's has taken anything over from a row of another

@@ -33,6 +33,27 @@ function replaces(pen: Pen, over: unknown): string {
   return token;
 }
 
+/** Replaces what a row says. */
+const edit = (table: string) =>
+  function* (pen: Pen): Statements {
+    const [row] = yield some(pen, table);
+    if (row === undefined) return;
+    yield [`update ${table} set body = ? where id = ?`, replaces(pen, row[1]), row[0]];
+  };
+const editLine = edit("line");
+const editTask = edit("task");
+
+const remove = (table: string) =>
+  function* (pen: Pen): Statements {
+    const [row] = yield some(pen, table);
+    if (row === undefined) return;
+    pen.over.push(row[1] as string);
+    yield [`delete from ${table} where id = ?`, row[0]];
+  };
+const deleteNote = remove("note");
+const deleteBadge = remove("badge");
+const deleteTask = remove("task");
+
 function* newNote(pen: Pen): Statements {
   const token = replaces(pen, undefined);
   yield ["insert into note (id, body) values (?, ?)", token, token];
@@ -52,13 +73,6 @@ function* renameNote(pen: Pen): Statements {
   if (row === undefined) return;
   const token = replaces(pen, row[1]);
   yield ["update note set id = ?, body = ? where id = ?", token, token, row[0]];
-}
-
-function* deleteNote(pen: Pen): Statements {
-  const [row] = yield some(pen, "note");
-  if (row === undefined) return;
-  pen.over.push(row[1] as string);
-  yield ["delete from note where id = ?", row[0]];
 }
 
 function* makeNoteAgain(pen: Pen): Statements {
@@ -92,13 +106,6 @@ function* swapBadges(pen: Pen): Statements {
   yield ["update badge set code = ?, body = ? where id = ?", two[2], replaces(pen, one[1]), one[0]];
 }
 
-function* deleteBadge(pen: Pen): Statements {
-  const [row] = yield some(pen, "badge");
-  if (row === undefined) return;
-  pen.over.push(row[1] as string);
-  yield ["delete from badge where id = ?", row[0]];
-}
-
 function* buy(pen: Pen): Statements {
   const purchase = replaces(pen, undefined);
   yield ["insert into purchase (id, body) values (?, ?)", purchase, purchase];
@@ -115,12 +122,6 @@ function* addLine(pen: Pen): Statements {
   const [row] = yield some(pen, "purchase", "id");
   if (row === undefined) return;
   yield newLine(pen, row[0] as string);
-}
-
-function* editLine(pen: Pen): Statements {
-  const [row] = yield some(pen, "line");
-  if (row === undefined) return;
-  yield ["update line set body = ? where id = ?", replaces(pen, row[1]), row[0]];
 }
 
 /** With its lines. */
@@ -155,24 +156,11 @@ function* newTask(pen: Pen): Statements {
   yield ["insert into task (id, body, shop) values (?, ?, ?)", token, token, pen.shop ?? pen.random.pick(SHOPS)];
 }
 
-function* editTask(pen: Pen): Statements {
-  const [row] = yield some(pen, "task");
-  if (row === undefined) return;
-  yield ["update task set body = ? where id = ?", replaces(pen, row[1]), row[0]];
-}
-
 /** Where it is not everybody's to say whose a task is, it is refused. */
 function* moveTask(pen: Pen): Statements {
   const [row] = yield some(pen, "task");
   if (row === undefined) return;
   yield ["update task set body = ?, shop = ? where id = ?", replaces(pen, row[1]), pen.random.pick(SHOPS), row[0]];
-}
-
-function* deleteTask(pen: Pen): Statements {
-  const [row] = yield some(pen, "task");
-  if (row === undefined) return;
-  pen.over.push(row[1] as string);
-  yield ["delete from task where id = ?", row[0]];
 }
 
 function* manyThings(pen: Pen): Statements {
