@@ -40,10 +40,10 @@ export class Acknowledging {
     const names = groups.flatMap((channels) => channels.map(({ name }) => name));
     // a node whose neighbour reads nothing from it still has its log purged
     const durable = names.reduce<Position>((lowest, name) => earlier(lowest, state.channels.get(name)?.position ?? START), tick.position);
-    // where tables begin to be read from counts, too, though nothing was sent yet: a node out of reach may stay so for long;
-    // and that it is there is written down now and then, though nothing moves
-    const isOld = elapsedMs(this.#last.at, this.#now()) > PRESENT_MS && !this.#hasAcknowledged;
-    const begins = target.relayed !== undefined && isOld && names.every((name) => state.channels.has(name));
+    // where tables begin to be read from counts, too, though nothing was sent yet: a log that is empty may stay so for long;
+    // and that a node out of reach is there is written down now and then, though nothing moves
+    const isOld = target.relayed === undefined || elapsedMs(this.#last.at, this.#now()) > PRESENT_MS;
+    const begins = isOld && !this.#hasAcknowledged && names.every((name) => state.channels.has(name));
     if (durable === this.#last.position && state.number === this.#last.number && !begins) return;
     await source.log.acknowledge(target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number);
     this.#hasAcknowledged = true;

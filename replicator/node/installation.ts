@@ -117,7 +117,8 @@ export interface PeerStatus {
   readonly receivedPacket: bigint;
   readonly lastSyncIn: string | null;
   readonly lastSyncOut: string | null;
-  readonly pendingChanges: number;
+  /** Of this node, for the peer; null until that has acknowledged anything: where it begins to read is not known before. */
+  readonly pendingChanges: number | null;
   readonly oldestPendingAt: number | null;
   readonly parkedChanges: number;
   /** What of the peer's waits here, most first. */
@@ -134,7 +135,8 @@ export interface PeerStatus {
 /** What the process that runs the links knows of a neighbour. */
 export interface PeerNote {
   readonly name: NodeName;
-  readonly pendingChanges: number;
+  /** Null where it is not known. */
+  readonly pendingChanges: number | null;
   /** The neighbour's clock minus this node's, milliseconds; null while it is not known. */
   readonly clockOffsetMs: number | null;
 }

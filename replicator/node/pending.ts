@@ -27,7 +27,8 @@ export interface AcknowledgedPlace {
 }
 
 export interface Pending {
-  readonly changes: number;
+  /** Null for a peer that has acknowledged nothing at all. */
+  readonly changes: number | null;
   /** When the oldest was made, microseconds since 1970; null where nothing is pending. */
   readonly oldest: number | null;
 }
@@ -48,7 +49,7 @@ const placeOf = (channel: string, position: string): string => `${position} ${ch
  */
 export function pendingBy(
   behind: readonly ChangesBehind[],
-  acknowledged: readonly AcknowledgedPlace[],
+  acknowledgedPlaces: readonly AcknowledgedPlace[],
   whole = false,
 ): (peer: number, sent: { readonly [channel: string]: string }) => Pending {
   const places = new Map<string, Place>();
@@ -66,15 +67,17 @@ export function pendingBy(
     if (one.origin !== null) place.byOrigin.set(one.origin, one);
   }
   for (const { common } of places.values()) common.sort((a, b) => (a.oldest ?? 0) - (b.oldest ?? 0));
-  const limit = countedAtPlace(acknowledged.length);
-  for (const { channel, position, numbers } of acknowledged) {
+  const limit = countedAtPlace(acknowledgedPlaces.length);
+  for (const { channel, position, numbers } of acknowledgedPlaces) {
     const place = places.get(placeOf(channel, position));
     if (!whole && place !== undefined && place.counted >= limit) place.changes = Math.max(place.changes, numbers);
   }
   return (peer, sent) => {
+    const acknowledged = Object.entries(sent);
+    if (acknowledged.length === 0) return { changes: null, oldest: null };
     let changes = 0;
     let oldest: number | null = null;
-    for (const [channel, position] of Object.entries(sent)) {
+    for (const [channel, position] of acknowledged) {
       const place = places.get(placeOf(channel, position));
       if (place === undefined) continue;
       const own = place.byTarget.get(peer) ?? [];

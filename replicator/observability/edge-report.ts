@@ -17,7 +17,7 @@ export interface EdgeReport {
   readonly last_in: string | null;
   readonly last_out: string | null;
   /** Changes that wait to be fetched by it. */
-  readonly pending_changes: number;
+  readonly pending_changes: number | null;
   readonly packets_sent: string;
   readonly packets_received: string;
   readonly conflicts_open: number;

@@ -79,8 +79,9 @@ async function tellPending(node: Node, { peers, identity }: NodeStatus, { metric
   const pending = new Map<string, number>();
   for (const peer of peers) {
     const target = groups.get(peer.name) ?? peer.name;
-    pending.set(target, (pending.get(target) ?? 0) + peer.pendingChanges);
-    if (peer.pendingChanges > 0 && peer.oldestPendingAt !== null) {
+    const changes = peer.pendingChanges ?? 0;
+    pending.set(target, (pending.get(target) ?? 0) + changes);
+    if (changes > 0 && peer.oldestPendingAt !== null) {
       const oldestAt = peer.oldestPendingAt / 1000 - identity.clockOffsetMs;
       lag.of(node.name, peer.name, { source: node.name, target }).pending(oldestAt, now(), PENDING_GRACE_MS);
     }

@@ -215,7 +215,7 @@ function direction(source: SeenPeer | null, target: SeenPeer | null, at: number,
   return {
     pending_changes: source?.pendingChanges ?? null,
     // both are bounds
-    lag_seconds: source === null ? null : Math.min(lagSeconds(source, at), measured),
+    lag_seconds: source === null || source.pendingChanges === null ? null : Math.min(lagSeconds(source, at), measured),
     packets_sent: sent?.toString() ?? null,
     packets_acknowledged: acknowledged?.toString() ?? null,
   };

@@ -100,9 +100,10 @@ async function follow(world: SyncWorld, { link, lease, before, signal }: Followe
   };
 }
 
-/** How many changes from before `passedMs` ago have not arrived; what was written since is another matter. */
+/** How many changes from before `passedMs` ago have not arrived; what was written since is another matter. At least one while the two have not begun. */
 function waits({ pending_changes: pending, lag_seconds: lag }: DirectionReport, passedMs: number): number {
-  if (pending === null || pending === 0) return 0;
+  if (pending === null) return 1;
+  if (pending === 0) return 0;
   return lag !== null && lag * 1000 < passedMs ? 0 : pending;
 }
 

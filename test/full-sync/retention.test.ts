@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { nodeName, tableName } from "../../replicator/change/names.ts";
 import { LEFT_BEHIND } from "../../replicator/node/retention.ts";
 import { syncFully } from "../helpers/full-sync.ts";
 import { testLink } from "../helpers/nodes.ts";
@@ -12,13 +13,15 @@ const NO_LIMIT = { keepMs: 7 * 86_400_000, maxBytes: 10 * 2 ** 30 };
 closeAfterEach();
 
 describe.each(["postgres", "sqlite"] as const)("the log of a %s parent", (engine) => {
-  const open = async () => {
+  /** Two children; `away: false`: one of them has never been. */
+  const open = async (options: { readonly away?: boolean } = {}) => {
     const parent = await nodeOf(engine, "hub", SCHEMA, TABLES);
     const near = await nodeOf("sqlite", "near", SCHEMA, TABLES);
     const away = await nodeOf("sqlite", "away", SCHEMA, TABLES);
     const [link, away_link] = [testLink(parent.node, near.node, TABLES), testLink(parent.node, away.node, TABLES)];
     await parent.write("insert into product values (1, 'a'), (2, 'b')");
     await link.settle();
+    if (options.away === false) return { parent, near, away, link, awayLink: away_link };
     await away_link.settle();
     // the one goes on, the other does not come back for now
     await away.write("update product set name = 'edited while away' where id = 2; insert into product values (90, 'new while away')");
@@ -64,6 +67,51 @@ describe.each(["postgres", "sqlite"] as const)("the log of a %s parent", (engine
     await syncFully(parent.node, away.node, TABLES);
     await awayLink.settle();
     expect(await away.rows(ALL)).toEqual(await parent.rows(ALL));
+  });
+
+  test.each(["has brought changes", "is paused and brings none"])(
+    "is kept for a child that %s and is not known yet to have its first rows",
+    async (how) => {
+      const isPaused = how !== "has brought changes";
+      const { parent, link } = await open({ away: false });
+      const late = await nodeOf("sqlite", "late", SCHEMA, TABLES);
+      const lateLink = testLink(parent.node, late.node, TABLES, { direction: isPaused ? "down" : "both" });
+      if (!isPaused) await late.write("insert into product values (50, 'brought')");
+      // cut off before the parent is told that they have come
+      const told = vi.spyOn(parent.node.log, "acknowledge").mockRejectedValue(new Error("cut off"));
+      await expect(lateLink.settle()).rejects.toThrow("cut off");
+      told.mockRestore();
+      if (isPaused) await parent.node.installation.setPaused(late.node.name, true);
+      await parent.write("insert into product values (4, 'd')");
+      await link.settle();
+      await parent.node.log.purge();
+      await parent.write("insert into product values (5, 'e')");
+      await link.settle();
+      await parent.node.log.purge();
+      if (isPaused) await parent.node.installation.setPaused(late.node.name, false);
+      await lateLink.settle();
+      expect(await late.rows(ALL)).toEqual(await parent.rows(ALL));
+    },
+  );
+
+  test("is held to its limits also where a child never said that it has its first rows, or never came to them", async () => {
+    const { parent, near, link } = await open({ away: false });
+    await parent.node.target.meet([{ name: nodeName("late"), role: "child" }]);
+    await parent.write("update product set name = 'unread' where id = 1");
+    await link.settle();
+    // how long it has not come to them is not known; where the log is too large, it goes before those that read
+    expect(await parent.node.log.retain({ ...NO_LIMIT, keepMs: -60_000 })).toEqual([]);
+    expect(await parent.node.log.retain({ ...NO_LIMIT, maxBytes: 1 })).toEqual([{ reader: "late", limit: "log.max_size" }]);
+    expect(await peers(parent)).toMatchObject({ near: ["live", null], late: ["must_resync", LEFT_BEHIND] });
+    await parent.node.target.meet([{ name: nodeName("later"), role: "child" }]);
+    await parent.node.tables.seed(nodeName("later"), [tableName("product")]);
+    expect(await parent.node.log.retain(NO_LIMIT)).toEqual([]);
+    await parent.write("update product set name = 'unread, too' where id = 1");
+    await link.settle();
+    expect(await parent.node.log.retain({ ...NO_LIMIT, keepMs: -60_000 })).toEqual([{ reader: "later", limit: "log.keep" }]);
+    expect(await peers(parent)).toMatchObject({ near: ["live", null], later: ["must_resync", LEFT_BEHIND] });
+    await link.settle();
+    expect(await near.rows(ALL)).toEqual(await parent.rows(ALL));
   });
 
   test("keeps a child's unsent changes whatever the limits, as they are nowhere else", async () => {

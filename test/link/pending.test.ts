@@ -1,13 +1,15 @@
-import { afterAll, expect, test } from "vitest";
+import { afterAll, describe, expect, test } from "vitest";
 import { channelName, nodeName, type Position, packetNumber } from "../../replicator/change/names.ts";
 import { SELECT_STATUS } from "../../replicator/node/postgres/status.ts";
-import { postgresNode, sqliteNode, type TestNode } from "../helpers/nodes.ts";
+import { postgresNode, sqliteNode, type TestNode, testLink } from "../helpers/nodes.ts";
+import { both, closeAfterEach, nodeOf, PAIRS } from "../helpers/pair.ts";
 import { withClient } from "../helpers/postgres.ts";
 
 const TABLES = [{ name: "item" }];
 const SCHEMA = "create table item (id integer primary key, name text)";
 const PEERS = Array.from({ length: 30 }, (_, index) => nodeName(`edge-${index + 1}`));
 const nodes: TestNode[] = [];
+closeAfterEach();
 afterAll(async () => {
   for (const node of nodes) await node.close();
 });
@@ -98,4 +100,27 @@ test("Postgres: the size of a large log is estimated from a small part of it", a
 
 test("SQLite: the same answer", async () => {
   await standingApart(await sqliteNode("hub", SCHEMA, TABLES));
+});
+
+describe.each(PAIRS)("between %s and %s", (above, below) => {
+  test.each(["both", "down", "up"] as const)(
+    "what is pending is not known until a peer has acknowledged anything, and is known once the two have met, direction %s",
+    async (direction) => {
+      const parent = await nodeOf(above, "hub", both(SCHEMA), TABLES);
+      const child = await nodeOf(below, "store", both(SCHEMA), TABLES);
+      const link = testLink(parent.node, child.node, TABLES, { direction });
+      const pending = async () =>
+        Promise.all([parent, child].map(async ({ node }) => (await node.installation.status()).peers.map((peer) => peer.pendingChanges)));
+      await parent.node.target.meet([{ name: child.node.name, role: "child" }]);
+      await child.node.target.meet([{ name: parent.node.name, role: "parent" }]);
+      await parent.write("insert into item values (1, 'x')");
+      expect(await pending()).toEqual([[null], [null]]);
+      await link.settle();
+      // over a relay, an end hears of the other's first word in the next round
+      await link.settle();
+      expect(await pending()).toEqual([[0], [0]]);
+      await parent.write("insert into item values (2, 'y')");
+      expect(await pending()).toEqual([[direction === "up" ? 0 : 1], [0]]);
+    },
+  );
 });

@@ -23,6 +23,7 @@ const sents = fc.array(fc.dictionary(fc.constantFrom(...CHANNELS), fc.nat(40).ma
 type Log = typeof log extends fc.Arbitrary<infer T> ? T : never;
 
 function counted(changes: Log, id: number, sent: { readonly [channel: string]: string }): Pending {
+  if (Object.keys(sent).length === 0) return { changes: null, oldest: null };
   const own = changes.filter(
     ({ channel, origin, target }, at) =>
       sent[channel] !== undefined && at >= Number(sent[channel]) && (target === null ? origin !== id : target === id),

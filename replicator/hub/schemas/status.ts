@@ -8,7 +8,7 @@ const waiting = z.object({
 });
 
 const direction = z.object({
-  pending_changes: z.int().nullable(),
+  pending_changes: z.int().nullable().meta({ description: "Null until the target has acknowledged anything." }),
   lag_seconds: z
     .number()
     .nullable()
@@ -82,7 +82,10 @@ export const edgeStatusSchema = z.object({
   reason: z.string().nullable(),
   last_in: moment.nullable(),
   last_out: moment.nullable(),
-  pending_changes: z.int().meta({ description: "Changes that wait to be fetched by it." }),
+  pending_changes: z
+    .int()
+    .nullable()
+    .meta({ description: "Changes that wait to be fetched by it; null until it has acknowledged anything." }),
   packets_sent: z.string(),
   packets_received: z.string(),
   conflicts_open: z.int(),

@@ -4,8 +4,14 @@ import { LEFT_BEHIND, type LeftBehind, type Retention } from "../retention.ts";
 import { releaseCompareHolds } from "./compare-holds.ts";
 import { oldestNeeded, purge } from "./purge.ts";
 
-/** The position that a child has acknowledged everything up to. One that never has is not read for yet. */
-const ACKNOWLEDGED = "(select min(s.position::bigint) from jsonb_each_text(p.sent) as s(channel, position))";
+/**
+ * The position that a child has acknowledged everything up to. One that never has stands where its tables began to be read for it; before that, null: it is young, or
+ * never came to it.
+ */
+const ACKNOWLEDGED = `case when p.sent = '{}' then (select min(t.seeded_at) from tombolo.peer_table t where t.peer_id = p.id)
+  else (select min(s.position::bigint) from jsonb_each_text(p.sent) as s(channel, position)) end`;
+/** The same where the log is too large: a child that never came to it holds all of it. */
+const STANDS_AT = `coalesce(${ACKNOWLEDGED}, 0)`;
 /** Only children: what a parent has not read yet are edits that are nowhere else. */
 const CHILDREN = "p.role = 'child' and p.state not in ('must_resync', 'snapshot')";
 
@@ -17,7 +23,7 @@ export async function retain(pool: pg.Pool, { keepMs, maxBytes }: Retention, tol
   const released = await releaseCompareHolds(pool, keepMs);
   const old = await mark(
     pool,
-    `${ACKNOWLEDGED} < (select max(position) from tombolo.tick where sealed_at < clock_timestamp() - $2::float8 * interval '1 millisecond')`,
+    `(${ACKNOWLEDGED}) < (select max(position) from tombolo.tick where sealed_at < clock_timestamp() - $2::float8 * interval '1 millisecond')`,
     keepMs,
   );
   if (old.length > 0) await told();
@@ -29,7 +35,7 @@ export async function retain(pool: pg.Pool, { keepMs, maxBytes }: Retention, tol
   while ((await logBytes(pool)) > maxBytes) {
     const furthest = await mark(
       pool,
-      `${ACKNOWLEDGED} = (select min(${ACKNOWLEDGED}) from tombolo.peer p where ${CHILDREN}) and ${ACKNOWLEDGED} < (select max(position) from tombolo.tick) and $2::float8 > 0`,
+      `${STANDS_AT} = (select min(${STANDS_AT}) from tombolo.peer p where ${CHILDREN}) and ${STANDS_AT} < (select max(position) from tombolo.tick) and $2::float8 > 0`,
       1,
     );
     if (furthest.length === 0) break;

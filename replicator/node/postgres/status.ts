@@ -156,7 +156,7 @@ export async function notePeers(pool: pg.Pool, notes: readonly PeerNote[]): Prom
              where p.pending_changes <> noted.pending or (p.clock_offset_ms is null and noted."offset" is not null)
                 or abs(p.clock_offset_ms - noted."offset") > ${OFFSET_NOISE_MS}
                for no key update of p skip locked)
-     update tombolo.peer p set pending_changes = due.pending, clock_offset_ms = coalesce(due."offset", p.clock_offset_ms)
+     update tombolo.peer p set pending_changes = coalesce(due.pending, p.pending_changes), clock_offset_ms = coalesce(due."offset", p.clock_offset_ms)
        from due where due.id = p.id`,
     [JSON.stringify(notes.map(({ name, pendingChanges, clockOffsetMs }) => ({ name, pending: pendingChanges, offset: clockOffsetMs })))],
   );

@@ -8,8 +8,7 @@ import { logSize } from "./status.ts";
 
 interface Reader {
   readonly name: NodeName;
-  /** What it has acknowledged everything up to. */
-  readonly at: bigint;
+  readonly at: bigint | null;
 }
 
 /**
@@ -20,7 +19,7 @@ export async function retain(
   { keepMs, maxBytes, now, purge }: Retention & { readonly now: number; readonly purge: () => Promise<void> },
 ): Promise<readonly LeftBehind[]> {
   const tooOld = (connection: Connection): Reader[] =>
-    readers(connection).filter(({ at }) => isOlder(connection, at, isoTime(now - keepMs)));
+    readers(connection).filter(({ at }) => at !== null && isOlder(connection, at, isoTime(now - keepMs)));
   // nearly always there are none: the write lock is not asked for then
   const old =
     file.read(tooOld).length === 0 ? [] : await file.write((connection) => tooOld(connection).map((reader) => mark(connection, reader)));
@@ -35,9 +34,10 @@ export async function retain(
   if (tooLarge() && (await release(null))) await purge();
   while (tooLarge()) {
     const furthest = await file.write((connection) => {
-      const [first] = readers(connection).sort((a, b) => (a.at < b.at ? -1 : 1));
+      // a child that never came to it holds all of the log
+      const [first] = readers(connection).sort((a, b) => ((a.at ?? 0n) < (b.at ?? 0n) ? -1 : 1));
       const newest = prepared(connection, "select coalesce(max(position), 0) from tombolo_tick").pluck().get() as bigint;
-      return first === undefined || first.at >= newest ? null : mark(connection, first);
+      return first === undefined || (first.at ?? 0n) >= newest ? null : mark(connection, first);
     });
     if (furthest === null) break;
     found.push({ reader: furthest, limit: "log.max_size" });
@@ -46,15 +46,19 @@ export async function retain(
   return found;
 }
 
-/** Only children: what a parent has not read yet are edits that are nowhere else. One that has acknowledged nothing is not read for yet. */
+/**
+ * Only children: what a parent has not read yet are edits that are nowhere else. One that has acknowledged nothing stands where its tables began to be read for it;
+ * before that, null: it is young, or never came to it.
+ */
 function readers(connection: Connection): Reader[] {
   const rows = prepared(
     connection,
-    `select name, (select min(cast(j.value as integer)) from json_each(sent) j) from tombolo_peer
-        where role = 'child' and state not in ('must_resync', 'snapshot') and sent <> '{}'`,
+    `select name, iif(sent = '{}', (select min(t.seeded_at) from tombolo_peer_table t where t.peer_id = p.id),
+                                   (select min(cast(j.value as integer)) from json_each(sent) j))
+       from tombolo_peer p where role = 'child' and state not in ('must_resync', 'snapshot')`,
   )
     .raw()
-    .all() as [string, bigint][];
+    .all() as [string, bigint | null][];
   return rows.map(([name, at]) => ({ name: nodeName(name), at }));
 }
 

@@ -176,13 +176,13 @@ export async function notePeers(file: DatabaseFile, notes: readonly PeerNote[]):
       if (row === undefined) return false;
       const [pending, offset] = row;
       const moved = clockOffsetMs !== null && (offset === null || Math.abs(Number(offset) - clockOffsetMs) > OFFSET_NOISE_MS);
-      return Number(pending) !== pendingChanges || moved;
+      return (pendingChanges !== null && Number(pending) !== pendingChanges) || moved;
     });
   };
   if (file.read(due).length === 0) return;
   await file.write((connection) => {
     const note = connection.prepare(
-      "update tombolo_peer set pending_changes = ?, clock_offset_ms = coalesce(?, clock_offset_ms) where name = ?",
+      "update tombolo_peer set pending_changes = coalesce(?, pending_changes), clock_offset_ms = coalesce(?, clock_offset_ms) where name = ?",
     );
     for (const { name, pendingChanges, clockOffsetMs } of due(connection)) {
       note.run(pendingChanges, clockOffsetMs === null ? null : Math.round(clockOffsetMs), name);
