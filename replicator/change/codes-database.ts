@@ -29,6 +29,12 @@ export const DATABASE_CODES: readonly CodeRow[] = [
   ["DATABASE_CREATE", "finding", "The role may not create the schema tombolo.", "Grant create on the database."],
   ["DATABASE_DAMAGED", "operator", "A file is not a SQLite database, or is damaged.", "Run `pragma integrity_check`; restore a backup."],
   ["DATABASE_MISSING", "connect", "There is no such database file.", "Let the application create it, or correct the path."],
+  [
+    "DATABASE_PUT_BACK",
+    "retry",
+    "A database was put back to an older copy of itself while it was in use.",
+    "Nothing; its links look again what both ends have, and say `NODE_REWOUND` where something is missing.",
+  ],
   ["DATABASE_NEWER", "newer", "The database belongs to a newer Tombolo.", "Upgrade this one."],
   ["DATABASE_UNREACHABLE", "connect", "The database file cannot be opened or written.", "Check the path and its permissions."],
   ["DISK_FULL", "retry", "The disk is full.", "Make room."],

@@ -24,6 +24,8 @@ export interface PacketHeader {
   readonly channels: readonly ChannelName[];
   readonly after: Position;
   readonly upTo: Position;
+  /** `Tick.sealedAs` of `upTo`. Is no part of the packet's bytes: between two ends that send those, what each has sent tells the same. */
+  readonly sealedAs?: string;
   /** Changes refer to these by index. In a fill, exactly the tables that are filled. */
   readonly tables: readonly TableShape[];
   /**

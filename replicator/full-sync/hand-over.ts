@@ -4,7 +4,7 @@ import { type ChannelName, type Position, packetNumber, START } from "../change/
 import type { PacketHeader, Receipt } from "../change/packet.ts";
 import type { Judge } from "../change/verdict.ts";
 import { sleep } from "../link/sleep.ts";
-import type { Tick } from "../node/change-log.ts";
+import { sealedAsOf, type Tick } from "../node/change-log.ts";
 import type { HandOver } from "../node/full-copy.ts";
 import type { ApplyContext } from "../node/target.ts";
 import type { Copying } from "./copying.ts";
@@ -135,6 +135,7 @@ async function header(
     channels,
     after: tick.position,
     upTo: tick.position,
+    ...sealedAsOf(tick),
     tables: [],
     seen: Object.fromEntries(
       channels.flatMap((channel) => {

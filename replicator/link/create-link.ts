@@ -43,7 +43,7 @@ const NEWS_TAKE_MS = 2_500;
 /** Clocks are measured again, and a node's identity is checked, this often. */
 const IDENTITY_MS = 30_000;
 /** Another process on the same link shows as one of these; reading the state anew settles it, unless it is really so. */
-const SETTLED_BY_READING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "POSITION_AHEAD", "PEER_UNKNOWN"]);
+const SETTLED_BY_READING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "POSITION_AHEAD", "PEER_UNKNOWN", "DATABASE_PUT_BACK"]);
 const ANEW_ATTEMPTS = 3;
 const LARGEST_SYNC_ROUNDS = 10_000;
 const NOTHING: Transferred = { changes: 0, conflicts: 0, parked: 0, wanted: 0, waiting: false };
@@ -78,6 +78,8 @@ class DirectLink implements Link {
   #met = false;
   /** Neither of the two is behind what the other knows of it. */
   #compared = false;
+  /** Of both ends, when it began to remember anything of them. */
+  #lives = 0;
   #identities: { parent: NodeIdentity; child: NodeIdentity; readAt: number } | undefined;
 
   constructor(options: LinkOptions) {
@@ -158,6 +160,7 @@ class DirectLink implements Link {
   async #round(options: { readonly final: boolean }): Promise<Round> {
     for (let attempt = 1; ; attempt++) {
       try {
+        this.#mustBeOfThisLife();
         await this.#meet();
         if ((await this.#up.paused()) || (await this.#down.paused())) return PAUSED;
         const { parent, child } = await this.#identify();
@@ -251,6 +254,13 @@ class DirectLink implements Link {
     for (const { source, target } of Object.values(this.#flows)) {
       this.#options.observer.caughtUp({ source: source.name, target: target.name, at });
     }
+  }
+
+  /** Another link of the process may have been the one that found a database put back. */
+  #mustBeOfThisLife(): void {
+    const lives = this.#options.parent.log.lives + this.#options.child.log.lives;
+    if (lives !== this.#lives) this.#forget();
+    this.#lives = lives;
   }
 
   #forget(): void {

@@ -24,7 +24,7 @@ async function mustHaveAll(source: Node, target: Node): Promise<void> {
   if (sent.mustResync) return;
   // what was not acknowledged in time leaves no other trace at a source that has written on since, past where its log was read before
   for (const [channel, at] of received.received) {
-    if (knowsOf(sent, channel, at) || (await source.rejoin.hasSealed(at))) continue;
+    if (knowsOf(sent, channel, at) || (await source.rejoin.hasSealed(at, received.sealed.get(channel)))) continue;
     throw rewound(source, `${source.name} has lost a part of its log that ${target.name} has received (up to ${at} of channel ${channel})`);
   }
 }

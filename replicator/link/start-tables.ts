@@ -14,7 +14,7 @@ import {
 import type { PacketHeader, Part, Receipt } from "../change/packet.ts";
 import { packet } from "../change/packet-seal.ts";
 import type { RowFilter } from "../change/row-filter.ts";
-import type { Tick } from "../node/change-log.ts";
+import { sealedAsOf, type Tick } from "../node/change-log.ts";
 import type { FillScope, TableSnapshot } from "../node/table-reader.ts";
 import { mustHaveStarted } from "../node/table-starts.ts";
 import type { ApplyContext, PeerState } from "../node/target.ts";
@@ -105,6 +105,7 @@ export async function fillHeader(
     channels,
     after: tick.position,
     upTo: tick.position,
+    ...sealedAsOf(tick),
     tables: shapes,
     seen: seenOf(tick.seen[target.name], channels),
     ...(numbers.size > 0 && { scopes: fill.tables.map((table) => numbers.get(table) ?? null) }),

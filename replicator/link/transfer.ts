@@ -5,7 +5,7 @@ import type { Packet, PacketHeader, Part, Receipt } from "../change/packet.ts";
 import type { Codec } from "../change/packet-compression.ts";
 import { CompressionSample, type MeteredPacket, meteredPacket } from "../change/packet-meter.ts";
 import { packet } from "../change/packet-seal.ts";
-import type { Tick } from "../node/change-log.ts";
+import { sealedAsOf, type Tick } from "../node/change-log.ts";
 import type { ApplyContext, PeerState } from "../node/target.ts";
 import { type Acknowledged, Acknowledging } from "./acknowledging.ts";
 import type { Flow, FlowChannel } from "./flow.ts";
@@ -315,6 +315,7 @@ export class Transfer {
       channels: send.channels,
       after: send.after,
       upTo: send.tick.position,
+      ...sealedAsOf(send.tick),
       tables: await flow.source.log.shapes(send.tables),
       seen: seenOf(send.tick.seen[flow.target.name], send.channels),
     };

@@ -8,9 +8,14 @@ import type { LeftBehind, Retention } from "./retention.ts";
 /** A sealed cut of a change log. Everything up to it survives a crash of the database. */
 export interface Tick {
   readonly position: Position;
+  /** Tells it from a tick of the same number in another life of the database, after that was put back to a copy; opaque. Missing where only the position is known. */
+  readonly sealedAs?: string;
   /** Per peer and channel: how much of the peer's log this node had applied at the cut (see `PacketHeader.seen`). */
   readonly seen: { readonly [peer: string]: { readonly [channel: string]: Position } };
 }
+
+/** As a packet's header says it. */
+export const sealedAsOf = ({ sealedAs }: Tick): Pick<Tick, "sealedAs"> => (sealedAs === undefined ? {} : { sealedAs });
 
 export interface TickOptions {
   /**
@@ -69,11 +74,13 @@ export interface ReadCounts {
 /** The change log of one node, as its readers see it. */
 export interface ChangeLog {
   readonly reads: ReadCounts;
+  /** How often the database was found to have been put back to a copy since it was opened: what is remembered of its neighbours is then of another life. */
+  readonly lives: number;
 
   /**
    * Seals what has been committed and answers the newest tick; a new one only when something was captured since the last.
    * Whoever committed before the call is inside. Durable before it returns. Concurrent calls may share one tick. `seen` is always as
-   * of now: without a new capture, the newest tick and now hold the same changes.
+   * of now: without a new capture, the newest tick and now hold the same changes. Throws `DATABASE_PUT_BACK` (retry), once, where ticks that were told are gone.
    */
   tick(options?: TickOptions): Promise<Tick>;
 

@@ -5,6 +5,8 @@ import type { ChannelName, Epoch, NodeName, PacketNumber, Position, TableName } 
 export interface PeerMarks {
   /** Of the neighbour's log, by channel: how far it was applied here. */
   readonly received: ReadonlyMap<ChannelName, Position>;
+  /** `Tick.sealedAs` of these positions, where it is known. */
+  readonly sealed: ReadonlyMap<ChannelName, string>;
   /** Of this node's log, by channel: how far the neighbour has acknowledged it. */
   readonly sent: ReadonlyMap<ChannelName, Position>;
   /** The last packet from the neighbour; and the last to it that it is known to have committed. */
@@ -33,8 +35,9 @@ export interface Rejoin {
 
   /**
    * Whether the node's log was ever read up to there, as far as it still knows: it does for what lies behind the position that any neighbour has acknowledged.
+   * `sealedAs`: and whether that is the same tick, and not another life's of the same number.
    */
-  hasSealed(at: Position): Promise<boolean>;
+  hasSealed(at: Position, sealedAs?: string): Promise<boolean>;
 
   /** Gives the node a new epoch, and takes the cluster and the database that it finds itself in for its own. */
   renew(): Promise<void>;

@@ -3,6 +3,7 @@ import Database from "better-sqlite3";
 import { afterEach, describe, expect, test } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
 import { beginAnew } from "../../replicator/full-sync/resync.ts";
+import type { LinkObserver } from "../../replicator/link/link.ts";
 import type { SyncDirection } from "../../replicator/node/full-sync-runs.ts";
 import type { Node } from "../../replicator/node/node.ts";
 import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
@@ -21,6 +22,14 @@ const close: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   for (const one of close.splice(0).reverse()) await one();
 });
+
+/** Of a link whose process ends as soon as the target has the first packet: the source does not hear of it. */
+const KILLED: LinkObserver = {
+  ...silent,
+  applied() {
+    throw new Error("killed");
+  },
+};
 
 async function resync(parent: Node, child: Node, direction: SyncDirection): Promise<void> {
   await beginAnew({ parent, child, ...testTopology(parent, child, TABLES) });
@@ -94,12 +103,7 @@ describe("a SQLite child", () => {
     const { parent, child } = await open();
     const old = await copyOf(child.path, "old.db");
     for (let at = 10; at < 20; at++) await child.write(insert(at, "sent"));
-    // it ends as soon as the parent has it
-    const killed = new Error("killed");
-    const applied = (): never => {
-      throw killed;
-    };
-    await expect(testLink(parent.node, child.node, TABLES, { observer: { ...silent, applied } }).settle()).rejects.toBe(killed);
+    await expect(testLink(parent.node, child.node, TABLES, { observer: KILLED }).settle()).rejects.toThrow("killed");
     expect(await parent.rows(ALL)).toHaveLength(11);
     for (let at = 30; at < 45; at++) write(old, insert(at, "after the restore"));
     const restored = await opened(old);
@@ -158,7 +162,7 @@ describe.each([
   ["into another database", "DATABASE_CLONED"],
 ])("a Postgres parent that was restored from an older copy, %s", (where, code) => {
   /** Takes a copy of the database, which becomes the parent from then on. */
-  const open = async (): Promise<{ restored: Node; child: TestNode; rows(): Promise<unknown[]> }> => {
+  const open = async ({ sends = true } = {}): Promise<{ restored: Node; child: TestNode; rows(): Promise<unknown[]> }> => {
     const parent = (await nodeOf("postgres", "hub", SCHEMA, TABLES)) as TestNode & {
       database: { url: string; superUrl: string };
     };
@@ -175,9 +179,10 @@ describe.each([
       await admin.query(`create database "${copy}" template "${name}"`);
     });
     await parent.reopen();
-    const later = testLink(parent.node, child.node, TABLES);
-    await child.write(insert(11, "sent late"));
-    await later.settle();
+    if (sends) await child.write(insert(11, "sent late"));
+    else await withClient(parent.database.url, (client) => client.query(insert(20, "received late")));
+    if (sends) await testLink(parent.node, child.node, TABLES).settle();
+    else await expect(testLink(parent.node, child.node, TABLES, { observer: KILLED }).settle()).rejects.toThrow("killed");
     const url = new URL(parent.database.url);
     url.pathname = `/${copy}`;
     if (where === "in place")
@@ -201,6 +206,21 @@ describe.each([
       },
     };
   };
+
+  test("is found out by a child that sent nothing, though it has sealed as many ticks since as that child has received", async () => {
+    const { restored, child } = await open({ sends: false });
+    const other = await nodeOf("sqlite", "other", SCHEMA, TABLES);
+    const settleOther = (): Promise<unknown> => testLink(restored, other.node, TABLES).settle();
+    if (code === "NODE_REWOUND")
+      for (let at = 30; at < 45; at++) {
+        await other.write(insert(at, "another life"));
+        await settleOther();
+      }
+    await expect(testLink(restored, child.node, TABLES).settle()).rejects.toMatchObject({ code, kind: "operator" });
+    await resync(restored, child.node, "pull");
+    await testLink(restored, child.node, TABLES).settle();
+    if (code === "NODE_REWOUND") expect(await child.rows(ALL)).toEqual(await other.rows(ALL));
+  });
 
   test("is found out; a push brings back what it has forgotten", async () => {
     const { restored, child, rows } = await open();

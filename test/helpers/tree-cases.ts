@@ -151,6 +151,7 @@ class Tree {
       ...node,
       log: {
         reads: node.log.reads,
+        lives: node.log.lives,
         tick,
         news: (...request) => log.news(...request),
         read: (request) => log.read(request),

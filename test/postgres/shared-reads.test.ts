@@ -131,7 +131,7 @@ for (const [kind, limits] of Object.entries({ "room for all": ROOMY, "hardly any
               }),
             );
           } finally {
-            reads.close();
+            reads.forget();
           }
         },
       ),
@@ -158,7 +158,7 @@ test("fifty readers at one position cost two readings: the first cannot know of 
   expect(everyone.map((changes) => changes.length)).toEqual(ids.map(() => 200));
   expect(made()).toBe(2);
   expect(reads.counts).toEqual({ made: 2, spared: 48 });
-  reads.close();
+  reads.forget();
 });
 
 test("what fails for the one who reads for all fails for all who read it, and for nobody after", async () => {
@@ -178,7 +178,7 @@ test("what fails for the one who reads for all fails for all who read it, and fo
   expect(both.map(({ status }) => status)).toEqual(["rejected", "rejected"]);
   failing = false;
   expect(await all(reads.read(request(1, from, upTo)))).toHaveLength(30);
-  reads.close();
+  reads.forget();
 });
 
 test("a reader that stands still holds up the others for a moment, and misses nothing", async () => {
@@ -194,5 +194,5 @@ test("a reader that stands still holds up the others for a moment, and misses no
   for (let step = await standing.next(); step.done !== true; step = await standing.next()) rest.push(...step.value);
   expect(first.length + rest.length).toBe(300);
   expect(new Set([...first, ...rest].map(told)).size).toBe(300);
-  reads.close();
+  reads.forget();
 });

@@ -37,6 +37,7 @@ export function mustBeOpen(database: ModelDatabase, transaction: Transaction): v
 
 export class ModelLog implements ChangeLog {
   readonly reads = { made: 0, spared: 0 };
+  readonly lives = 0;
   readonly #session: Session;
 
   constructor(session: Session) {

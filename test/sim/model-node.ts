@@ -49,6 +49,7 @@ export function modelNode(options: {
         const acknowledged = new Map(Object.entries(row.acknowledged));
         return {
           received: new Map(Object.entries(positions(row.received))),
+          sealed: new Map(),
           sent: acknowledged,
           receivedPacket: row.number,
           sentPacket: row.sentPacket,

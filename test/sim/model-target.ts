@@ -68,7 +68,7 @@ export class ModelTarget implements Target {
       for (const table of tables) if (!known.has(table)) known.set(table, this.#session.database.newest);
       transaction.peers.set(peer, {
         ...row,
-        received: started(row.received, channel, tables, at),
+        received: started(row.received, channel, tables, { upTo: at }),
         tables: new Set([...row.tables, ...tables]),
         startedAt: known,
       });
@@ -137,8 +137,8 @@ export class ModelTarget implements Target {
       digest: receipt.digest,
       receipt: JSON.stringify({ ...receipt, number: receipt.number.toString() }),
       received: fills
-        ? header.channels.reduce((known, channel) => started(known, channel, names, header.upTo), peer.received)
-        : advanced(peer.received, header.channels, header.upTo),
+        ? header.channels.reduce((known, channel) => started(known, channel, names, header), peer.received)
+        : advanced(peer.received, header.channels, header),
       seen: { ...peer.seen, ...header.seen },
       tables: fills ? new Set([...peer.tables, ...names]) : peer.tables,
       startedAt,

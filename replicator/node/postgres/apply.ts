@@ -86,7 +86,7 @@ export class PostgresTarget implements Target {
       mustStartOnce(peer, await peerState(client, peer), { channel, tables, at });
       await client.query("update tombolo.peer set received = $2 where id = $1", [
         locked.id,
-        JSON.stringify(started(locked.received, channel, tables, at)),
+        JSON.stringify(started(locked.received, channel, tables, { upTo: at })),
       ]);
       await markReceived(client, locked.id, tables);
       await markStarted(client, locked.id, tables);
@@ -310,11 +310,11 @@ async function finish(
     for (const channel of header.channels) {
       const own = header.tables.filter((shape) => shape.channel === channel).map((shape) => shape.table);
       const isWhole = session.context.wholeChannels?.includes(channel) === true;
-      received = isWhole ? startedAnew(received, channel, header.upTo) : started(received, channel, own, header.upTo);
+      received = isWhole ? startedAnew(received, channel, header) : started(received, channel, own, header);
     }
     await markReceived(client, peer.id, tables, header.scopes);
   } else {
-    received = advanced(received, header.channels, header.upTo);
+    received = advanced(received, header.channels, header);
   }
   const stored = writeReceipt(receipt, header, session.lastSeen);
   const { epoch: now, number } = header;

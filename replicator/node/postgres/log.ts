@@ -46,6 +46,8 @@ export class PostgresLog implements ChangeLog {
   readonly #consumer: SlotConsumer | null;
   readonly #gate: LogGate;
   readonly #reads: SharedReads;
+  /** The life that `#reads` is of. */
+  #livesRead = 0;
   readonly #next: NextWindow;
   readonly #peers = new Map<NodeName, { readonly id: number; readonly at: number }>();
   #purgedAt = Number.NEGATIVE_INFINITY;
@@ -89,6 +91,10 @@ export class PostgresLog implements ChangeLog {
     return this.#reads.counts;
   }
 
+  get lives(): number {
+    return this.#ticker.lives;
+  }
+
   tick(options: TickOptions = {}): Promise<Tick> {
     return this.#guarded(() => this.#ticker.tick(options, this.#next.question(options.after)));
   }
@@ -102,6 +108,8 @@ export class PostgresLog implements ChangeLog {
 
   async *read(request: ReadRequest): AsyncGenerator<readonly Change[]> {
     const filtered = [...(request.filters?.keys() ?? [])];
+    if (this.#livesRead !== this.lives) this.#reads.forget();
+    this.#livesRead = this.lives;
     try {
       const tables = await this.#tables.named(request.tables);
       const unclear: { table: TableName; key: string }[] = [];
@@ -207,7 +215,7 @@ export class PostgresLog implements ChangeLog {
   }
 
   async close(): Promise<void> {
-    this.#reads.close();
+    this.#reads.forget();
     await this.#purging;
     await this.#news.close();
     await this.#consumer?.close();

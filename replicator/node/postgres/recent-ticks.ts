@@ -31,6 +31,10 @@ export class RecentTicks {
     }
   }
 
+  clear(): void {
+    this.#rows.clear();
+  }
+
   get(position: Position, keptMs: number = KEPT_MS): TickRow | undefined {
     const known = this.#rows.get(position);
     return known === undefined || performance.now() - known.at > keptMs ? undefined : known.row;

@@ -1,12 +1,13 @@
 import type pg from "pg";
 import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position } from "../../change/names.ts";
-import type { StoredProgress } from "../progress.ts";
+import { type StoredProgress, sealedIn } from "../progress.ts";
 import { cameBetween, type PeerMarks, type Rejoin, type Restart } from "../rejoin.ts";
 import { transaction } from "./connection.ts";
 import { FORWARDS } from "./copy-runs.ts";
 import { clusterIdentity } from "./migrate.ts";
 import { jsonByTable, tablePositions } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
+import { sealedAs } from "./tick-row.ts";
 
 export class PostgresRejoin implements Rejoin {
   readonly #pool: pg.Pool;
@@ -24,9 +25,10 @@ export class PostgresRejoin implements Rejoin {
     );
     const [row] = rows;
     if (row === undefined) return null;
-    const received = Object.entries(JSON.parse(row.received) as StoredProgress).map(([channel, progress]) => [channel, progress.position]);
+    const received = JSON.parse(row.received) as StoredProgress;
     return {
-      received: positions(received as [string, string][]),
+      received: positions(Object.entries(received).map(([channel, progress]) => [channel, progress.position])),
+      sealed: sealedIn(received),
       sent: positions(Object.entries(JSON.parse(row.sent) as { [channel: string]: string })),
       receivedPacket: packetNumber(row.got),
       sentPacket: packetNumber(row.gave),
@@ -35,8 +37,9 @@ export class PostgresRejoin implements Rejoin {
     };
   }
 
-  async hasSealed(at: Position): Promise<boolean> {
-    return (await this.#query("select from tombolo.tick where position = $1::bigint", [at.toString()])).rowCount !== 0;
+  async hasSealed(at: Position, as?: string): Promise<boolean> {
+    const sql = `select from tombolo.tick where position = $1::bigint and ${sealedAs()} = coalesce($2, ${sealedAs()})`;
+    return (await this.#query(sql, [at.toString(), as ?? null])).rowCount !== 0;
   }
 
   async renew(): Promise<void> {

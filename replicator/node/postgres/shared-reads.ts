@@ -83,8 +83,10 @@ export class SharedReads {
     return this.#read(request);
   }
 
-  close(): void {
+  /** Whoever is reading goes on; nobody joins. */
+  forget(): void {
     clearTimeout(this.#sweep);
+    this.#sweep = undefined;
     this.#kept.clear();
   }
 

@@ -13,7 +13,7 @@ import { rowsError, selectRows } from "./fill-rows.ts";
 import { postgresError } from "./postgres-error.ts";
 import { RowCursor } from "./row-cursor.ts";
 import type { LogGate } from "./slot/log-gate.ts";
-import { SEEN, TICK_LOCK, tickOf } from "./tick-row.ts";
+import { SEEN, type StoredTick, sealedAs, TICK_LOCK, tickOf } from "./tick-row.ts";
 
 const FETCH = 500;
 /**
@@ -90,11 +90,11 @@ export class PostgresTableReader implements TableReader {
     if (stored !== null) return stored;
     const { position: at } = await withTickLock(this.#pool, async () => {
       await client.query("begin isolation level repeatable read");
-      const { rows } = await client.query<{ position: string; seen: string }>(
+      const { rows } = await client.query<StoredTick>(
         `insert into tombolo.tick (snapshot, seen, seq_high) select pg_current_snapshot(), ${SEEN}, (select last_value from tombolo.change_seq)
-         returning position, seen::text`,
+         returning position, ${sealedAs()} as sealed, seen::text`,
       );
-      return tickOf(rows[0] as { position: string; seen: string });
+      return tickOf(rows[0] as StoredTick);
     });
     for (const table of inReferenceOrder(tables)) await this.#seedTable(client, peer, table, at);
     await this.#gate.complete();
@@ -141,11 +141,12 @@ export async function tickAtSnapshotOf(pool: pg.Pool, client: pg.ClientBase): Pr
       `select pg_current_snapshot()::text as snapshot, ${SEEN}::text as seen, (select last_value from tombolo.change_seq) as high`,
     );
     const [cut] = rows;
-    const made = await ticking.query<{ position: string; seen: string }>(
-      "insert into tombolo.tick (snapshot, seen, seq_high) values ($1::pg_snapshot, $2::jsonb, $3::bigint) returning position, seen::text",
+    const made = await ticking.query<StoredTick>(
+      `insert into tombolo.tick (snapshot, seen, seq_high) values ($1::pg_snapshot, $2::jsonb, $3::bigint)
+       returning position, ${sealedAs()} as sealed, seen::text`,
       [cut?.snapshot, cut?.seen, cut?.high],
     );
-    return tickOf(made.rows[0] as { position: string; seen: string });
+    return tickOf(made.rows[0] as StoredTick);
   });
 }
 

@@ -20,10 +20,21 @@ export const tickMissing = (): TomboloError =>
     hint: "A new first one is made; neighbours that stood at those that are gone are filled anew (see `tombolo status`).",
   });
 
-export function tickOf(row: { readonly position: string; readonly seen: string }): Tick {
+/** SQL: `Tick.sealedAs`, of a tick's `sealed_at`: a number is given again after a restore, and a moment is not. */
+export const sealedAs = (sealedAt = "sealed_at"): string => `(extract(epoch from ${sealedAt}) * 1e6)::bigint::text`;
+
+/** A tick as it comes from the database. */
+export interface StoredTick {
+  readonly position: string;
+  readonly sealed: string;
+  readonly seen: string;
+}
+
+export function tickOf(row: StoredTick): Tick {
   let seen: Tick["seen"] | undefined;
   return {
     position: position(row.position),
+    sealedAs: row.sealed,
     // most ticks of a node with a thousand peers are made for somebody to whom there is nothing to say
     get seen() {
       seen ??= seenOf(row.seen);

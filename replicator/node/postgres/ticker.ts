@@ -2,11 +2,12 @@ import type pg from "pg";
 import { TomboloError } from "../../change/error.ts";
 import type { Position } from "../../change/names.ts";
 import type { Tick, TickOptions } from "../change-log.ts";
+import { Lives } from "../lives.ts";
 import type { Question } from "./next-window.ts";
 import { RecentTicks, tickRow } from "./recent-ticks.ts";
 import type { PlacedGate } from "./slot/log-gate.ts";
 import { SlotSeal } from "./slot/seal.ts";
-import { SEEN, sealing, TICK_LOCK, tickMissing, tickOf } from "./tick-row.ts";
+import { SEEN, type StoredTick, sealedAs, sealing, TICK_LOCK, tickMissing, tickOf } from "./tick-row.ts";
 
 /**
  * In a transaction that holds the lock: a tick is made only when a captured change became visible since the last one, and it is
@@ -16,7 +17,7 @@ import { SEEN, sealing, TICK_LOCK, tickMissing, tickOf } from "./tick-row.ts";
  * what an older one had seen, and of a thousand peers it is 100 KB.
  */
 const SEAL = `
-  with last as (select position, snapshot, seq_high from tombolo.tick order by position desc limit 1),
+  with last as (select position, snapshot, seq_high, sealed_at from tombolo.tick order by position desc limit 1),
        seen as materialized (select ${SEEN} as seen),
        made as (
          insert into tombolo.tick (snapshot, seen, seq_high)
@@ -24,8 +25,8 @@ const SEAL = `
            from last
           where exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
              or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid)
-         returning position, snapshot, seq_high)
-  select coalesce(made.position, last.position) as position, seen.seen::text as seen,
+         returning position, snapshot, seq_high, sealed_at)
+  select coalesce(made.position, last.position) as position, ${sealedAs("coalesce(made.sealed_at, last.sealed_at)")} as sealed, seen.seen::text as seen,
          coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
     from last cross join seen left join made on true`;
 
@@ -39,9 +40,7 @@ const FIRST = `
   select case when exists (select from tombolo.change) then '3:3:'::pg_snapshot else pg_current_snapshot() end, '{}'
    where not exists (select from tombolo.tick)`;
 
-interface SealedRow {
-  readonly position: string;
-  readonly seen: string;
+interface SealedRow extends StoredTick {
   readonly snapshot: string;
   readonly seq_high: string;
 }
@@ -62,6 +61,7 @@ export class Ticker {
   #nextLagging = true;
   #begun = false;
   #last: { readonly tick: Tick; readonly askedAt: number } | undefined;
+  readonly #lives = new Lives();
   /** When it was last known that there was nothing beyond the last one. */
   #newestAt = 0;
 
@@ -69,6 +69,11 @@ export class Ticker {
     this.#pool = options.pool;
     this.#gate = options.gate;
     this.#slot = new SlotSeal({ ...options, recent: this.recent });
+  }
+
+  /** See `ChangeLog.lives`. */
+  get lives(): number {
+    return this.#lives.count;
   }
 
   /** `next`: what is read with it, where it is not shared. */
@@ -99,6 +104,7 @@ export class Ticker {
       const askedAt = performance.now();
       const running = this.#seal(lagging, next)
         .then((tick) => {
+          this.#mustGoOn(tick);
           this.#last = { tick, askedAt };
           this.#newestAt = askedAt;
           return tick;
@@ -120,6 +126,17 @@ export class Ticker {
         return this.#shared(all);
       });
     return this.#next;
+  }
+
+  /** Those that are remembered of a life that is over serve nobody. */
+  #mustGoOn(tick: Tick): void {
+    try {
+      this.#lives.passed(tick);
+    } catch (error) {
+      this.#last = undefined;
+      this.recent.clear();
+      throw error;
+    }
   }
 
   /** Something was logged from a slot. */

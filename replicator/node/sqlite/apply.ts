@@ -61,7 +61,7 @@ export class SqliteTarget implements Target {
     await this.#file.write((connection) => {
       const stored = readPeer(connection, peer);
       mustStartOnce(peer, peerState(connection, peer), { channel, tables, at });
-      storeProgress(connection, stored.id, started(stored.received, channel, tables, at));
+      storeProgress(connection, stored.id, started(stored.received, channel, tables, { upTo: at }));
       markReceived(connection, stored.id, tables);
       markStarted(connection, stored.id, tables, newestEntry(connection));
     });

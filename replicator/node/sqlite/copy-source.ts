@@ -27,9 +27,9 @@ export async function openCopy(options: {
   try {
     // a transaction that reads is a snapshot; writers are serial, so that its newest entry is exactly what it shows
     connection.exec("begin");
-    const tick: Tick = { position: position(newestEntry(connection)), seen: seenNow(connection) };
+    const shown = { position: position(newestEntry(connection)), seen: seenNow(connection) };
     for (const { shape } of options.copied) capturedTable(connection, shape.table, file.node);
-    await file.write((writer) => storeTick(writer, tick, options.clock()));
+    const tick = await file.write((writer) => storeTick(writer, shown, options.clock()));
     return new SqliteCopySnapshot({ connection, tick, file });
   } catch (error) {
     connection.close();

@@ -30,7 +30,7 @@ export function finish(session: ApplySession, peer: StoredPeer, packet: Packet):
     for (const channel of header.channels) {
       const own = header.tables.filter((shape) => shape.channel === channel).map((shape) => shape.table);
       const isWhole = session.context.wholeChannels?.includes(channel) === true;
-      received = isWhole ? startedAnew(received, channel, header.upTo) : started(received, channel, own, header.upTo);
+      received = isWhole ? startedAnew(received, channel, header) : started(received, channel, own, header);
     }
     markReceived(
       connection,
@@ -39,7 +39,7 @@ export function finish(session: ApplySession, peer: StoredPeer, packet: Packet):
       header.scopes,
     );
   } else {
-    received = advanced(received, header.channels, header.upTo);
+    received = advanced(received, header.channels, header);
   }
   const seen = Object.fromEntries(Object.entries(header.seen).map(([channel, at]) => [channel, at.toString()]));
   connection

@@ -5,6 +5,7 @@ import { position as toPosition } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { parseRow, type RowText } from "../../change/value.ts";
 import type { ChangeLog, ReadCounts, ReadRequest, Tick } from "../change-log.ts";
+import { Lives } from "../lives.ts";
 import type { LeftBehind, Retention } from "../retention.ts";
 import type { CaptureCounts } from "./capture-counts.ts";
 import { capturedTable, capturedTables, notCaptured } from "./captured-tables.ts";
@@ -36,6 +37,7 @@ export class SqliteLog implements ChangeLog {
   #closed = false;
   #read = 0;
   #ticking: Promise<Tick> | undefined;
+  readonly #lives = new Lives();
 
   constructor(options: { readonly file: DatabaseFile; readonly clock: Clock; readonly captured: CaptureCounts }) {
     this.#file = options.file;
@@ -47,20 +49,29 @@ export class SqliteLog implements ChangeLog {
     return { made: this.#read, spared: 0 };
   }
 
+  get lives(): number {
+    return this.#lives.count;
+  }
+
   async tick(): Promise<Tick> {
     const newest = this.#file.read(sealedTick);
+    if (newest !== null) return this.#passed(newest);
     // a tick that has not begun to look covers this caller too
-    return newest ?? this.#sharedTick();
+    return this.#sharedTick();
+  }
+
+  #passed(tick: Tick): Tick {
+    this.#lives.passed(tick);
+    return tick;
   }
 
   #sharedTick(): Promise<Tick> {
     this.#ticking ??= this.#file.write((connection) => {
       this.#ticking = undefined;
       const sealed = sealedTick(connection);
-      if (sealed !== null) return sealed;
-      const next: Tick = { position: toPosition(newestEntry(connection)), seen: seenNow(connection) };
-      storeTick(connection, next, this.#clock());
-      return next;
+      if (sealed !== null) return this.#passed(sealed);
+      const next = { position: toPosition(newestEntry(connection)), seen: seenNow(connection) };
+      return this.#passed(storeTick(connection, next, this.#clock()));
     });
     const ticking = this.#ticking;
     return ticking.catch((error: unknown) => {

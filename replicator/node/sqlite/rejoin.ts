@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
 import { type ChannelName, channelName, type NodeName, type Position, packetNumber, position, tableName } from "../../change/names.ts";
-import type { StoredProgress } from "../progress.ts";
+import { type StoredProgress, sealedIn } from "../progress.ts";
 import { cameBetween, type PeerMarks, type Rejoin, type Restart } from "../rejoin.ts";
 import type { DatabaseFile } from "./connection.ts";
 import { setForwards } from "./copy-runs.ts";
@@ -26,8 +26,10 @@ export class SqliteRejoin implements Rejoin {
         .prepare("select table_name, seeded_at from tombolo_peer_table where peer_id = ? and seeded_at is not null")
         .raw()
         .all(id) as [string, bigint][];
+      const progress = JSON.parse(received) as StoredProgress;
       return {
-        received: positions(Object.entries(JSON.parse(received) as StoredProgress).map(([channel, at]) => [channel, at.position])),
+        received: positions(Object.entries(progress).map(([channel, at]) => [channel, at.position])),
+        sealed: sealedIn(progress),
         sent: positions(Object.entries(JSON.parse(sent) as { [channel: string]: string })),
         receivedPacket: packetNumber(receivedPacket),
         sentPacket: packetNumber(sentPacket),
@@ -37,9 +39,11 @@ export class SqliteRejoin implements Rejoin {
     });
   }
 
-  async hasSealed(at: Position): Promise<boolean> {
-    const found = this.#file.read((connection) => connection.prepare("select 1 from tombolo_tick where position = ?").get(at));
-    return found !== undefined;
+  async hasSealed(at: Position, sealedAs?: string): Promise<boolean> {
+    const sealed = this.#file.read((connection) =>
+      connection.prepare("select sealed_at from tombolo_tick where position = ?").pluck().get(at),
+    );
+    return sealed !== undefined && (sealedAs === undefined || sealed === sealedAs);
   }
 
   async renew(): Promise<void> {

@@ -34,13 +34,13 @@ export class SqliteTableReader implements TableReader {
     try {
       // a transaction that reads is a snapshot; writers are serial, so that its newest entry is exactly what it shows
       connection.exec("begin");
-      const tick: Tick = { position: position(newestEntry(connection)), seen: seenNow(connection) };
+      const shown = { position: position(newestEntry(connection)), seen: seenNow(connection) };
       const tables = named(connection, names, this.#file.node);
-      await this.#file.write((writer) => {
-        storeTick(writer, tick, this.#clock());
+      const tick = await this.#file.write((writer) => {
         // keeps what comes after the cut until its new reader has acknowledged something
         const hold = writer.prepare("insert into tombolo_hold (channel, position, made_at) values (?, ?, ?)");
-        for (const channel of new Set(tables.map((table) => table.channel))) hold.run(channel, tick.position, isoTime(this.#clock()));
+        for (const channel of new Set(tables.map((table) => table.channel))) hold.run(channel, shown.position, isoTime(this.#clock()));
+        return storeTick(writer, shown, this.#clock());
       });
       const closed = (): void => void this.#open.delete(snapshot);
       const snapshot: Snapshot = new Snapshot({ connection, tick, tables, scopes, at: isoTime(this.#clock()), closed });

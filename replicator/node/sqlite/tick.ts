@@ -16,8 +16,11 @@ export const newestEntry = (connection: Connection): bigint =>
  * now is told with it. Otherwise null.
  */
 export function sealedTick(connection: Connection): Tick | null {
-  const newest = prepared(connection, "select coalesce(max(position), 0) from tombolo_tick").pluck().get() as bigint;
-  return newest < newestEntry(connection) ? null : { position: position(newest), seen: seenNow(connection) };
+  const [newest, sealedAs] = (prepared(connection, "select position, sealed_at from tombolo_tick order by position desc limit 1")
+    .raw()
+    .get() ?? [0n]) as [bigint, string?];
+  if (newest < newestEntry(connection)) return null;
+  return { position: position(newest), ...(sealedAs !== undefined && { sealedAs }), seen: seenNow(connection) };
 }
 
 /** How much of every peer's log this node has applied, at the moment of the caller's transaction. */
@@ -37,8 +40,8 @@ export function seenNow(connection: Connection): Seen {
   );
 }
 
-/** Stores a tick; it is sealed when the caller's transaction is committed. One that is there already stays as it was sealed. */
-export function storeTick(connection: Connection, tick: Tick, now: number): void {
+/** Stores a tick; it is sealed when the caller's transaction is committed. One that is there already stays as it was sealed. Answers how it is sealed. */
+export function storeTick(connection: Connection, tick: Tick, now: number): Tick {
   const seen = Object.fromEntries(
     Object.entries(tick.seen).map(([peer, channels]) => [
       peer,
@@ -50,6 +53,8 @@ export function storeTick(connection: Connection, tick: Tick, now: number): void
     JSON.stringify(seen),
     isoTime(now),
   );
+  const sealedAs = prepared(connection, "select sealed_at from tombolo_tick where position = ?").pluck().get(tick.position) as string;
+  return { ...tick, sealedAs };
 }
 
 function readSeen(stored: string): Seen {

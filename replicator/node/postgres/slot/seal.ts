@@ -3,7 +3,7 @@ import { position } from "../../../change/names.ts";
 import type { Tick } from "../../change-log.ts";
 import type { Question } from "../next-window.ts";
 import { type RecentTicks, tickRow } from "../recent-ticks.ts";
-import { SEEN, sealing, tickMissing, tickOf } from "../tick-row.ts";
+import { SEEN, sealedAs, sealing, tickMissing, tickOf } from "../tick-row.ts";
 import type { PlacedGate } from "./log-gate.ts";
 import { parseLsn } from "./lsn.ts";
 
@@ -20,6 +20,7 @@ interface Cut {
 interface Made {
   readonly last: string;
   readonly position: string;
+  readonly sealed: string;
   readonly snapshot: string;
   readonly seq_high: string;
 }
@@ -36,7 +37,7 @@ const CUT = `
 
 /** In a transaction that holds the lock. Parameters: the cut's snapshot, what was seen, and the last tick then. No tick where another process made one since the cut. */
 const MAKE = `
-  with last as (select position, snapshot, seq_high from tombolo.tick order by position desc limit 1),
+  with last as (select position, snapshot, seq_high, sealed_at from tombolo.tick order by position desc limit 1),
        made as (
          insert into tombolo.tick (snapshot, seen, seq_high)
          select cut.snapshot, $2::jsonb, (select last_value from tombolo.change_seq)
@@ -46,8 +47,8 @@ const MAKE = `
                             and pg_visible_in_snapshot(c.xid, cut.snapshot))
               or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c
                           where c.xid = open.xid and pg_visible_in_snapshot(c.xid, cut.snapshot)))
-         returning position, snapshot, seq_high)
-  select last.position as last, coalesce(made.position, last.position) as position,
+         returning position, snapshot, seq_high, sealed_at)
+  select last.position as last, coalesce(made.position, last.position) as position, ${sealedAs("coalesce(made.sealed_at, last.sealed_at)")} as sealed,
          coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
     from last left join made on true`;
 
@@ -115,7 +116,7 @@ export class SlotSeal {
         this.#cuts = [];
         continue;
       }
-      const tick = tickOf({ position: made.position, seen: cut.seen });
+      const tick = tickOf({ position: made.position, sealed: made.sealed, seen: cut.seen });
       this.#last = { tick, position: made.position, seen: cut.seen };
       // an earlier cut in which nothing is new says nothing of now
       if (earlier === undefined || made.position !== made.last) return tick;

@@ -1,0 +1,32 @@
+import { TomboloError } from "../change/error.ts";
+import type { Tick } from "./change-log.ts";
+
+/**
+ * Notices that a database was put back to a copy of itself while it is open: its newest tick is one that this process had passed, or another of the same number.
+ * Connections that break tell of it, too, but not everyone has one at that moment.
+ */
+export class Lives {
+  #count = 0;
+  #last: Tick | undefined;
+
+  /** How often that happened. */
+  get count(): number {
+    return this.#count;
+  }
+
+  /** To be told of every tick in the order in which they were found to be the newest. Throws `DATABASE_PUT_BACK` (retry). */
+  passed(tick: Tick): void {
+    const last = this.#last;
+    this.#last = tick;
+    if (last === undefined || tick.position > last.position) return;
+    if (tick.position === last.position && tick.sealedAs === last.sealedAs) return;
+    // the one that was just sealed may be taken back with what fails here
+    this.#last = undefined;
+    this.#count += 1;
+    throw new TomboloError(`the log ended with position ${last.position}, and now it ends with another ${tick.position}`, {
+      code: "DATABASE_PUT_BACK",
+      kind: "retry",
+      hint: "The database was put back to a copy of itself; its links look again what both ends have.",
+    });
+  }
+}

@@ -1,0 +1,67 @@
+import { dirname, join } from "node:path";
+import Database from "better-sqlite3";
+import { expect, test } from "vitest";
+import { type TestNode, testLink } from "../helpers/nodes.ts";
+import { both, closeAfterEach, nodeOf } from "../helpers/pair.ts";
+import { withClient } from "../helpers/postgres.ts";
+
+const SCHEMA = both("create table product (id bigint primary key, name text)");
+const TABLES = [{ name: "product" }];
+/** What a restore takes back. */
+const OF_A_DAY = ["public.product", "tombolo.change", "tombolo.tick", "tombolo.peer", "tombolo.peer_table"];
+
+closeAfterEach();
+
+/** Answers what puts the database back to where it is now, without a connection that breaks, as when a virtual machine is. */
+async function copied(node: TestNode): Promise<() => Promise<void>> {
+  if (node.node.engine === "sqlite") {
+    const { path } = node as TestNode & { readonly path: string };
+    const old = join(dirname(path), "old.db");
+    const backup = async (from: string, to: string): Promise<void> => {
+      const source = new Database(from);
+      await source.backup(to);
+      source.close();
+    };
+    await backup(path, old);
+    return () => backup(old, path);
+  }
+  const { superUrl } = (node as TestNode & { readonly database: { readonly superUrl: string } }).database;
+  const asSuperuser = (sql: string): Promise<void> => withClient(superUrl, async (client) => void (await client.query(sql)));
+  const kept = (table: string): string => `kept.${table.split(".")[1]}`;
+  await asSuperuser(`create schema kept; ${OF_A_DAY.map((table) => `create table ${kept(table)} as table ${table}`).join("; ")}`);
+  const back = OF_A_DAY.map((table) => `insert into ${table} overriding system value select * from ${kept(table)}`);
+  return () =>
+    asSuperuser(
+      `begin; set local session_replication_role = replica; ${[...OF_A_DAY]
+        .reverse()
+        .map((table) => `delete from ${table}`)
+        .join("; ")}; ${back.join("; ")};
+       select setval(pg_get_serial_sequence('tombolo.tick', 'position'), max(position)) from tombolo.tick; commit`,
+    );
+}
+
+const insert = (id: number): string => `insert into product values (${id}, 'row')`;
+
+test.each(["postgres", "sqlite"] as const)(
+  "a %s parent that is put back to a copy while it is in use is found out by every child that has more, also by one that was idle meanwhile",
+  async (engine) => {
+    const parent = await nodeOf(engine, "hub", SCHEMA, TABLES);
+    const [busy, idle] = [await nodeOf("sqlite", "busy", SCHEMA, TABLES), await nodeOf("sqlite", "idle", SCHEMA, TABLES)];
+    const [link, idleLink] = [busy, idle].map((child) => testLink(parent.node, child.node, TABLES)) as [
+      ReturnType<typeof testLink>,
+      ReturnType<typeof testLink>,
+    ];
+    await link.settle();
+    await idleLink.settle();
+    const back = await copied(parent);
+    await parent.write(insert(1));
+    await idleLink.settle();
+    await back();
+    // others move on from the copy, past where the idle one is
+    for (let id = 10; id < 40; id++) {
+      await parent.write(insert(id));
+      await link.settle();
+    }
+    await expect(idleLink.settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+  },
+);
