@@ -35,6 +35,12 @@ export const DATABASE_CODES: readonly CodeRow[] = [
     "A database was put back to an older copy of itself while it was in use.",
     "Nothing; its links look again what both ends have, and say `NODE_REWOUND` where something is missing.",
   ],
+  [
+    "DATABASE_REPLACED",
+    "connect",
+    "A database file was put in the place of the one that is open.",
+    "Nothing; it is opened by itself. What the other one had and it has not is told as `NODE_REWOUND`, of an edge as `PACKET_FORK`.",
+  ],
   ["DATABASE_NEWER", "newer", "The database belongs to a newer Tombolo.", "Upgrade this one."],
   ["DATABASE_UNREACHABLE", "connect", "The database file cannot be opened or written.", "Check the path and its permissions."],
   ["DISK_FULL", "retry", "The disk is full.", "Make room."],

@@ -146,7 +146,9 @@ export class EdgeAgent {
     nudged.addEventListener("abort", stop, { once: true });
     // of a link that is stopped, nothing is sent: its own news are none
     const own = this.#isPaused ? aborted(over.signal) : node.log.news(edge.position ?? START, over.signal);
-    const news = own.then(() => interrupt.abort());
+    const wake = (): void => interrupt.abort();
+    // what fails here the next round meets itself
+    const news = own.then(wake, wake);
     let moved: Exchanged | typeof INTERRUPTED;
     try {
       const progress = (received: number): void => watcher.progress(received);

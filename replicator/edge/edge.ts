@@ -15,6 +15,7 @@ import type { LinkReport } from "../reconcile/reconcile-link.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 import type { Credential } from "./credential.ts";
 import { beginAnewWithHub } from "./edge-anew.ts";
+import { EdgeDatabase } from "./edge-database.ts";
 import { CHUNK_ROWS, type EdgeFullSyncOptions, fillFromHub, interruptedFullSync, toBeFilled } from "./edge-full-sync.ts";
 import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED, type WishedSync } from "./edge-link.ts";
 import type { EdgeLinkPlace } from "./edge-link-place.ts";
@@ -50,7 +51,7 @@ const NO_JUDGE: Judge = () => {
   throw new TomboloError("an edge was asked to decide a conflict", { code: "INTERNAL", kind: "fatal" });
 };
 /** Another process on the same database shows as one of these; reading the hub's state anew settles it, unless it is really so. */
-const SETTLED_BY_ASKING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "PEER_UNKNOWN"]);
+const SETTLED_BY_ASKING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "PEER_UNKNOWN", "DATABASE_REPLACED"]);
 const NOT_INSTALLED = new Set(["NOT_INSTALLED", "NODE_NOT_INSTALLED"]);
 /** Somebody at the hub wants it so. */
 const UNWATCHED: FullSyncWatcher = { progress() {}, note() {}, goAhead: async () => true };
@@ -66,7 +67,7 @@ export class Edge {
   readonly client: HubClient;
   readonly #options: EdgeOptions;
   #credential: Credential;
-  #node: Promise<Node> | undefined;
+  readonly #database: EdgeDatabase;
   #link: ReadyLink | undefined;
   #begun = false;
   /** Of a token that never lives for longer than `RENEW_BEFORE_MS`, half its life is used. */
@@ -82,18 +83,18 @@ export class Edge {
   constructor(options: EdgeOptions) {
     this.#options = options;
     this.#credential = options.credential;
-    const { hub, token, ca } = options.credential;
+    const { hub, token, ca, node } = options.credential;
+    this.#database = new EdgeDatabase(() => options.openNode(edgeConfig(node, options.database)));
     this.client = new HubClient({ hub, token, ca });
   }
 
   /** The database. Throws what opening it throws; the next call tries again. */
   node(): Promise<Node> {
-    const { database, credential, openNode } = this.#options;
-    this.#node ??= openNode(edgeConfig(credential.node, database)).catch((error: unknown) => {
-      this.#node = undefined;
-      throw error;
-    });
-    return this.#node;
+    if (this.#database.leave()) {
+      [this.#link, this.#installed] = [undefined, undefined];
+      [this.#begun, this.#isFilled] = [false, false];
+    }
+    return this.#database.node();
   }
 
   /** The hub's name; undefined before the first exchange. */
@@ -274,8 +275,7 @@ export class Edge {
 
   async close(): Promise<void> {
     await this.client.close();
-    const node = await this.#node?.catch(() => undefined);
-    await node?.close();
+    await this.#database.close();
   }
 
   async #keep(credential: Credential): Promise<void> {
@@ -300,6 +300,7 @@ export class Edge {
   }
 
   async #ready(signal: AbortSignal): Promise<ReadyLink> {
+    await this.node();
     if (this.#link !== undefined) return this.#link;
     const { credential } = this.#options;
     const { id, madeAt, features, manifest } = await hubManifest(this.client, credential.node, signal);

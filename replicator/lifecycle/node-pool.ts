@@ -3,6 +3,8 @@ import type { TopologyNode } from "../topology/topology.ts";
 
 interface Entry {
   readonly fingerprint: string;
+  /** See `NodePool.lifeOf`. */
+  readonly life: number;
   readonly opening: Promise<Node>;
   node: Node | null;
 }
@@ -17,6 +19,8 @@ export class NodePool {
   readonly #options: NodePoolOptions;
   readonly #entries = new Map<string, Entry>();
   readonly #failures = new Map<string, unknown>();
+  /** How often the file of each was another one. */
+  readonly #lives = new Map<string, number>();
 
   constructor(options: NodePoolOptions) {
     this.#options = options;
@@ -26,7 +30,12 @@ export class NodePool {
   async get(config: TopologyNode): Promise<Node> {
     const known = this.#entries.get(config.name);
     if (known !== undefined) return known.opening;
-    const entry: Entry = { fingerprint: fingerprint(config), opening: this.#options.open(config), node: null };
+    const entry: Entry = {
+      fingerprint: fingerprint(config),
+      life: this.lifeOf(config.name),
+      opening: this.#options.open(config),
+      node: null,
+    };
     this.#entries.set(config.name, entry);
     try {
       entry.node = await entry.opening;
@@ -50,10 +59,26 @@ export class NodePool {
     return this.#failures.get(name);
   }
 
-  /** Closes the nodes that are configured otherwise now, or not at all. Nobody may use them any more. */
+  /** Open nodes in the place of whose files others were put since it was last looked. `keep` closes them, once nobody uses them any more. */
+  newlyReplaced(): readonly Node[] {
+    const found: Node[] = [];
+    for (const [name, { node, life }] of this.#entries) {
+      if (node?.isReplaced() !== true || life < this.lifeOf(name)) continue;
+      this.#lives.set(name, life + 1);
+      found.push(node);
+    }
+    return found;
+  }
+
+  /** Another number for each file that takes the place of the node's: what was made for the one does not serve the other. */
+  lifeOf(name: string): number {
+    return this.#lives.get(name) ?? 0;
+  }
+
+  /** Closes the nodes that are configured otherwise now, or not at all, or whose file is another one. Nobody may use them any more. */
   async keep(configs: readonly TopologyNode[]): Promise<void> {
     const wanted = new Map(configs.map((config) => [config.name as string, fingerprint(config)]));
-    const leaving = [...this.#entries].filter(([name, entry]) => wanted.get(name) !== entry.fingerprint);
+    const leaving = [...this.#entries].filter(([name, entry]) => wanted.get(name) !== entry.fingerprint || entry.life < this.lifeOf(name));
     for (const name of this.#failures.keys()) if (!wanted.has(name)) this.#failures.delete(name);
     await Promise.all(leaving.map(([name]) => this.#close(name)));
   }

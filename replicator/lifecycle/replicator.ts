@@ -209,10 +209,14 @@ export class Replicator {
     const { links } = this.#leadership;
     const { leading } = this;
     const before = this.#inLine;
+    const replaced = this.#pool.newlyReplaced();
+    for (const { name } of replaced)
+      this.#options.log.warn({ node: name, code: "DATABASE_REPLACED" }, "another file is in the place of the node's; it is opened");
     // every two seconds; a node that someone has opened meanwhile and that is not ours is closed all the same
-    if (before?.topology === topology && before.leading === leading && isSame(before.links, links)) return this.#pool.keep(before.nodes);
+    if (replaced.length === 0 && before?.topology === topology && before.leading === leading && isSame(before.links, links))
+      return this.#pool.keep(before.nodes);
     this.#inLine = null;
-    const wanted: WantedService[] = links.map((link) => ({ service: this.#linkService(link), fingerprint: fingerprint(topology, link) }));
+    const wanted: WantedService[] = links.map((link) => ({ service: this.#linkService(link), fingerprint: this.#fingerprint(link) }));
     wanted.push({ service: this.#watch, fingerprint: "" });
     if (topology.addsColumns) wanted.push({ service: this.#columns, fingerprint: "" });
     if (this.leading) wanted.push({ service: this.#history, fingerprint: "" }, { service: this.#logs, fingerprint: "" });
@@ -255,6 +259,11 @@ export class Replicator {
     };
   }
 
+  /** All that the behaviour of a link depends on: when it changes, the link is started anew. */
+  #fingerprint(link: TopologyLink): string {
+    return [this.#pool.lifeOf(link.parent), this.#pool.lifeOf(link.child), fingerprint(this.#topology, link)].join(" ");
+  }
+
   #opened(node: Node): void {
     const { log } = this.#options;
     log.info({ node: node.name, engine: node.engine }, "node opened");
@@ -282,7 +291,7 @@ export class Replicator {
   }
 }
 
-/** All that the behaviour of a link depends on: when it changes, the link is started anew. */
+/** What the topology says of a link. */
 function fingerprint(topology: Topology, link: TopologyLink): string {
   const { batch, retry, log } = topology;
   const names = new Set(link.channels.map(({ name }) => name));

@@ -68,5 +68,8 @@ export interface Node {
   readonly rejoin: Rejoin;
   /** What Tombolo has put into the database, and what it would. */
   readonly installation: Installation;
+  /** Whether its address names another database than the one that is open: another file was put in its place. It is closed then, and opened anew. */
+  isReplaced(): boolean;
+
   close(): Promise<void>;
 }

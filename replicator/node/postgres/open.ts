@@ -94,6 +94,8 @@ export async function openPostgresNode(options: PostgresNodeOptions): Promise<No
         captured,
         installed: () => tables.forget(),
       }) satisfies Installation,
+      // each connection is made by its address
+      isReplaced: () => false,
       close() {
         closing ??= log.close().finally(() => pool.end());
         return closing;

@@ -40,6 +40,8 @@ export class DatabaseFile {
   readonly #version: Database.Statement<unknown[]>;
   readonly #schemaVersion: Database.Statement<unknown[]>;
   #queue: Promise<unknown> = Promise.resolve();
+  /** Of the file that is open; undefined while it is being opened. */
+  #identity: string | undefined;
 
   constructor(options: { readonly node: NodeName; readonly path: string }) {
     this.path = options.path;
@@ -62,12 +64,29 @@ export class DatabaseFile {
       this.#writer.close();
       throw error;
     }
+    this.#identity = identityOf(options.path);
     this.#inWriter = inRead(this.#writer);
     pageCaches.add(this.#writer);
   }
 
+  /** Whether the path names another file by now, or none: what is open is then nobody's database any more. */
+  get isReplaced(): boolean {
+    return this.#identity !== undefined && identityOf(this.path) !== this.#identity;
+  }
+
+  #mustBeThere(): void {
+    if (!this.isReplaced) return;
+    checkFile(this);
+    throw new TomboloError(`${this.node}: ${this.path} is another file than the one that is open`, {
+      code: "DATABASE_REPLACED",
+      kind: "connect",
+      hint: "it was put in the place of the other; it is opened by itself",
+    });
+  }
+
   /** Another number whenever anything was committed to the file, by whomever. */
   get version(): bigint {
+    this.#mustBeThere();
     try {
       return this.#version.get() as bigint;
     } catch (error) {
@@ -86,6 +105,7 @@ export class DatabaseFile {
 
   /** A connection of its own; whoever asks for it closes it. */
   connect(): Connection {
+    this.#mustBeThere();
     const connection = this.#open();
     try {
       // the application's commits reach the disk with ours (hazards C14); its own setting does not matter
@@ -145,7 +165,10 @@ export class DatabaseFile {
 
   /** Lets `work` have the writing connection outside a transaction, e.g. for pragmas that need that. */
   exclusive<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
-    const turn = this.#queue.then(() => work(this.#writer));
+    const turn = this.#queue.then(() => {
+      this.#mustBeThere();
+      return work(this.#writer);
+    });
     this.#queue = turn.catch(() => undefined);
     return turn;
   }
@@ -210,6 +233,12 @@ export function sqliteError(error: unknown, node: NodeName): unknown {
     });
   }
   return error;
+}
+
+/** What tells a file from another that is put in its place; undefined where there is none. */
+function identityOf(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found && `${found.dev} ${found.ino}`;
 }
 
 function checkFile(options: { readonly node: NodeName; readonly path: string }): void {

@@ -80,6 +80,7 @@ export async function openSqliteNode(options: SqliteNodeOptions): Promise<Node> 
     },
     rejoin: new SqliteRejoin({ file }),
     installation: installation(file, clock, captured),
+    isReplaced: () => file.isReplaced,
     async close() {
       log.close();
       tables.close();
