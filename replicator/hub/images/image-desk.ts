@@ -104,7 +104,7 @@ async function countedAtLeast(node: Node, copied: readonly CopiedTable[], least:
 /** Two edges that may have the same rows, as they are now, have the same key. */
 async function keyOf({ node, topology, copied }: ImageOf): Promise<string> {
   const { epoch } = await node.installation.identity();
-  const what = [node.name, epoch, topology.batch.compression, copied.map(({ shape, rows }) => [shape, rows])];
+  const what = [node.name, epoch, node.log.lives, topology.batch.compression, copied.map(({ shape, rows }) => [shape, rows])];
   const text = JSON.stringify(what, (_, value: unknown) => (typeof value === "bigint" ? `${value}n` : value));
   return createHash("sha256").update(text).digest("hex");
 }

@@ -5,6 +5,8 @@ import { withClient } from "../../helpers/postgres.ts";
 import { type FilePlace, sqlitePlace } from "../places.ts";
 import type { EdgeSeat } from "./edge-seat.ts";
 import type { Fault, Under } from "./fault.ts";
+import type { Ground } from "./ground.ts";
+import { beat } from "./watch.ts";
 import type { World } from "./world.ts";
 import { Writer } from "./writer.ts";
 
@@ -50,15 +52,34 @@ async function answered<T>(work: () => Promise<T>): Promise<T> {
   return (answer as { is: T }).is;
 }
 
-const rolledBack = (url: string, gid: string): Promise<unknown> => withClient(url, (client) => client.query(`rollback prepared '${gid}'`));
+/** Those that had been ended since the copy are there again. */
+const nothingPrepared = (place: World["hub"], url: string): Promise<void> =>
+  until(`nothing is prepared at ${place.name}`, async () => {
+    const prepared = await place.rows("select gid from pg_prepared_xacts where database = current_database()");
+    for (const [gid] of prepared) await withClient(url, (client) => client.query(`rollback prepared '${gid}'`));
+    return true;
+  });
+
+/** The server is put back to where it is now after its application has gone on for a while; answers what had to be somewhere before. */
+async function serverRestored(world: World, place: World["hub"], ground: Ground): Promise<ReadonlySet<string>> {
+  const writer = writerOf(world, place);
+  await writer.pause();
+  const kept = world.books.alive;
+  await ground.restored(async () => {
+    writer.resume();
+    await delay(700);
+    await writer.pause();
+  });
+  return kept;
+}
 
 /** Either it has been noticed, or there was nothing to notice, and the place has what the hub had at the beginning of this. */
 async function noticed(world: World, place: World["hub"], complaints: () => string): Promise<boolean> {
-  const beat = async (at: World["hub"]): Promise<number> => Number((await at.rows("select n from beat"))[0]?.[0] ?? -1);
-  const now = await beat(world.hub);
+  const beatOf = async (at: World["hub"]): Promise<number> => Number((await at.rows("select n from beat"))[0]?.[0] ?? -1);
+  const now = await beatOf(world.hub);
   await until(
     `${place.name}, which was put back or copied, is found out or goes on`,
-    async () => FOUND_OUT.test(complaints()) || (await beat(place)) >= now,
+    async () => FOUND_OUT.test(complaints()) || (await beatOf(place)) >= now,
     PATIENCE_MS,
   );
   return FOUND_OUT.test(complaints());
@@ -112,24 +133,30 @@ export const COPIES = {
     const place = world.places[1] as World["hub"];
     const since = world.replicators.log().length;
     const writer = writerOf(world, place);
-    await writer.pause();
-    const kept = world.books.alive;
-    await world.grounds.replica.restored(async () => {
-      writer.resume();
-      await delay(700);
-      await writer.pause();
-    });
-    await forgotten(world, writer, kept);
+    await forgotten(world, writer, await serverRestored(world, place, world.grounds.replica));
     writer.resume();
     return {
       async aftercare() {
-        // those that had been ended since are there again
-        await until("nothing is prepared at the replica", async () => {
-          for (const [gid] of await place.rows("select gid from pg_prepared_xacts where database = current_database()"))
-            await rolledBack(world.urls.replica, String(gid));
-          return true;
-        });
+        await nothingPrepared(place, world.urls.replica);
         await childAgain(world, place, since);
+      },
+    };
+  },
+  "hub restored": async (world) => {
+    const { hub, books, edges } = world;
+    const since = world.replicators.log().length;
+    const heard = new Map(edges.map((edge) => [edge, edge.complaints().length]));
+    const kept = await serverRestored(world, hub, world.grounds.hub);
+    // its children may have seen it, and are taken to where it is now
+    books.excuse((token) => token.startsWith(`${hub.name}:`) && !kept.has(token));
+    // beyond all that they have from the life that is over
+    await until("the hub's server answers", async () => (await beat(hub, 1_000_000)) === null);
+    writerOf(world, hub).resume();
+    return {
+      async aftercare() {
+        await nothingPrepared(hub, world.urls.hub);
+        for (const place of [world.places[1] as World["hub"], ...world.stores]) await childAgain(world, place, since);
+        for (const edge of edges) await edgeAgain(world, edge, heard.get(edge) ?? 0).aftercare?.();
       },
     };
   },

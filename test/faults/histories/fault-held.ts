@@ -19,7 +19,7 @@ interface Held {
 /** A transaction at one of the servers that has done its work and has not ended; null where the server does not let it. */
 async function hold({ plan, urls, writers, books }: World, random: Random): Promise<Held | null> {
   const at = random.pick([0, 1]);
-  const kinds = at === 1 && putsBack(plan, "replica") ? plain : held;
+  const kinds = putsBack(plan, at === 0 ? "hub" : "replica") ? plain : held;
   const url = at === 0 ? urls.hub : urls.replica;
   const client = new pg.Client({ connectionString: url, lock_timeout: 1_000 });
   client.on("error", () => undefined);

@@ -42,7 +42,9 @@ const WEIGHTS = {
   "edge cloned": 0.6,
 } as const;
 type Drawn = keyof typeof WEIGHTS;
-export type FaultName = Drawn | "replica restored";
+/** Those that are drawn by themselves: a whole server is put back. */
+type PutBack = "replica restored" | "hub restored";
+export type FaultName = Drawn | PutBack;
 
 const NEED_EDGES: ReadonlySet<Drawn> = new Set(["edges cut off", "edges on a bad line", "edge restored", "edge cloned"]);
 /** One of these in a history: what each does to a file and its past would be the other's excuse. */
@@ -70,32 +72,31 @@ export function planOf(seed: number): Plan {
   } as const;
   const shops = (count: number): string[] => Array.from({ length: count }, () => pick(SHOPS));
   // what came later is drawn last: a seed is otherwise what it was
-  return {
-    ...plan,
-    shops: chance(0.6) ? { stores: shops(stores), edges: shops(edges.length) } : null,
-    faults: chance(0.2) ? withReplicaRestored(plan.faults, dice) : plan.faults,
-  };
+  const filtered = chance(0.6) ? { stores: shops(stores), edges: shops(edges.length) } : null;
+  const first = chance(0.2) ? withPutBack("replica restored", plan.faults, dice) : plan.faults;
+  return { ...plan, shops: filtered, faults: chance(0.15) ? withPutBack("hub restored", first, dice) : first };
 }
 
 const PUTS_BACK: { readonly [kind: string]: readonly FaultName[] } = {
-  replica: ["replica restored"],
-  store: ["store restored"],
-  edge: ["edge restored", "edge cloned"],
+  hub: ["hub restored"],
+  replica: ["replica restored", "hub restored"],
+  store: ["store restored", "hub restored"],
+  edge: ["edge restored", "edge cloned", "hub restored"],
 };
 
 /**
- * Whether a place of this kind is put back to a copy. What is under way when that is taken is judged twice, which is not for counters and for halves of transfers:
- * docs/full-sync.md says so.
+ * Whether a place of this kind, or its parent, is put back to a copy. What is under way when that is taken is judged twice, which is not for counters and for halves of
+ * transfers: docs/full-sync.md says so.
  */
 export const putsBack = ({ faults }: Pick<Plan, "faults">, kind: string): boolean =>
   faults.some(({ name }) => PUTS_BACK[kind]?.includes(name) === true);
 
-/** Where nothing else puts a file back, or changes what a table is. */
-function withReplicaRestored(faults: Plan["faults"], { int }: Random): Plan["faults"] {
+/** Where nothing else puts a database back, or changes what a table is. */
+function withPutBack(name: PutBack, faults: Plan["faults"], { int }: Random): Plan["faults"] {
   const at = int(faults.length);
-  const others: ReadonlySet<FaultName> = new Set([...EXCLUSIVE, "column added"]);
-  if (faults.some(({ name }) => others.has(name))) return faults;
-  return [...faults.slice(0, at), { name: "replica restored", afterMs: 150 + int(700) }, ...faults.slice(at)];
+  const others: ReadonlySet<FaultName> = new Set([...EXCLUSIVE, "column added", "replica restored"]);
+  if (faults.some((fault) => others.has(fault.name))) return faults;
+  return [...faults.slice(0, at), { name, afterMs: 150 + int(700) }, ...faults.slice(at)];
 }
 
 function faultsOf({ int, chance }: Random, { edges }: Pick<Plan, "edges">): { name: Drawn; afterMs: number }[] {

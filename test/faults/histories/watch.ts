@@ -31,7 +31,7 @@ export async function keepBeating(hub: Place, stop: AbortSignal): Promise<void> 
   }
 }
 
-export const beat = (hub: Place): Promise<unknown> =>
+export const beat = (hub: Place, by = 1): ReturnType<Place["write"]> =>
   hub.write(function* () {
-    yield ["update beat set n = n + 1 where id = 1"];
+    yield ["update beat set n = n + ? where id = 1", by];
   });
