@@ -1,5 +1,5 @@
 import { elapsedMs } from "../change/elapsed.ts";
-import { type ChannelName, earlier, type Position, START } from "../change/names.ts";
+import { type ChannelName, earlier, type Position, packetNumber, START } from "../change/names.ts";
 import type { Tick } from "../node/change-log.ts";
 import type { PeerState } from "../node/target.ts";
 import type { Flow } from "./flow.ts";
@@ -45,8 +45,16 @@ export class Acknowledging {
     const isOld = target.relayed === undefined || elapsedMs(this.#last.at, this.#now()) > PRESENT_MS;
     const begins = isOld && !this.#hasAcknowledged && names.every((name) => state.channels.has(name));
     if (durable === this.#last.position && state.number === this.#last.number && !begins) return;
-    await source.log.acknowledge(target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number);
+    // the two may begin anew between what was read of a target and this; one that is out of reach says itself what it has
+    const fence = target.relayed === undefined && { since: packetNumber(this.#last.number) };
+    await source.log.acknowledge(target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number, { ...fence });
     this.#hasAcknowledged = true;
     Object.assign(this.#last, { position: durable, number: state.number, at: this.#now() });
+  }
+
+  /** What was acknowledged may be of a time that is over. */
+  reset(): void {
+    this.#hasAcknowledged = false;
+    Object.assign(this.#last, new Acknowledged());
   }
 }

@@ -98,6 +98,7 @@ export class Transfer {
     this.#state = undefined;
     this.#knownEmptyTo = START;
     this.#asked = "";
+    this.#acknowledging.reset();
     this.#options.scopes?.reset();
   }
 

@@ -71,6 +71,16 @@ export interface ReadCounts {
   readonly spared: number;
 }
 
+export interface AcknowledgeOptions {
+  /** False where somebody waits for the end of the process, and so for the purge; whoever acknowledges next does it. */
+  readonly purge?: boolean;
+  /**
+   * What the caller acknowledged last, 0 for nothing. Where less than that is known by now, or the two are about to begin anew, nothing is noted, and `PACKET_GAP`
+   * (retry) is thrown: what is acknowledged is of the time before.
+   */
+  readonly since?: PacketNumber;
+}
+
 /** The change log of one node, as its readers see it. */
 export interface ChangeLog {
   readonly reads: ReadCounts;
@@ -102,16 +112,13 @@ export interface ChangeLog {
   /** Shapes of `tables` as they were last installed: what the log's images are of. Throws `TABLE_NOT_CAPTURED` (operator) for one that is not captured. */
   shapes(tables: readonly TableName[]): Promise<readonly TableShape[]>;
 
-  /**
-   * The peer has durably applied everything up to `position` of these channels: the log below may go, once all peers are past it. `purge`: false where somebody waits
-   * for the end of the process, and so for the purge; whoever acknowledges next does it.
-   */
+  /** The peer has durably applied everything up to `position` of these channels: the log below may go, once all peers are past it. Throws what `AcknowledgeOptions` say. */
   acknowledge(
     peer: NodeName,
     channels: readonly ChannelName[],
     position: Position,
     packet: PacketNumber,
-    options?: { readonly purge: boolean },
+    options?: AcknowledgeOptions,
   ): Promise<void>;
 
   /** Removes at once what no reader needs any more; else that happens by itself, little by little. */

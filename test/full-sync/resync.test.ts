@@ -1,6 +1,6 @@
 import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
-import { afterEach, describe, expect, test } from "vitest";
+import { afterEach, describe, expect, test, vi } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
 import { beginAnew } from "../../replicator/full-sync/resync.ts";
 import type { LinkObserver } from "../../replicator/link/link.ts";
@@ -246,6 +246,32 @@ describe.each([
     expect(names.includes("sent late") || history.some(([row]) => row?.includes("sent late"))).toBe(true);
   });
 });
+
+test.each([
+  ["postgres", "sqlite"],
+  ["sqlite", "postgres"],
+] as const)(
+  "an acknowledgement of a %s parent and a %s child that comes when the two begin anew is of the time before",
+  async (above, below) => {
+    const parent = await nodeOf(above, "hub", SCHEMA, TABLES);
+    const child = await nodeOf(below, "store", SCHEMA, TABLES);
+    const link = testLink(parent.node, child.node, TABLES);
+    await link.settle();
+    await child.write(insert(10, "sent"));
+    const { log } = child.node;
+    const acknowledge = log.acknowledge.bind(log);
+    vi.spyOn(log, "acknowledge").mockImplementationOnce(async (...told) => {
+      await beginAnew({ parent: parent.node, child: child.node, ...testTopology(parent.node, child.node, TABLES) });
+      await acknowledge(...told);
+    });
+    await link.settle();
+    await syncFully(parent.node, child.node, TABLES);
+    await child.write(insert(11, "afterwards"));
+    await testLink(parent.node, child.node, TABLES).settle();
+    expect(await child.rows(ALL)).toEqual(await parent.rows(ALL));
+    expect(await parent.rows(ALL)).toHaveLength(2);
+  },
+);
 
 /** What `pg_dump -n tombolo` and a restore of it do: the schema is another one, with the rows of an earlier day; the tables beside it stay as they are. */
 const DUMP = `

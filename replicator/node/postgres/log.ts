@@ -4,8 +4,9 @@ import type { Change } from "../../change/change.ts";
 import { TomboloError } from "../../change/error.ts";
 import { type ChannelName, type NodeName, type PacketNumber, type Position, position, type TableName } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
-import type { ChangeLog, NewsOf, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
+import type { AcknowledgeOptions, ChangeLog, NewsOf, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
 import { filterFailed } from "../filter-fault.ts";
+import { cameBetween } from "../rejoin.ts";
 import { LEFT_BEHIND, type LeftBehind, leftBehind, type Retention } from "../retention.ts";
 import type { CapturedTables } from "./captured-tables.ts";
 import { type LogState, NewsWatcher } from "./news.ts";
@@ -150,18 +151,20 @@ export class PostgresLog implements ChangeLog {
     channels: readonly ChannelName[],
     at: Position,
     packet: PacketNumber,
-    { purge: purges } = { purge: true },
+    { purge: purges = true, since }: AcknowledgeOptions = {},
   ): Promise<void> {
     await this.#guarded(async () => {
       const sent = Object.fromEntries(channels.map((channel) => [channel, at.toString()]));
       // what a crash takes back here is only acknowledged again
-      await this.#pool.query({
+      const { rowCount } = await this.#pool.query({
         name: "tombolo_acknowledge",
         text: `update tombolo.peer set sent = sent || $2::jsonb, sent_packet_no = greatest(sent_packet_no, $3::bigint), last_sync_out = clock_timestamp(),
                  state = case when state = 'joining' then 'live' else state end
-               where name = $1 and set_config('synchronous_commit', 'off', true) is not null`,
-        values: [peer, JSON.stringify(sent), packet.toString()],
+               where name = $1 and ($4::bigint is null or (sent_packet_no >= $4::bigint and state <> 'snapshot'))
+                 and set_config('synchronous_commit', 'off', true) is not null`,
+        values: [peer, JSON.stringify(sent), packet.toString(), since?.toString() ?? null],
       });
+      if (rowCount === 0 && since !== undefined) throw cameBetween(peer);
     });
     if (purges) this.#purgeBeside();
   }

@@ -4,7 +4,7 @@ import type { ChannelName, NodeName, PacketNumber, Position, TableName } from ".
 import { position as toPosition } from "../../change/names.ts";
 import type { TableShape } from "../../change/shape.ts";
 import { parseRow, type RowText } from "../../change/value.ts";
-import type { ChangeLog, ReadCounts, ReadRequest, Tick } from "../change-log.ts";
+import type { AcknowledgeOptions, ChangeLog, ReadCounts, ReadRequest, Tick } from "../change-log.ts";
 import { Lives } from "../lives.ts";
 import type { LeftBehind, Retention } from "../retention.ts";
 import type { CaptureCounts } from "./capture-counts.ts";
@@ -142,12 +142,18 @@ export class SqliteLog implements ChangeLog {
     });
   }
 
-  async acknowledge(peer: NodeName, channels: readonly ChannelName[], position: Position, packet: PacketNumber): Promise<void> {
+  async acknowledge(
+    peer: NodeName,
+    channels: readonly ChannelName[],
+    position: Position,
+    packet: PacketNumber,
+    { since }: AcknowledgeOptions = {},
+  ): Promise<void> {
     // what is about to be purged
     this.#captured.count();
     const more: readonly ChannelName[] = await this.#file.write((connection) => {
       const now = this.#clock();
-      const first = acknowledged(connection, { peer, channels, position, packet, now: isoTime(now) });
+      const first = acknowledged(connection, { peer, channels, position, packet, since, now: isoTime(now) });
       const release = connection.prepare(
         "delete from tombolo_hold where id = (select id from tombolo_hold where channel = ? and position <= ? order by position desc limit 1)",
       );

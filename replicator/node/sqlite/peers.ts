@@ -12,6 +12,7 @@ import {
 } from "../../change/names.ts";
 import type { PacketHeader } from "../../change/packet.ts";
 import { progressMap, type StoredProgress, storedSeen } from "../progress.ts";
+import { cameBetween } from "../rejoin.ts";
 import type { PeerRole, PeerState } from "../target.ts";
 import type { Connection } from "./connection.ts";
 import { isHandedOver, setForwards } from "./copy-runs.ts";
@@ -149,12 +150,17 @@ export function acknowledged(
     readonly channels: readonly ChannelName[];
     readonly position: Position;
     readonly packet: bigint;
+    readonly since: bigint | undefined;
     readonly now: string;
   },
 ): readonly ChannelName[] {
-  const stored = prepared(connection, "select sent from tombolo_peer where name = ?").pluck().get(ack.peer) as string | undefined;
+  const stored = prepared(connection, "select sent, sent_packet_no, state from tombolo_peer where name = ?").raw().get(ack.peer) as
+    | [string, bigint, string]
+    | undefined;
   if (stored === undefined) return [];
-  const sent = JSON.parse(stored) as { [channel: string]: string };
+  const [before, packets, state] = stored;
+  if (ack.since !== undefined && (packets < ack.since || state === "snapshot")) throw cameBetween(ack.peer);
+  const sent = JSON.parse(before) as { [channel: string]: string };
   const first = ack.channels.filter((channel) => sent[channel] === undefined);
   for (const channel of ack.channels) if (BigInt(sent[channel] ?? 0) <= ack.position) sent[channel] = ack.position.toString();
   prepared(

@@ -48,10 +48,14 @@ function prepare(connection: Connection, request: ReadRequest, node: NodeName): 
   const shapes = new Map<number, StoredShape>();
   const tests = new Map<number, ImageTest>();
   const purged = purgedUpTo(connection);
+  const peer = connection.prepare("select id, role from tombolo_peer where name = ?").raw().get(request.reader) as
+    | [bigint, "parent" | "child"]
+    | undefined;
   for (const [index, name] of request.tables.entries()) {
     const table = captured.get(name);
     if (table === undefined) throw notCaptured(name, node);
-    if (request.after < (purged.get(table.channel) ?? 0n)) throw positionUnknown(node, request.reader);
+    if (request.after < (purged.get(table.channel) ?? 0n))
+      throw positionUnknown(node, peer?.[1] === "parent" ? node : request.reader, request.reader);
     for (const shape of storedShapes(connection).values()) {
       if (shape.table !== name) continue;
       tables.set(shape.id, table);
@@ -61,15 +65,15 @@ function prepare(connection: Connection, request: ReadRequest, node: NodeName): 
       texts.set(shape.id, new ChangeText({ table: index, shape, now: table.columns, wholeImages: table.wholeImages }));
     }
   }
-  const peer = connection.prepare("select id from tombolo_peer where name = ?").pluck().get(request.reader) as bigint | undefined;
-  return { peer: peer === undefined ? null : Number(peer), tables, shapes, texts, tests };
+  return { peer: peer === undefined ? null : Number(peer[0]), tables, shapes, texts, tests };
 }
 
-const positionUnknown = (node: NodeName, reader: NodeName | null): TomboloError =>
+/** `child`: of the two, where the reader is one of them. */
+const positionUnknown = (node: NodeName, child: NodeName | null, reader: NodeName | null): TomboloError =>
   new TomboloError(`${node}: the log no longer reaches back to where ${reader ?? "the reader"} stopped reading`, {
     code: "POSITION_UNKNOWN",
     kind: "operator",
-    hint: reader === null ? "read the tables anew, then on from here" : `run \`tombolo nodes resync ${reader}\``,
+    hint: reader === null ? "read the tables anew, then on from here" : `run \`tombolo nodes resync ${child}\``,
   });
 
 function nextWindow(

@@ -6,12 +6,13 @@ import { type FilePlace, sqlitePlace } from "../places.ts";
 import type { EdgeSeat } from "./edge-seat.ts";
 import type { Fault, Under } from "./fault.ts";
 import type { Ground } from "./ground.ts";
+import { recordedAt } from "./look.ts";
 import { beat } from "./watch.ts";
 import type { World } from "./world.ts";
 import { Writer } from "./writer.ts";
 
 /** What says that a database is not what it was. */
-const FOUND_OUT = /NODE_REWOUND|PACKET_FORK|POSITION_AHEAD|PEER_EPOCH|DATABASE_CLONED/;
+const FOUND_OUT = /NODE_REWOUND|PACKET_FORK|POSITION_AHEAD|POSITION_UNKNOWN|PEER_EPOCH|DATABASE_CLONED/;
 const PATIENCE_MS = 45_000;
 
 /** A copy is taken, life goes on, and then the copy is put in the place of the file. */
@@ -61,7 +62,10 @@ const nothingPrepared = (place: World["hub"], url: string): Promise<void> =>
   });
 
 /** The server is put back to where it is now after its application has gone on for a while; answers what had to be somewhere before. */
-async function serverRestored(world: World, place: World["hub"], ground: Ground): Promise<ReadonlySet<string>> {
+async function serverRestored(
+  world: World,
+  { place, ground, before }: { readonly place: World["hub"]; readonly ground: Ground; readonly before?: () => Promise<void> },
+): Promise<ReadonlySet<string>> {
   const writer = writerOf(world, place);
   await writer.pause();
   const kept = world.books.alive;
@@ -69,6 +73,7 @@ async function serverRestored(world: World, place: World["hub"], ground: Ground)
     writer.resume();
     await delay(700);
     await writer.pause();
+    await before?.();
   });
   return kept;
 }
@@ -133,7 +138,7 @@ export const COPIES = {
     const place = world.places[1] as World["hub"];
     const since = world.replicators.log().length;
     const writer = writerOf(world, place);
-    await forgotten(world, writer, await serverRestored(world, place, world.grounds.replica));
+    await forgotten(world, writer, await serverRestored(world, { place, ground: world.grounds.replica }));
     writer.resume();
     return {
       async aftercare() {
@@ -143,12 +148,19 @@ export const COPIES = {
     };
   },
   "hub restored": async (world) => {
-    const { hub, books, edges } = world;
+    const { hub, books, edges, lines } = world;
     const since = world.replicators.log().length;
     const heard = new Map(edges.map((edge) => [edge, edge.complaints().length]));
-    const kept = await serverRestored(world, hub, world.grounds.hub);
-    // its children may have seen it, and are taken to where it is now
-    books.excuse((token) => token.startsWith(`${hub.name}:`) && !kept.has(token));
+    let inHistory: ReadonlySet<string> = new Set();
+    const before = async (): Promise<void> => {
+      lines.hub.set("cut");
+      await delay(200);
+      inHistory = new Set(await recordedAt(hub));
+    };
+    const kept = await serverRestored(world, { place: hub, ground: world.grounds.hub, before });
+    lines.hub.set("open");
+    // its children may have seen what it wrote, and are taken to where it is now; and its conflict history of that time is gone with the rest
+    books.excuse((token) => inHistory.has(token) || (token.startsWith(`${hub.name}:`) && !kept.has(token)));
     // beyond all that they have from the life that is over
     await until("the hub's server answers", async () => (await beat(hub, 1_000_000)) === null);
     writerOf(world, hub).resume();
