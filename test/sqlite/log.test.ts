@@ -17,7 +17,7 @@ test("a tick is made only for something new, and tells how much of every neighbo
     await node.target.meet([{ name: HUB, role: "parent" }]);
     const shapes = await node.log.shapes([tableName("t")]);
     await node.target.apply(packet({ number: 1, changes: [[]], shapes, upTo: 70n }), context("parent", ["t"]));
-    expect(await node.log.tick()).toEqual({ position: first.position, seen: { hub: { [CHANNEL]: 70n } } });
+    expect(await node.log.tick()).toEqual({ ...first, seen: { hub: { [CHANNEL]: 70n } } });
   });
 });
 
