@@ -16,6 +16,7 @@ const LONG = [
   "test/e2e/notify.test.ts",
   "test/e2e/parked.test.ts",
   "test/e2e/reconcile.test.ts",
+  "test/e2e/replaced.test.ts",
   "test/e2e/robust.test.ts",
   "test/e2e/schema-change.test.ts",
   "test/e2e/share-out.test.ts",
