@@ -21,8 +21,9 @@ import { EdgeLink, type Exchanged, type ExchangeOptions, INTERRUPTED, type Wishe
 import type { EdgeLinkPlace } from "./edge-link-place.ts";
 import { pushToHub } from "./edge-push.ts";
 import { ALL_TABLES, type EdgeReconcileOptions, reconcileWithHub } from "./edge-reconcile.ts";
-import { hubManifest, hubStatus, renew } from "./hub-answers.ts";
+import { hubManifest, hubStatus } from "./hub-answers.ts";
 import { HubClient } from "./hub-client.ts";
+import { takeNewToken } from "./new-token.ts";
 
 export interface EdgeOptions {
   readonly credential: Credential;
@@ -230,12 +231,12 @@ export class Edge {
 
   /** Gets a new token where the one that it has ends soon: an edge that is in touch stays enrolled. */
   async renewToken(): Promise<void> {
-    const { expiresAt = null, node } = this.#credential;
+    const { expiresAt = null } = this.#credential;
     const now = this.#options.now();
     if (expiresAt === null || Date.parse(expiresAt) - now > RENEW_BEFORE_MS || now < this.#renewNotBefore) return;
-    const { token, expires_at: next } = await renew(this.client, node);
-    await this.#keep({ ...this.#credential, token, expiresAt: next });
-    this.client.useToken(token);
+    const renewed = await takeNewToken(this.client, this.#credential);
+    await this.#keep({ ...this.#credential, ...renewed });
+    const { expiresAt: next = null } = renewed;
     this.#renewNotBefore = next === null ? 0 : now + (Date.parse(next) - now) / 2;
   }
 
