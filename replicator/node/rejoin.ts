@@ -56,6 +56,13 @@ export interface Rejoin {
   forget(peer: NodeName): Promise<boolean>;
 }
 
+export const begunAnew = (peer: NodeName): TomboloError =>
+  new TomboloError(`what ${peer} was about to acknowledge is of before the two began anew`, {
+    code: "PACKET_GAP",
+    kind: "retry",
+    hint: "Nothing; where they go on from is looked up again.",
+  });
+
 export const cameBetween = (peer: NodeName): TomboloError =>
   new TomboloError(`a packet of ${peer} has come before the two could begin anew`, {
     code: "PACKET_GAP",

@@ -6,7 +6,7 @@ import { type ChannelName, type NodeName, type PacketNumber, type Position, posi
 import type { TableShape } from "../../change/shape.ts";
 import type { AcknowledgeOptions, ChangeLog, NewsOf, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
 import { filterFailed } from "../filter-fault.ts";
-import { cameBetween } from "../rejoin.ts";
+import { begunAnew } from "../rejoin.ts";
 import { LEFT_BEHIND, type LeftBehind, leftBehind, type Retention } from "../retention.ts";
 import type { CapturedTables } from "./captured-tables.ts";
 import { type LogState, NewsWatcher } from "./news.ts";
@@ -164,7 +164,7 @@ export class PostgresLog implements ChangeLog {
                  and set_config('synchronous_commit', 'off', true) is not null`,
         values: [peer, JSON.stringify(sent), packet.toString(), since?.toString() ?? null],
       });
-      if (rowCount === 0 && since !== undefined) throw cameBetween(peer);
+      if (rowCount === 0 && since !== undefined) throw begunAnew(peer);
     });
     if (purges) this.#purgeBeside();
   }

@@ -12,7 +12,7 @@ import {
 } from "../../change/names.ts";
 import type { PacketHeader } from "../../change/packet.ts";
 import { progressMap, type StoredProgress, storedSeen } from "../progress.ts";
-import { cameBetween } from "../rejoin.ts";
+import { begunAnew } from "../rejoin.ts";
 import type { PeerRole, PeerState } from "../target.ts";
 import type { Connection } from "./connection.ts";
 import { isHandedOver, setForwards } from "./copy-runs.ts";
@@ -159,7 +159,7 @@ export function acknowledged(
     | undefined;
   if (stored === undefined) return [];
   const [before, packets, state] = stored;
-  if (ack.since !== undefined && (packets < ack.since || state === "snapshot")) throw cameBetween(ack.peer);
+  if (ack.since !== undefined && (packets < ack.since || state === "snapshot")) throw begunAnew(ack.peer);
   const sent = JSON.parse(before) as { [channel: string]: string };
   const first = ack.channels.filter((channel) => sent[channel] === undefined);
   for (const channel of ack.channels) if (BigInt(sent[channel] ?? 0) <= ack.position) sent[channel] = ack.position.toString();
