@@ -4,6 +4,7 @@ import { openExamined } from "../lifecycle/preflight.ts";
 import { listenForSignals } from "../lifecycle/signals.ts";
 import { aborted, systemTimers } from "../lifecycle/timers.ts";
 import { nodeOf } from "../lifecycle/tree.ts";
+import type { Node } from "../node/node.ts";
 import { LagBook } from "../observability/lag.ts";
 import { createMetrics, declareLabels } from "../observability/metrics.ts";
 import type { Topology } from "../topology/topology.ts";
@@ -26,7 +27,13 @@ export const serve: RunVerb = async (context) => {
     open: (config) => openExamined({ parts, config, topology, log }),
     onOpened: ({ name, engine }) => log.info({ node: name, engine }, "node opened"),
   });
-  const node = async (name: string) => pool.get(nodeOf(topology, name));
+  const node = async (name: string): Promise<Node> => {
+    const replaced = pool.newlyReplaced();
+    for (const { name } of replaced)
+      log.warn({ node: name, code: "DATABASE_REPLACED" }, "another file is in the place of the node's; it is opened");
+    if (replaced.length > 0) await pool.keep(topology.nodes);
+    return pool.get(nodeOf(topology, name));
+  };
   const endpoint = hubEndpoint({ topology: () => topology, node, parts, metrics, lag, log, version });
   const drain = new AbortController();
   const takeOver = async (next: Topology): Promise<void> => {

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, expect, test } from "vitest";
 import { freePort, type Started, start, tombolo, until } from "../helpers/command.ts";
+import { ask } from "../helpers/hub.ts";
 import { copyOf, putInPlace } from "../helpers/put-in-place.ts";
 import { openShop, type Shop } from "../helpers/shop.ts";
 
@@ -78,9 +79,11 @@ test("an older file in that place is found out", async () => {
   await until("both have all", async () => rowsOf(file) === (await shop.hubRows()), 30_000);
 });
 
-test("a hub's file in the place of which a copy of it is put is opened by itself, and goes on", async () => {
+/** A hub and a store in files; `hub` and `store` are the application's. */
+async function files(): Promise<{ file: string; hubPath: string; hubUrl: string; hub: Database.Database; store: Database.Database }> {
   const folder = mkdtempSync(join(tmpdir(), "tombolo-replaced-"));
   close.push(() => rmSync(folder, { recursive: true, force: true }));
+  const port = await freePort();
   const file = join(folder, "topology.yaml");
   const [hubPath, storePath] = ["hub", "store"].map((name) => join(folder, `${name}.db`)) as [string, string];
   const [hub, store] = [hubPath, storePath].map(reopened) as [Database.Database, Database.Database];
@@ -92,11 +95,16 @@ name: files
 nodes: [ { name: hub, type: sqlite, path: "${hubPath}" }, { name: store, type: sqlite, path: "${storePath}" } ]
 channels: [ { name: all, tables: [ { name: orders } ] } ]
 links: [ { parent: hub, child: store, channels: [ { name: all, direction: both } ] } ]
-hub: { listen: "127.0.0.1:${await freePort()}" }
+hub: { listen: "127.0.0.1:${port}" }
 metrics: off
 `,
   );
   expect((await tombolo(["-c", file, "apply", "--yes"])).code).toBe(0);
+  return { file, hubPath, hubUrl: `http://127.0.0.1:${port}`, hub, store };
+}
+
+test("a hub's file in the place of which a copy of it is put is opened by itself, and goes on", async () => {
+  const { file, hubPath, hub, store } = await files();
   const run = start(["-c", file, "run", "--log-format", "json"]);
   close.push(() => run.stop("SIGKILL"));
   hub.exec("insert into orders values (1, 'hub')");
@@ -113,4 +121,21 @@ metrics: off
     30_000,
   );
   expect(run.process.exitCode).toBe(null);
+});
+
+test("a hub's file that is replaced while it is served alone is opened by itself", async () => {
+  const { file, hubPath, hubUrl } = await files();
+  const made = await tombolo(["-c", file, "tokens", "create", "--role", "admin", "--name", "ann"]);
+  const token = made.stdout.trim();
+  const serving = start(["-c", file, "serve", "--log-format", "json"]);
+  close.push(() => serving.stop("SIGKILL"));
+  await until("it is served", async () => (await fetch(`${hubUrl}/v1/ping`)).ok);
+  const make = (name: string) => ask({ url: hubUrl }, "POST", "/v1/tokens", { token, body: { role: "viewer", name } });
+  expect(await make("before")).toMatchObject({ status: 201 });
+  putInPlace(hubPath, await copyOf(hubPath, `${hubPath}.copy`));
+  expect(await make("after")).toMatchObject({ status: 201 });
+  expect(reopened(hubPath).prepare("select name from tombolo_token where name in ('before', 'after') order by id").pluck().all()).toEqual([
+    "before",
+    "after",
+  ]);
 });
