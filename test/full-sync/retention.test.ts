@@ -1,8 +1,9 @@
 import { describe, expect, test, vi } from "vitest";
 import { nodeName, tableName } from "../../replicator/change/names.ts";
+import { beginAnew } from "../../replicator/full-sync/resync.ts";
 import { LEFT_BEHIND } from "../../replicator/node/retention.ts";
 import { syncFully } from "../helpers/full-sync.ts";
-import { testLink } from "../helpers/nodes.ts";
+import { testLink, testTopology } from "../helpers/nodes.ts";
 import { both, closeAfterEach, nodeOf } from "../helpers/pair.ts";
 
 const SCHEMA = both("create table product (id bigint primary key, name text)");
@@ -93,6 +94,21 @@ describe.each(["postgres", "sqlite"] as const)("the log of a %s parent", (engine
       expect(await late.rows(ALL)).toEqual(await parent.rows(ALL));
     },
   );
+
+  test("is not kept for a child that has acknowledged nothing and is to be filled anew", async () => {
+    const { parent, link } = await open({ away: false });
+    const late = await nodeOf("sqlite", "late", SCHEMA, TABLES);
+    await beginAnew({ parent: parent.node, child: late.node, ...testTopology(parent.node, late.node, TABLES) });
+    expect((await peers(parent)).late?.[0]).toBe("snapshot");
+    await parent.write("insert into product values (4, 'd'), (5, 'e'), (6, 'f')");
+    await link.settle();
+    await parent.node.log.purge();
+    // the newest entry of a SQLite stays
+    expect((await parent.node.installation.status()).logRows).toBeLessThan(2);
+    await syncFully(parent.node, late.node, TABLES);
+    await testLink(parent.node, late.node, TABLES).settle();
+    expect(await late.rows(ALL)).toEqual(await parent.rows(ALL));
+  });
 
   test("is held to its limits also where a child never said that it has its first rows, or never came to them", async () => {
     const { parent, near, link } = await open({ away: false });

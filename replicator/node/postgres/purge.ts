@@ -35,13 +35,13 @@ export async function purge(
 }
 
 /**
- * The lowest position that is needed: 0 while anyone has acknowledged nothing, as its first rows are in the log; null when no one reads. By readers, for the next
+ * The lowest position that is needed: 0 while anyone has acknowledged nothing, as its first rows are in the log, but for a child that is to be filled anew; null when no one reads. By readers, for the next
  * comparison, and by this node itself (`seen` of the last receipt): what a parent has judged since its last packet (see `Target.apply`), and what came to a child
  * since its last packet, among which are deletions of rows that its next packet may edit.
  */
 export async function oldestNeeded(pool: pg.Pool): Promise<bigint | null> {
   const { rows } = await pool.query<{ oldest: string | null }>(
-    `select least(case when bool_or(p.sent = '{}') then 0 else min(needed.position::bigint) end, (${HELD})) as oldest
+    `select least(case when bool_or(p.sent = '{}' and not (p.role = 'child' and p.state in ('snapshot', 'must_resync'))) then 0 else min(needed.position::bigint) end, (${HELD})) as oldest
        from tombolo.peer p
        left join lateral (
          select position from jsonb_each_text(p.sent) as s(channel, position)

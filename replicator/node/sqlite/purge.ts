@@ -49,9 +49,12 @@ export function purgeSome(connection: Connection, channel: ChannelName, now: num
 
 /** Everything up to here may go. */
 function neededFrom(connection: Connection, channel: ChannelName, now: number): bigint {
-  const rows = connection.prepare(`select sent, judged from tombolo_peer where ${READS}`).raw().all(LEFT_BEHIND) as [string, string][];
-  // a neighbour that has acknowledged nothing at all is joining: what it will read is not known yet
-  if (rows.some(([sent]) => sent === "{}")) return 0n;
+  const rows = connection
+    .prepare(`select sent, judged, role = 'child' and state in ('snapshot', 'must_resync') from tombolo_peer where ${READS}`)
+    .raw()
+    .all(LEFT_BEHIND) as [string, string, bigint][];
+  // a neighbour that has acknowledged nothing at all has its first rows in the log, unless it is a child that is to be filled anew
+  if (rows.some(([sent, , isFilledAnew]) => sent === "{}" && isFilledAnew === 0n)) return 0n;
   const bounds = rows.flatMap(([sent, judged]) => {
     const acknowledged = at(sent, channel);
     if (acknowledged === null) return [];
