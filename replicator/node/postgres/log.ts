@@ -47,8 +47,8 @@ export class PostgresLog implements ChangeLog {
   readonly #consumer: SlotConsumer | null;
   readonly #gate: LogGate;
   readonly #reads: SharedReads;
-  /** The life that `#reads` is of. */
-  #livesRead = 0;
+  /** What is remembered is of this one of the log's lives. */
+  #life = 0;
   readonly #next: NextWindow;
   readonly #peers = new Map<NodeName, { readonly id: number; readonly at: number }>();
   #purgedAt = Number.NEGATIVE_INFINITY;
@@ -109,8 +109,7 @@ export class PostgresLog implements ChangeLog {
 
   async *read(request: ReadRequest): AsyncGenerator<readonly Change[]> {
     const filtered = [...(request.filters?.keys() ?? [])];
-    if (this.#livesRead !== this.lives) this.#reads.forget();
-    this.#livesRead = this.lives;
+    this.#mustBeOfThisLife();
     try {
       const tables = await this.#tables.named(request.tables);
       const unclear: { table: TableName; key: string }[] = [];
@@ -230,6 +229,13 @@ export class PostgresLog implements ChangeLog {
     const state = { position: position(rows[0]?.position ?? 0n), unsealed: rows[0]?.unsealed === "t" };
     if (!state.unsealed) this.#ticker.nothingBeyond(state.position, askedAt);
     return state;
+  }
+
+  #mustBeOfThisLife(): void {
+    if (this.#life === this.lives) return;
+    this.#life = this.lives;
+    this.#reads.forget();
+    this.#peers.clear();
   }
 
   async #peerId(name: NodeName): Promise<number> {
