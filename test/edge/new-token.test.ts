@@ -9,14 +9,18 @@ import { edgeWorld } from "../helpers/edge-world.ts";
 import { openHub } from "../helpers/hub.ts";
 import { both } from "../helpers/pair.ts";
 
-/** In front of a hub, and changes a letter of each token that it gives while `damages` says so. */
-async function damaging(hub: string, damages: () => boolean): Promise<{ readonly url: string; close(): void }> {
+/** In front of a hub: changes a letter of each token that it gives while `damages` says so, and loses the answer to a look at the status where `loses` does. */
+async function damaging(
+  hub: string,
+  { damages, loses }: { readonly damages: () => boolean; readonly loses: () => boolean },
+): Promise<{ readonly url: string; close(): void }> {
   const server = createServer((asked, answer) => {
     const { method, url, headers } = asked;
     const passed = request(`${hub}${url}`, { method, headers }, (told) => {
       const pieces: Buffer[] = [];
       told.on("data", (piece) => pieces.push(piece));
       told.on("end", () => {
+        if (url?.endsWith("/status") && loses()) return void asked.socket.destroy();
         const text = Buffer.concat(pieces).toString();
         const changed = damages()
           ? text.replace(/(tbl_[0-9a-f]{16}_)(.)/, (_, head, letter) => `${head}${letter === "x" ? "y" : "x"}`)
@@ -38,7 +42,8 @@ test("a new token that comes damaged is not taken: the old one goes on, and the 
   });
   const hub = await openHub({ topology: world.topology, nodes: [world.database.node], authenticate: "tokens" });
   let damages = true;
-  const line = await damaging(hub.url, () => damages);
+  let losing = 0;
+  const line = await damaging(hub.url, { damages: () => damages, loses: () => losing-- > 0 });
   const wanted = { role: "node", name: null, node: "shop", group: "edges", params: {}, lifetimeMs: null, codeLifetimeMs: 60_000 } as const;
   const { secret } = await issue(world.database.node.tokens, world.topology, wanted, "test");
   const enrolled = await fetch(`${hub.url}/v1/enrol`, {
@@ -56,6 +61,12 @@ test("a new token that comes damaged is not taken: the old one goes on, and the 
     damages = false;
     const taken = await takeNewToken(client, credential);
     expect(taken.token).not.toBe(token);
+    await works();
+    // the hub has seen it used, and gives no other for the old one
+    losing = 2;
+    const next = await takeNewToken(client, { ...credential, ...taken });
+    expect([taken.token, token]).not.toContain(next.token);
+    losing = 0;
     await works();
   } finally {
     await client.close();
