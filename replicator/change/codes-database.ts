@@ -29,6 +29,7 @@ export const DATABASE_CODES: readonly CodeRow[] = [
   ["DATABASE_CREATE", "finding", "The role may not create the schema tombolo.", "Grant create on the database."],
   ["DATABASE_DAMAGED", "operator", "A file is not a SQLite database, or is damaged.", "Run `pragma integrity_check`; restore a backup."],
   ["DATABASE_MISSING", "connect", "There is no such database file.", "Let the application create it, or correct the path."],
+  ["DATABASE_NEWER", "newer", "The database belongs to a newer Tombolo.", "Upgrade this one."],
   [
     "DATABASE_PUT_BACK",
     "retry",
@@ -41,7 +42,6 @@ export const DATABASE_CODES: readonly CodeRow[] = [
     "A database file was put in the place of the one that is open.",
     "Nothing; it is opened by itself. What the other one had and it has not is told as `NODE_REWOUND`, of an edge as `PACKET_FORK`.",
   ],
-  ["DATABASE_NEWER", "newer", "The database belongs to a newer Tombolo.", "Upgrade this one."],
   ["DATABASE_UNREACHABLE", "connect", "The database file cannot be opened or written.", "Check the path and its permissions."],
   ["DISK_FULL", "retry", "The disk is full.", "Make room."],
   ["DURABILITY", "finding", "The server keeps what it has committed.", "–"],

@@ -28,10 +28,7 @@ export const serve: RunVerb = async (context) => {
     onOpened: ({ name, engine }) => log.info({ node: name, engine }, "node opened"),
   });
   const node = async (name: string): Promise<Node> => {
-    const replaced = pool.newlyReplaced();
-    for (const { name } of replaced)
-      log.warn({ node: name, code: "DATABASE_REPLACED" }, "another file is in the place of the node's; it is opened");
-    if (replaced.length > 0) await pool.keep(topology.nodes);
+    if (pool.lookForReplaced(log)) await pool.keep(topology.nodes);
     return pool.get(nodeOf(topology, name));
   };
   const endpoint = hubEndpoint({ topology: () => topology, node, parts, metrics, lag, log, version });

@@ -1,4 +1,5 @@
 import type { Node } from "../node/node.ts";
+import type { Logger } from "../observability/log.ts";
 import type { TopologyNode } from "../topology/topology.ts";
 
 interface Entry {
@@ -59,15 +60,16 @@ export class NodePool {
     return this.#failures.get(name);
   }
 
-  /** Open nodes in the place of whose files others were put since it was last looked. `keep` closes them, once nobody uses them any more. */
-  newlyReplaced(): readonly Node[] {
-    const found: Node[] = [];
+  /** Whether others were put in the place of files of open nodes since it was last looked; tells which. `keep` closes them, once nobody uses them any more. */
+  lookForReplaced(log: Logger): boolean {
+    let any = false;
     for (const [name, { node, life }] of this.#entries) {
       if (node?.isReplaced() !== true || life < this.lifeOf(name)) continue;
       this.#lives.set(name, life + 1);
-      found.push(node);
+      log.warn({ node: name, code: "DATABASE_REPLACED" }, "another file is in the place of the node's; it is opened");
+      any = true;
     }
-    return found;
+    return any;
   }
 
   /** Another number for each file that takes the place of the node's: what was made for the one does not serve the other. */

@@ -209,11 +209,9 @@ export class Replicator {
     const { links } = this.#leadership;
     const { leading } = this;
     const before = this.#inLine;
-    const replaced = this.#pool.newlyReplaced();
-    for (const { name } of replaced)
-      this.#options.log.warn({ node: name, code: "DATABASE_REPLACED" }, "another file is in the place of the node's; it is opened");
+    const isReplaced = this.#pool.lookForReplaced(this.#options.log);
     // every two seconds; a node that someone has opened meanwhile and that is not ours is closed all the same
-    if (replaced.length === 0 && before?.topology === topology && before.leading === leading && isSame(before.links, links))
+    if (!isReplaced && before?.topology === topology && before.leading === leading && isSame(before.links, links))
       return this.#pool.keep(before.nodes);
     this.#inLine = null;
     const wanted: WantedService[] = links.map((link) => ({ service: this.#linkService(link), fingerprint: this.#fingerprint(link) }));

@@ -1,4 +1,3 @@
-import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import pg from "pg";
 import { afterEach, describe, expect, test, vi } from "vitest";
@@ -18,6 +17,7 @@ import { ask, openHub } from "../helpers/hub.ts";
 import type { TestNode } from "../helpers/nodes.ts";
 import { both, type Engine, historyTable, PAIRS } from "../helpers/pair.ts";
 import { type FreshDatabase, withClient } from "../helpers/postgres.ts";
+import { copyOf as copyOfFile } from "../helpers/put-in-place.ts";
 
 const SIGNAL = new AbortController().signal;
 const SCHEMA = both("create table item (id bigint primary key, note text); create table sum (id bigint primary key, n bigint)");
@@ -82,10 +82,7 @@ const postgresApplication = (url: string): Pick<Place, "write" | "rows"> => ({
 });
 
 async function sqliteCopy(original: TestNode & { readonly path: string }): Promise<() => Promise<Place>> {
-  const copy = join(dirname(original.path), "copy.db");
-  const source = new Database(original.path);
-  await source.backup(copy);
-  source.close();
+  const copy = await copyOfFile(original.path, `${original.path}.copy`);
   return async () => {
     const node = await openSqliteNode({ name: original.node.name, path: copy });
     const application = new Database(copy, { timeout: 5_000 });

@@ -1,9 +1,8 @@
-import { dirname, join } from "node:path";
-import Database from "better-sqlite3";
 import { expect, test } from "vitest";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
 import { both, closeAfterEach, nodeOf } from "../helpers/pair.ts";
 import { withClient } from "../helpers/postgres.ts";
+import { copyOf } from "../helpers/put-in-place.ts";
 
 const SCHEMA = both("create table product (id bigint primary key, name text)");
 const TABLES = [{ name: "product" }];
@@ -16,14 +15,8 @@ closeAfterEach();
 async function copied(node: TestNode): Promise<() => Promise<void>> {
   if (node.node.engine === "sqlite") {
     const { path } = node as TestNode & { readonly path: string };
-    const old = join(dirname(path), "old.db");
-    const backup = async (from: string, to: string): Promise<void> => {
-      const source = new Database(from);
-      await source.backup(to);
-      source.close();
-    };
-    await backup(path, old);
-    return () => backup(old, path);
+    const old = await copyOf(path, `${path}.old`);
+    return async () => void (await copyOf(old, path));
   }
   const { superUrl } = (node as TestNode & { readonly database: { readonly superUrl: string } }).database;
   const asSuperuser = (sql: string): Promise<void> => withClient(superUrl, async (client) => void (await client.query(sql)));

@@ -1,4 +1,3 @@
-import { dirname, join } from "node:path";
 import Database from "better-sqlite3";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
@@ -12,6 +11,7 @@ import { syncFully } from "../helpers/full-sync.ts";
 import { silent, type TestNode, testLink, testTopology } from "../helpers/nodes.ts";
 import { both, closeAfterEach, historyTable, nodeOf } from "../helpers/pair.ts";
 import { withClient } from "../helpers/postgres.ts";
+import { copyOf } from "../helpers/put-in-place.ts";
 
 const SCHEMA = both("create table product (id bigint primary key, name text)");
 const TABLES = [{ name: "product" }];
@@ -50,14 +50,6 @@ describe("a SQLite child", () => {
     await link.settle();
     return { parent, child, link };
   };
-  /** A copy of the file as it is, with everything that is in its WAL. */
-  const copyOf = async (path: string, name: string): Promise<string> => {
-    const copy = join(dirname(path), name);
-    const source = new Database(path);
-    await source.backup(copy);
-    source.close();
-    return copy;
-  };
   const opened = async (path: string): Promise<Node> => {
     const node = await openSqliteNode({ name: nodeName("store"), path });
     close.push(() => node.close());
@@ -81,7 +73,7 @@ describe("a SQLite child", () => {
 
   test("that was restored from an older copy is found out, and its edits since are not lost", async () => {
     const { parent, child, link } = await open();
-    const old = await copyOf(child.path, "old.db");
+    const old = await copyOf(child.path, `${child.path}.old`);
     for (let at = 10; at < 20; at++) await child.write(insert(at, "sent"));
     await link.settle();
     await parent.write(insert(2, "b"));
@@ -101,7 +93,7 @@ describe("a SQLite child", () => {
 
   test("that was restored, and writes on past where its parent has read it, is found out though it never heard of that", async () => {
     const { parent, child } = await open();
-    const old = await copyOf(child.path, "old.db");
+    const old = await copyOf(child.path, `${child.path}.old`);
     for (let at = 10; at < 20; at++) await child.write(insert(at, "sent"));
     await expect(testLink(parent.node, child.node, TABLES, { observer: KILLED }).settle()).rejects.toThrow("killed");
     expect(await parent.rows(ALL)).toHaveLength(11);
@@ -122,7 +114,7 @@ describe("a SQLite child", () => {
     const { parent, child, link } = await open();
     await child.write(insert(10, "sent"));
     await link.settle();
-    const old = await copyOf(child.path, "old.db");
+    const old = await copyOf(child.path, `${child.path}.old`);
     write(old, "update tombolo_peer set sent = '{}', sent_packet_no = 0");
     if (wroteMore) {
       const [[packets] = []] = await parent.rows("select sent_packet_no from tombolo.peer");
@@ -140,7 +132,7 @@ describe("a SQLite child", () => {
 
   test("that was cloned: one of the two goes on, the other is found out and can come back under the same name", async () => {
     const { parent, child, link } = await open();
-    const clone = await copyOf(child.path, "clone.db");
+    const clone = await copyOf(child.path, `${child.path}.clone`);
     await child.write(insert(10, "of the original"));
     await parent.write(insert(2, "b"));
     await link.settle();

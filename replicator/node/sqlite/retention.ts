@@ -34,10 +34,9 @@ export async function retain(
   if (tooLarge() && (await release(null))) await purge();
   while (tooLarge()) {
     const furthest = await file.write((connection) => {
-      // a child that never came to it holds all of the log
-      const [first] = readers(connection).sort((a, b) => ((a.at ?? 0n) < (b.at ?? 0n) ? -1 : 1));
+      const [first] = readers(connection).sort((a, b) => (standsAt(a) < standsAt(b) ? -1 : 1));
       const newest = prepared(connection, "select coalesce(max(position), 0) from tombolo_tick").pluck().get() as bigint;
-      return first === undefined || (first.at ?? 0n) >= newest ? null : mark(connection, first);
+      return first === undefined || standsAt(first) >= newest ? null : mark(connection, first);
     });
     if (furthest === null) break;
     found.push({ reader: furthest, limit: "log.max_size" });
@@ -61,6 +60,9 @@ function readers(connection: Connection): Reader[] {
     .all() as [string, bigint | null][];
   return rows.map(([name, at]) => ({ name: nodeName(name), at }));
 }
+
+/** Where the log is too large: a child that never came to it holds all of it. */
+const standsAt = ({ at }: Reader): bigint => at ?? 0n;
 
 const isOlder = (connection: Connection, at: bigint, than: string): boolean =>
   prepared(connection, "select exists (select 1 from tombolo_tick where position > ? and sealed_at < ?)").pluck().get(at, than) === 1n;

@@ -48,12 +48,13 @@ export function storeTick(connection: Connection, tick: Tick, now: number): Tick
       Object.fromEntries(Object.entries(channels).map(([channel, at]) => [channel, at.toString()])),
     ]),
   );
-  prepared(connection, "insert or ignore into tombolo_tick (position, seen, sealed_at) values (?, ?, ?)").run(
-    tick.position,
-    JSON.stringify(seen),
-    isoTime(now),
-  );
-  const sealedAs = prepared(connection, "select sealed_at from tombolo_tick where position = ?").pluck().get(tick.position) as string;
+  const sealedAs = prepared(
+    connection,
+    `insert into tombolo_tick (position, seen, sealed_at) values (?, ?, ?)
+       on conflict (position) do update set sealed_at = tombolo_tick.sealed_at returning sealed_at`,
+  )
+    .pluck()
+    .get(tick.position, JSON.stringify(seen), isoTime(now)) as string;
   return { ...tick, sealedAs };
 }
 
