@@ -80,6 +80,7 @@ test.concurrent.each((FULL ? GUARDS : KNOWN_MISTAKES).map((guard) => [guard.name
   async (...[, , guard]) => {
     const { failed, ran, seconds, output } = await inTurn(async () => runWithout(guard, await serverUrl()));
     console.log(`${guard.name}: ${failed} of ${ran} tests failed after ${seconds.toFixed(1)} s`);
+    expect(ran, `${guard.test.file} did not run\n${output}`).toBeGreaterThan(0);
     expect(failed, `${guard.test.file} passed without the guard\n${output}`).toBeGreaterThan(0);
   },
 );

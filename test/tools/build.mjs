@@ -3,22 +3,11 @@
 // Nothing is done when dist/ is current: npx runs `prepare` once more at its first use, perhaps while the command is running.
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import {
-  chmodSync,
-  cpSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { replaceFolder, replaceLink } from "./replace.mjs";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const dist = join(root, "dist");
@@ -86,8 +75,7 @@ async function buildConsole() {
 
 function swap(sources) {
   writeFileSync(join(fresh, ".sources"), sources);
-  rmSync(dist, { recursive: true, force: true });
-  renameSync(fresh, dist);
+  replaceFolder(fresh, dist);
 }
 
 // npx looks into node_modules/.bin, where npm never links a package's own command.
@@ -98,8 +86,7 @@ function linkCommand() {
   const bin = join(root, "node_modules/.bin");
   if (process.platform === "win32" || !existsSync(join(root, "node_modules"))) return;
   mkdirSync(bin, { recursive: true });
-  rmSync(join(bin, "tombolo"), { force: true });
-  symlinkSync(relative(bin, main), join(bin, "tombolo"));
+  replaceLink(relative(bin, main), join(bin, "tombolo"));
 }
 
 try {
