@@ -1,31 +1,13 @@
-import { spawnSync } from "node:child_process";
-import { chownSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { chownSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Client } from "pg";
 import { expect, test } from "vitest";
 import { until } from "../helpers/command.ts";
 import { freshDatabase, serverUrl } from "../helpers/postgres.ts";
+import { smallDisk } from "../helpers/small-disk.ts";
 import { equal, openWorld, rowsOf } from "./world.ts";
 
-/** A file system of this size; null where mounting is not permitted. */
-function smallDisk(size: string): { readonly path: string; remove(): void } | null {
-  if (process.platform !== "linux" || process.getuid?.() !== 0) return null;
-  const path = mkdtempSync(join(tmpdir(), "tombolo-disk-"));
-  if (spawnSync("mount", ["-t", "tmpfs", "-o", `size=${size},mode=0777`, "tombolo-test", path]).status !== 0) {
-    rmSync(path, { recursive: true, force: true });
-    return null;
-  }
-  return {
-    path,
-    remove() {
-      spawnSync("umount", ["-l", path]);
-      rmSync(path, { recursive: true, force: true });
-    },
-  };
-}
-
-const probe = smallDisk("1m");
+const probe = smallDisk(1);
 probe?.remove();
 const mayMount = probe !== null;
 
@@ -41,7 +23,7 @@ test.skipIf(!mayMount)(
     timeout: 60_000,
   },
   async () => {
-    const disk = smallDisk("3m");
+    const disk = smallDisk(3);
     if (disk === null) throw new Error("it could be mounted a moment ago");
     const world = await openWorld({ tables: ["note"], ...TABLE, storePath: join(disk.path, "store.db") });
     try {
@@ -49,8 +31,7 @@ test.skipIf(!mayMount)(
       const run = world.run();
       world.store.exec("insert into note values (1, 'store')");
       await equal([world.hub, world.replica, world.store], ROWS);
-      const ballast = join(disk.path, "ballast");
-      fill(ballast, disk.path);
+      disk.fill();
       expect(() => world.store.prepare("insert into note values (2, ?)").run("x".repeat(300_000))).toThrow(/full|disk/);
       await world.hub.query("insert into note select n, repeat('y', 2000) from generate_series(100, 400) n");
       await until("the replicator says why", () => run.stderr().includes("DISK_FULL"));
@@ -61,7 +42,7 @@ test.skipIf(!mayMount)(
         async () => (await rowsOf(world.hub, "select body from note where id = 3")) === '[["replica"]]',
       );
       expect(await rowsOf(world.store, "select count(*) from note where id >= 100")).toBe("[[0]]");
-      rmSync(ballast);
+      disk.empty();
       await equal([world.hub, world.replica, world.store], ROWS);
       world.store.exec("insert into note values (5, 'store again')");
       await equal([world.hub, world.replica, world.store], ROWS);
@@ -80,7 +61,7 @@ test.skipIf(!mayMount)(
     timeout: 60_000,
   },
   async ({ skip }) => {
-    const disk = smallDisk("40m");
+    const disk = smallDisk(40);
     if (disk === null) throw new Error("it could be mounted a moment ago");
     const space = `small_${process.pid}`;
     const database = await freshDatabase();
@@ -100,14 +81,13 @@ test.skipIf(!mayMount)(
         const run = world.run();
         world.store.exec("insert into note values (1, 'store')");
         await equal([world.hub, world.replica, world.store], ROWS);
-        const ballast = join(disk.path, "ballast");
-        fill(ballast, disk.path);
+        disk.fill();
         await world.hub.query("insert into note select n, repeat(md5(n::text), 100) from generate_series(100, 1100) n");
         await until("the replicator says why", () => run.stderr().includes("53100"));
         await equal([world.hub, world.store], ROWS);
         expect(await rowsOf(world.replica, "select count(*) from note where id >= 100")).toBe('[["0"]]');
         expect(await rowsOf(world.replica, "select count(*) from tombolo.parked_change")).toBe('[["0"]]');
-        rmSync(ballast);
+        disk.empty();
         await equal([world.hub, world.replica, world.store], ROWS);
       } finally {
         await world.close();
@@ -120,9 +100,3 @@ test.skipIf(!mayMount)(
     }
   },
 );
-
-/** Leaves no room at all. */
-function fill(path: string, disk: string): void {
-  const free = Number(spawnSync("df", ["--output=avail", "-B1", disk], { encoding: "utf8" }).stdout.trim().split("\n").at(-1));
-  writeFileSync(path, Buffer.alloc(free));
-}

@@ -1,15 +1,37 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { until } from "../../helpers/command.ts";
 import type { Fault } from "./fault.ts";
 import type { World } from "./world.ts";
 
 const serverKilled =
   (which: keyof World["grounds"]): Fault =>
-  async ({ grounds }, { int }) => {
+  async ({ grounds, disks }, { int }) => {
     await grounds[which].kill();
     await delay(int(400));
-    await grounds[which].start();
+    await grounds[which].start().catch(async (error: unknown) => {
+      // it may need room to come up again: the answer of who operates it
+      if (disks[which] === null) throw error;
+      disks[which].empty();
+      await grounds[which].start();
+    });
     return {};
+  };
+
+const FULL = /could not extend|No space left/;
+/** For applications to notice: there is room left in the pages that tables have. */
+const NOTICED_WITHIN_MS = 3_000;
+
+const serverFull =
+  (which: keyof World["grounds"]): Fault =>
+  async ({ disks, writers, places }) => {
+    const disk = disks[which];
+    const writer = writers[places.findIndex(({ kind }) => kind === which)];
+    if (disk === null || writer === undefined) return {};
+    const until = performance.now() + NOTICED_WITHIN_MS;
+    do {
+      disk.fill();
+      await writer.write();
+    } while (!FULL.test(writer.made.at(-1)?.failure ?? "") && performance.now() < until);
+    return { end: async () => disk.empty() };
   };
 
 export const KILLS = {
@@ -37,12 +59,10 @@ export const KILLS = {
   },
   "hub's server killed": serverKilled("hub"),
   "replica's server killed": serverKilled("replica"),
-  "disk full": async ({ disk }) => {
-    if (disk === null) return {};
-    await until("the disk is filled", () => {
-      disk.fill();
-      return true;
-    });
-    return { end: async () => disk.empty() };
+  "store's disk full": async ({ disks: { store } }) => {
+    store?.fill();
+    return { end: async () => store?.empty() };
   },
+  "hub's disk full": serverFull("hub"),
+  "replica's disk full": serverFull("replica"),
 } satisfies { [name: string]: Fault };

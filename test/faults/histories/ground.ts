@@ -1,10 +1,12 @@
 import { execFile } from "node:child_process";
 import { randomBytes } from "node:crypto";
+import { chownSync, statSync } from "node:fs";
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { killServer, restartServer } from "../../helpers/crash.ts";
 import { dropDatabase, durableServer, withClient } from "../../helpers/postgres.ts";
+import type { SmallDisk } from "../../helpers/small-disk.ts";
 import { withWrongClock } from "./clocks.ts";
 
 /**
@@ -40,8 +42,11 @@ export class Ground {
     return Number(new URL(this.#server.url).port);
   }
 
-  /** An empty database, on a server whose clock is so many years off. */
-  async database(years: number): Promise<{ readonly url: string; drop(): Promise<void> }> {
+  /** An empty database, on a server whose clock is so many years off; its files are on `disk`, its write-ahead log is where the server's is. */
+  async database({ years, disk }: { readonly years: number; readonly disk: SmallDisk | null }): Promise<{
+    readonly url: string;
+    drop(): Promise<void>;
+  }> {
     if (years !== this.#years) {
       this.#years = years;
       await this.kill();
@@ -49,7 +54,10 @@ export class Ground {
     }
     const { url: server } = this.#server;
     const name = `history_${randomBytes(6).toString("hex")}`;
-    await withClient(server, (client) => client.query(`create database ${name} strategy file_copy`));
+    await withClient(server, async (client) => {
+      if (disk !== null) await client.query(`create tablespace ${name} location '${this.#owned(disk)}'`);
+      await client.query(`create database ${name} strategy file_copy${disk === null ? "" : ` tablespace ${name}`}`);
+    });
     const url = new URL(server);
     url.pathname = `/${name}`;
     return { url: url.href, drop: () => this.#drop(name) };
@@ -80,6 +88,13 @@ export class Ground {
     return this.#server.remove();
   }
 
+  /** The path of a disk that the server may write to. */
+  #owned({ path }: SmallDisk): string {
+    const { uid, gid } = statSync(join(this.#server.directory, "pgdata"));
+    chownSync(path, uid, gid);
+    return path;
+  }
+
   async #drop(name: string): Promise<void> {
     const at = new URL(this.#server.url);
     at.pathname = `/${name}`;
@@ -87,6 +102,9 @@ export class Ground {
       const { rows } = await client.query<{ gid: string }>("select gid from pg_prepared_xacts where database = current_database()");
       for (const { gid } of rows) await client.query(`rollback prepared '${gid}'`);
     });
-    await withClient(this.#server.url, (admin) => dropDatabase(admin, name));
+    await withClient(this.#server.url, async (admin) => {
+      await dropDatabase(admin, name);
+      await admin.query(`drop tablespace if exists ${name}`);
+    });
   }
 }

@@ -35,20 +35,21 @@ const WEIGHTS = {
   "replica's server cut off": 2,
   "long transaction": 3,
   "prepared transaction": 3,
-  "disk full": 0.8,
+  "store's disk full": 0.8,
   "column added": 0.8,
   "store restored": 0.7,
   "edge restored": 0.7,
   "edge cloned": 0.6,
 } as const;
 type Drawn = keyof typeof WEIGHTS;
-/** Those that are drawn by themselves: a whole server is put back. */
+/** Those that are drawn by themselves, of a whole server. */
 type PutBack = "replica restored" | "hub restored";
-export type FaultName = Drawn | PutBack;
+type Full = "hub's disk full" | "replica's disk full";
+export type FaultName = Drawn | PutBack | Full;
 
 const NEED_EDGES: ReadonlySet<Drawn> = new Set(["edges cut off", "edges on a bad line", "edge restored", "edge cloned"]);
 /** One of these in a history: what each does to a file and its past would be the other's excuse. */
-const EXCLUSIVE: ReadonlySet<Drawn> = new Set(["store restored", "edge restored", "edge cloned", "disk full"]);
+const EXCLUSIVE: ReadonlySet<Drawn> = new Set(["store restored", "edge restored", "edge cloned", "store's disk full"]);
 
 export function planOf(seed: number): Plan {
   const dice = random(seed);
@@ -74,7 +75,8 @@ export function planOf(seed: number): Plan {
   // what came later is drawn last: a seed is otherwise what it was
   const filtered = chance(0.6) ? { stores: shops(stores), edges: shops(edges.length) } : null;
   const first = chance(0.2) ? withPutBack("replica restored", plan.faults, dice) : plan.faults;
-  return { ...plan, shops: filtered, faults: chance(0.15) ? withPutBack("hub restored", first, dice) : first };
+  const second = chance(0.15) ? withPutBack("hub restored", first, dice) : first;
+  return { ...plan, shops: filtered, faults: chance(0.15) ? withFullDisk(pick(["hub", "replica"]), second, dice) : second };
 }
 
 const PUTS_BACK: { readonly [kind: string]: readonly FaultName[] } = {
@@ -97,6 +99,13 @@ function withPutBack(name: PutBack, faults: Plan["faults"], { int }: Random): Pl
   const others: ReadonlySet<FaultName> = new Set([...EXCLUSIVE, "column added", "replica restored"]);
   if (faults.some((fault) => others.has(fault.name))) return faults;
   return [...faults.slice(0, at), { name, afterMs: 150 + int(700) }, ...faults.slice(at)];
+}
+
+/** Where no copy is taken of the server without what is on that disk. */
+function withFullDisk(which: "hub" | "replica", faults: Plan["faults"], { int }: Random): Plan["faults"] {
+  const at = int(faults.length);
+  if (faults.some(({ name }) => name === `${which} restored`)) return faults;
+  return [...faults.slice(0, at), { name: `${which}'s disk full`, afterMs: 150 + int(700) }, ...faults.slice(at)];
 }
 
 function faultsOf({ int, chance }: Random, { edges }: Pick<Plan, "edges">): { name: Drawn; afterMs: number }[] {

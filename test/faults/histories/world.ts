@@ -5,6 +5,7 @@ import { type Environment, type Finished, freePort, tombolo, until } from "../..
 import { type Line, openLine } from "../../helpers/line.ts";
 import { withClient } from "../../helpers/postgres.ts";
 import { random } from "../../helpers/random.ts";
+import { type SmallDisk, smallDisk } from "../../helpers/small-disk.ts";
 import { Books } from "../books.ts";
 import { type FilePlace, type Place, postgresPlace, sqlitePlace } from "../places.ts";
 import { wrongClock } from "./clocks.ts";
@@ -14,13 +15,18 @@ import { Hub } from "./hub.ts";
 import { installed } from "./installed.ts";
 import { type Plan, putsBack } from "./plan.ts";
 import { Replicators } from "./replicators.ts";
-import { type SmallDisk, smallDisk } from "./small-disk.ts";
 import { firstRows, SCHEMA, tables } from "./tables.ts";
 import { Writer } from "./writer.ts";
 
 export interface Grounds {
   readonly hub: Ground;
   readonly replica: Ground;
+}
+
+interface Disks {
+  readonly store: SmallDisk | null;
+  readonly hub: SmallDisk | null;
+  readonly replica: SmallDisk | null;
 }
 
 /** The nodes of one history, as they run. */
@@ -40,8 +46,8 @@ export interface World {
   readonly operator: Hub;
   readonly books: Books;
   readonly writers: readonly Writer[];
-  /** Where `stores[0]` is, if its disk is one that may be full. */
-  readonly disk: SmallDisk | null;
+  /** Where `stores[0]` and the servers' databases are, if theirs are disks that may be full. */
+  readonly disks: Disks;
   /** Of places that have the tasks of one shop, by name. */
   readonly shopOf: ReadonlyMap<string, string>;
   /** Places that have the added column. */
@@ -105,19 +111,19 @@ export async function openWorld(plan: Plan, grounds: Grounds): Promise<World> {
 async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Promise<World> {
   const folder = mkdtempSync(join(tmpdir(), "tombolo-history-"));
   undo.push(() => rmSync(folder, { recursive: true, force: true }));
+  const disks = disksOf(plan);
+  undo.push(...Object.values(disks).map((disk) => () => disk?.remove()));
   const [hubDatabase, replicaDatabase] = await Promise.all([
-    grounds.hub.database(plan.clocks.hub),
-    grounds.replica.database(plan.clocks.replica),
+    grounds.hub.database({ years: plan.clocks.hub, disk: disks.hub }),
+    grounds.replica.database({ years: plan.clocks.replica, disk: disks.replica }),
   ]);
   undo.push(hubDatabase.drop, replicaDatabase.drop);
   const port = await freePort();
   const lines = { hub: await openLine(grounds.hub.port), replica: await openLine(grounds.replica.port), edges: await openLine(port) };
   undo.push(...Object.values(lines).map((line) => () => line.close()));
-  const disk = plan.faults.some(({ name }) => name === "disk full") ? smallDisk(12) : null;
-  if (disk !== null) undo.push(() => disk.remove());
   const file = (name: string, kind: "store" | "edge", where = folder): FilePlace =>
     sqlitePlace(name, kind, join(where, `${name}.db`), { schema: SCHEMA, timeoutMs: 300 });
-  const stores = Array.from({ length: plan.stores }, (_, at) => file(`store-${at + 1}`, "store", at === 0 ? disk?.path : folder));
+  const stores = Array.from({ length: plan.stores }, (_, at) => file(`store-${at + 1}`, "store", at === 0 ? disks.store?.path : folder));
   const edgePlaces = plan.edges.map((_, at) => file(`edge-${at + 1}`, "edge"));
   const hub = postgresPlace("hub", "hub", hubDatabase.url, 3);
   const replica = postgresPlace("replica", "replica", replicaDatabase.url, 2);
@@ -154,13 +160,22 @@ async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Pr
   });
   undo.push(...writers.map((writer) => () => writer.stop()));
   return {
-    ...{ plan, folder, grounds, places, hub, stores, edges, lines, replicators, operator, books, writers, disk },
+    ...{ plan, folder, grounds, places, hub, stores, edges, lines, replicators, operator, books, writers, disks },
     ...{ withColumn, shopOf, command },
     urls: { hub: hubDatabase.url, replica: replicaDatabase.url },
     async close() {
       for (const each of undo.reverse()) await each();
     },
   };
+}
+
+/** Megabytes; a database of Postgres is of seven to begin with. */
+const DISK_MB = { store: 12, hub: 48, replica: 48 };
+
+function disksOf({ faults }: Plan): Disks {
+  const small = (which: keyof Disks): SmallDisk | null =>
+    faults.some(({ name }) => name === `${which}'s disk full`) ? smallDisk(DISK_MB[which]) : null;
+  return { store: small("store"), hub: small("hub"), replica: small("replica") };
 }
 
 async function seats(

@@ -1,16 +1,18 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, statfsSync, writeFileSync } from "node:fs";
+import { appendFileSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** A file system of a few megabytes; null where mounting is not permitted. */
+/** A file system of a few megabytes. */
 export interface SmallDisk {
   readonly path: string;
+  /** Leaves no room at all. */
   fill(): void;
   empty(): void;
   remove(): void;
 }
 
+/** null where mounting is not permitted. */
 export function smallDisk(megabytes: number): SmallDisk | null {
   if (process.platform !== "linux" || process.getuid?.() !== 0) return null;
   const path = mkdtempSync(join(tmpdir(), "tombolo-disk-"));
@@ -23,7 +25,12 @@ export function smallDisk(megabytes: number): SmallDisk | null {
     path,
     fill() {
       const { bavail, bsize } = statfsSync(path);
-      writeFileSync(ballast, Buffer.alloc(bavail * bsize));
+      try {
+        appendFileSync(ballast, Buffer.alloc(bavail * bsize));
+      } catch (error) {
+        // others have written meanwhile: there is no room, as is wanted
+        if ((error as NodeJS.ErrnoException).code !== "ENOSPC") throw error;
+      }
     },
     empty: () => rmSync(ballast, { force: true }),
     remove() {
