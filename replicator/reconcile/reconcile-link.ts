@@ -8,7 +8,7 @@ import { type ChangedAbove, type ChangedScope, changedScope, holdLogs, keepLogs 
 import { compareLink } from "./compare-link.ts";
 import type { ComparedLink, DirectLink } from "./compared-link.ts";
 import { type ComparedTable, comparedTables, type SkippedTable } from "./compared-tables.ts";
-import type { Difference, TableComparison } from "./comparison.ts";
+import { type Difference, NOTHING_DIFFERS, type TableComparison } from "./comparison.ts";
 import { type DeleteGuard, deletesOf, requireGuarded } from "./delete-guard.ts";
 import { holdMs } from "./hold-time.ts";
 import { type RepairSide, repairTable } from "./repair-link.ts";
@@ -41,6 +41,7 @@ export interface TableReport {
   readonly compared: number;
   readonly differing: number;
   readonly repaired: number;
+  /** Rows of which news are under way, repairs that have not arrived among them. */
   readonly unsettled: number;
   readonly parked: number;
   /** Some of the rows that differed. */
@@ -109,7 +110,7 @@ export async function reconcileEnds(ends: ComparedLink, options: ReconcileEndsOp
       options.repair === "report" ? comparisons.map(unrepaired) : await repairAll(ends, comparisons, options.repair, options);
     if (held !== null && forMs !== null) await keepLogs(ends, { comparisons, held, forMs });
     const reports = [
-      ...repaired.map(({ comparison, ...done }) => tableReport(comparison, { ...done, scope }, options)),
+      ...repaired.map((done) => tableReport(done, scope, options)),
       ...skipped.map(({ name, error }): TableReport => ({ ...NOT_COMPARED, name, error })),
     ];
     const outcome = outcomeOf(reports);
@@ -141,10 +142,13 @@ const ALL_ROWS: ChangedScope = { changed: new Map(), whole: new Map() };
 interface Repaired {
   readonly comparison: TableComparison;
   readonly repaired: number;
+  /** Of what was sent, as in `Settled`. */
+  readonly unsettled: number;
+  readonly parked: number;
   readonly error: TomboloError | null;
 }
 
-const unrepaired = (comparison: TableComparison): Repaired => ({ comparison, repaired: 0, error: null });
+const unrepaired = (comparison: TableComparison): Repaired => ({ comparison, repaired: 0, unsettled: 0, parked: 0, error: null });
 
 /** Parents before children would be nicer to foreign keys, but the link sees to those by itself. */
 async function repairAll(
@@ -168,28 +172,29 @@ async function repairAll(
     }
   }
   if (sent.size > 0) await options.carry();
-  const settled = await settleCandidates(ends, { candidates: sent, signal, sleep: options.sleep });
+  const settled = await settleCandidates(ends, { candidates: sent, isSent: true, signal, sleep: options.sleep });
   return comparisons.map((comparison) => {
     const { table } = comparison;
-    const { differences = [], unsettled = 0, parked = 0 } = settled.get(table) ?? {};
+    const { differences, unsettled, parked } = settled.get(table) ?? NOTHING_DIFFERS;
     const repaired = (sent.get(table)?.size ?? 0) - differences.length - unsettled - parked;
-    return { comparison, repaired, error: errors.get(table) ?? null };
+    return { comparison, repaired, unsettled, parked, error: errors.get(table) ?? null };
   });
 }
 
 function tableReport(
-  { table, compared, differences, unsettled, parked, isPartial }: TableComparison,
-  { repaired, error, scope }: { readonly repaired: number; readonly error: TomboloError | null; readonly scope: ChangedScope },
+  { comparison, repaired, unsettled, parked, error }: Repaired,
+  scope: ChangedScope,
   { range, sample = 1 }: ReconcileEndsOptions,
 ): TableReport {
+  const { table, compared, differences, isPartial } = comparison;
   const count = (wanted: Difference["kind"]): number => differences.filter(({ kind }) => kind === wanted).length;
   return {
     name: table.name,
     compared,
     differing: differences.length,
     repaired,
-    unsettled,
-    parked,
+    unsettled: comparison.unsettled + unsettled,
+    parked: comparison.parked + parked,
     examples: differences.slice(0, EXAMPLES),
     kinds: { differs: count("differs"), only_parent: count("only_parent"), only_child: count("only_child") },
     isPartial: isPartial || scope.changed.has(table) || range !== undefined || sample < 1,

@@ -12,6 +12,8 @@ export type Sleep = (ms: number, signal: AbortSignal) => Promise<unknown>;
 
 /** Before each look. News of a row that is written all the time may be under way at every one of them. */
 const WAITS_MS: readonly number[] = [0, 150, 300, 600, 1_000, 2_000, 3_000, 4_000];
+/** Neither node has applied anything for so long: nobody carries anything over. A link on a busy machine rests for shorter times than this. */
+const STILL_MS = 2_000;
 /** So often must a row differ while nothing is under way. Once could be a row that a child is just asking for. */
 const LOOKS = 2;
 const ROWS_AT_ONCE = 500;
@@ -77,6 +79,8 @@ export async function settleCandidates(ends: ComparedLink, options: SettleOption
 
 interface SettleOptions {
   readonly candidates: ReadonlyMap<ComparedTable, ReadonlySet<KeyText>>;
+  /** Something was sent just now: whoever carries it over is waited for, however long neither node applies anything. */
+  readonly isSent?: boolean;
   readonly signal: AbortSignal;
   readonly sleep: Sleep;
   /** For tests: see `RowsAtOnce`. */
@@ -93,9 +97,10 @@ const together = (a: Settled, b: Settled): Settled => ({
 async function settleSome(
   ends: ComparedLink,
   all: ReadonlyMap<ComparedTable, TableCandidates>,
-  options: Pick<SettleOptions, "signal" | "sleep"> & { readonly atOnce: RowsAtOnce },
+  options: Pick<SettleOptions, "signal" | "sleep" | "isSent"> & { readonly atOnce: RowsAtOnce },
 ): Promise<ReadonlyMap<ComparedTable, Settled>> {
   let before = "";
+  let stillMs = 0;
   for (const wait of WAITS_MS) {
     const open = new Map([...all].filter(([, candidates]) => candidates.open.size > 0));
     if (open.size === 0) break;
@@ -103,10 +108,11 @@ async function settleSome(
     options.signal.throwIfAborted();
     const cuts = await look(ends, open, options.atOnce).catch(unlessPurged);
     if (cuts === null) continue;
-    // nobody carries anything over: the rest stays under way
-    const isAtRest = applied(ends, cuts) === before && [...open.values()].every(nothingIsDoubtful);
-    if (isAtRest) break;
-    before = applied(ends, cuts);
+    const now = applied(ends, cuts);
+    stillMs = now === before ? stillMs + wait : 0;
+    before = now;
+    // the rest stays under way
+    if (options.isSent !== true && stillMs >= STILL_MS && [...open.values()].every(nothingIsDoubtful)) break;
   }
   return new Map(
     [...all].map(([table, { differences, open, parked }]) => {

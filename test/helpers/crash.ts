@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import { startEmbedded } from "../../replicator/node/postgres/embedded.ts";
 import { until } from "./command.ts";
+import { KILLED } from "./postgres.ts";
 
 /** Kills a server of `durableServer`. Returns when it is gone: one that is still ending would be taken for a server that runs. */
 export async function killServer(directory: string): Promise<void> {
@@ -28,7 +29,7 @@ export async function restartServer(server: {
   const { directory, url, settings = {} } = server;
   for (let attempt = 1; ; attempt++) {
     try {
-      await startEmbedded({ directory, port: Number(new URL(url).port), settings });
+      await startEmbedded({ directory, port: Number(new URL(url).port), settings: { ...KILLED, ...settings } });
       return;
     } catch (error) {
       if (attempt === 20) throw error;

@@ -79,12 +79,15 @@ export async function freshDatabase(options: { readonly bareRole?: boolean } = {
   return { url: at(superUrl, { user: name, password }), superUrl, role: name, drop };
 }
 
+/** Of servers that are killed: what they share is in their folder, and goes with it. */
+export const KILLED = { dynamic_shared_memory_type: "mmap" };
+
 /** A server of the test's own that keeps what it commits (fsync on), for tests that kill it. Call `remove` at the end. */
 export async function durableServer(
   settings: { readonly [name: string]: string } = {},
 ): Promise<EmbeddedServer & { readonly directory: string; remove(): Promise<void> }> {
   const directory = mkdtempSync(join(inject("postgresDirectory"), "durable-"));
-  const server = await startEmbedded({ directory, settings });
+  const server = await startEmbedded({ directory, settings: { ...KILLED, ...settings } });
   const remove = async () => {
     await server.stop();
     rmSync(directory, { recursive: true, force: true });

@@ -3,7 +3,7 @@ import { tableName } from "../../replicator/change/names.ts";
 import { sleep } from "../../replicator/link/sleep.ts";
 import { compareLink } from "../../replicator/reconcile/compare-link.ts";
 import { comparedTables } from "../../replicator/reconcile/compared-tables.ts";
-import { settleCandidates } from "../../replicator/reconcile/settle.ts";
+import { type Sleep, settleCandidates } from "../../replicator/reconcile/settle.ts";
 import { drift } from "../helpers/drift.ts";
 import type { TestTable } from "../helpers/nodes.ts";
 import { both, closeAfterEach, type Engine, type Pair, pairOf } from "../helpers/pair.ts";
@@ -22,10 +22,13 @@ const SCHEMA = both(
 const TABLES: readonly TestTable[] = [{ name: "item" }, { name: "tag" }];
 const item = (engine: Engine): string => (engine === "postgres" ? "public.item" : "item");
 
-async function compared(pair: Pair): Promise<{ [table: string]: { rows: number; keys: string[]; unsettled: number; parked: number } }> {
+async function compared(
+  pair: Pair,
+  options: { readonly sleep: Sleep } = { sleep },
+): Promise<{ [table: string]: { rows: number; keys: string[]; unsettled: number; parked: number } }> {
   const { tables, skipped } = await comparedTables(pair.link.ends, null);
   expect(skipped).toEqual([]);
-  const found = await compareLink(pair.link.ends, { tables, signal: new AbortController().signal, onProgress: () => {}, sleep });
+  const found = await compareLink(pair.link.ends, { tables, signal: new AbortController().signal, onProgress: () => {}, ...options });
   return Object.fromEntries(
     found.map(({ table, compared: rows, differences, unsettled, parked }) => [
       table.name,
@@ -58,6 +61,17 @@ describe.each(PAIRS)("%s above %s", (above, below) => {
       item: { rows: 4, keys: ["1 differs", "7 only_child", "8 only_parent"], unsettled: 0, parked: 0 },
       tag: { rows: 2, keys: ["B differs"], unsettled: 0, parked: 0 },
     });
+  });
+
+  test("a link that brings nothing for a second is waited for", async () => {
+    const pair = await fresh();
+    await pair.parent.write(`update ${item(above)} set qty = 20 where id = 2`);
+    let waitedMs = 0;
+    const carried = async (ms: number): Promise<void> => {
+      waitedMs += ms;
+      if (waitedMs >= 1_000) await pair.settle();
+    };
+    expect((await compared(pair, { sleep: carried })).item).toEqual(clean(3));
   });
 
   test("edits that have not been sent yet are no differences, in either direction", async () => {

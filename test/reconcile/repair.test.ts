@@ -97,6 +97,30 @@ describe.each(PAIRS)("%s above %s", (above, below) => {
     expect(await pair.settle()).toMatchObject({ sent: 0, received: 0 });
   });
 
+  test.each([
+    ["after a while is waited for", 5_000, "repaired", "item: 4 compared, 2 differ, 2 repaired"],
+    ["too late for that is told as under way", 60_000, "drift", "item: 4 compared, 2 differ, 0 repaired, 2 under way"],
+  ])("a repair that another process carries over %s", async (_, afterMs, outcome, line) => {
+    const pair = await fresh();
+    await drift(pair.child, `update ${item(below)} set name = 'drifted' where id in (1, 2)`);
+    let waitedMs = 0;
+    let isSent = false;
+    const report = await reconciled(pair, {
+      repair: "parent",
+      // before the comparison, and once the repairs are in the log
+      carry: async () => {
+        isSent = waitedMs > 0;
+      },
+      sleep: async (ms) => {
+        waitedMs += ms;
+        if (isSent && waitedMs >= afterMs) await pair.settle();
+      },
+    });
+    expect(summary(report)).toEqual([outcome, line]);
+    await pair.settle();
+    await same(pair);
+  });
+
   test("more deletions than the guard lets through stop the repair of that table and ask", async () => {
     const pair = await fresh();
     await drift(pair.child, `insert into ${item(below)} ${numbers(below, 100, 120)}`);
