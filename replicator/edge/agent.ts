@@ -165,7 +165,7 @@ export class EdgeAgent {
 
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {
     this.#now("offline");
-    const retryInMs = Math.max(this.#backoff.next(), leastPause(error));
+    const retryInMs = Math.max(this.#backoff.next(error), leastPause(error));
     this.#options.watcher.failed(error, retryInMs);
     const pause = AbortSignal.any([signal, this.#nudged()]);
     await sleep(retryInMs, pause);

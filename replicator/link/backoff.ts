@@ -1,3 +1,5 @@
+import { TomboloError } from "../change/error.ts";
+
 /** How long to wait before trying again. */
 export interface BackoffOptions {
   readonly initialMs: number;
@@ -10,22 +12,28 @@ export interface BackoffOptions {
 }
 
 export interface Backoff {
-  /** The next delay, milliseconds; each is `factor` times the one before it, up to `maxMs`. */
-  next(): number;
+  /** The next delay, milliseconds; each is `factor` times the one before it, up to `maxMs`. Half a second at most after two have met, see `MET`. */
+  next(after?: unknown): number;
   /** Failures since the last success. */
   readonly attempt: number;
   /** After a success: begins anew. */
   reset(): void;
 }
 
+/** Two transactions waited for each other's locks. The next time is another moment, as good as any; the longer the wait, the more there is to lock. */
+const MET = new Set(["APPLY_GAVE_WAY", "POSTGRES_40P01"]);
+const MET_MS = 500;
+const hasMet = (error: unknown): boolean => error instanceof TomboloError && MET.has(error.code);
+
 export function createBackoff({ initialMs, factor, maxMs, jitter, random = Math.random }: BackoffOptions): Backoff {
   const first = Math.min(initialMs, maxMs);
   let delay = first;
   let attempt = 0;
   return {
-    next() {
-      const now = delay;
-      delay = Math.min(delay * Math.max(factor, 1), maxMs);
+    next(after) {
+      const met = hasMet(after);
+      const now = met ? Math.min(delay, MET_MS) : delay;
+      if (!met) delay = Math.min(delay * Math.max(factor, 1), maxMs);
       attempt++;
       return jitter ? now * (0.5 + random() / 2) : now;
     },

@@ -140,7 +140,7 @@ class DirectLink implements Link {
         if (signal.aborted) break;
         this.#forget();
         attempt += 1;
-        const retryInMs = this.#backoff.next();
+        const retryInMs = this.#backoff.next(error);
         this.#options.observer.failed({ parent: this.parent, child: this.child, error, retryInMs, attempt });
         await sleep(retryInMs, signal);
       }

@@ -1,6 +1,7 @@
 import { getEventListeners } from "node:events";
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { TomboloError } from "../../replicator/change/error.ts";
 import { createBackoff } from "../../replicator/link/backoff.ts";
 import { sleep, type Timers } from "../../replicator/link/sleep.ts";
 
@@ -14,6 +15,16 @@ test("delays grow by the factor up to the maximum, and begin anew after a succes
   expect(backoff.next()).toBe(1000);
   const shrinking = createBackoff({ initialMs: 1000, factor: 0.5, maxMs: 2000, jitter: false });
   expect([shrinking.next(), shrinking.next()]).toEqual([1000, 1000]);
+});
+
+test("what waited for another's locks comes again soon, however often, and what fails otherwise meanwhile waits no longer for it", () => {
+  const met = ["APPLY_GAVE_WAY", "POSTGRES_40P01"].map((code) => new TomboloError("met", { code, kind: "retry" }));
+  const other = new TomboloError("away", { code: "POSTGRES_57P01", kind: "retry" });
+  const backoff = createBackoff({ initialMs: 1000, factor: 2, maxMs: 32_000, jitter: false });
+  expect([...met, ...met, other, ...met, other].map((error) => backoff.next(error))).toEqual([500, 500, 500, 500, 1000, 500, 500, 2000]);
+  expect(backoff.attempt).toBe(8);
+  const eager = createBackoff({ initialMs: 50, factor: 2, maxMs: 500, jitter: false });
+  expect(eager.next(met[0])).toBe(50);
 });
 
 test("with jitter a delay is between half and the whole, spread by the random source, never more than the maximum", () => {
