@@ -25,14 +25,16 @@ export interface CompareOptions {
   readonly order: "key" | "hash";
   /** In the order `key`: only these keys. */
   readonly range?: KeyRange;
-  /** Ranges that both sides digest before anything is told of them: one where whoever asks rests in between. */
-  readonly rangesAtOnce?: number;
+  /** One small range after the other: whoever asks rests in between. */
+  readonly isPaced?: boolean;
   /** Asked for each range: whether it is compared. All of them are where it is missing. */
   readonly sample?: () => boolean;
 }
 
 /** A range that differs is told row by row, so that it is small. Its digest takes a server some 20 ms. */
 const RANGE_ROWS = 10_000;
+/** What applications wait behind is a few milliseconds of work. */
+const PACED_RANGE_ROWS = 2_000;
 /** Ranges that both sides digest before they hear of more. */
 const RANGES_AT_ONCE = 8;
 /** A side may hold far more rows than the other between two bounds: beyond this the range is divided anew. */
@@ -48,10 +50,11 @@ export async function* compareTable(options: CompareOptions): AsyncGenerator<Com
 }
 
 async function* byKey(options: CompareOptions): AsyncGenerator<CompareStep> {
-  const { parent, child, table, range = EVERYTHING, rangesAtOnce = RANGES_AT_ONCE, sample = () => true } = options;
+  const { parent, child, table, range = EVERYTHING, isPaced = false, sample = () => true } = options;
+  const step = isPaced ? { rows: PACED_RANGE_ROWS, count: 1 } : { rows: RANGE_ROWS, count: RANGES_AT_ONCE };
   for (let from = range.from, more = true; more; ) {
-    const bounds = await parent.bounds(table, { from, to: range.to }, { rows: RANGE_ROWS, count: rangesAtOnce });
-    more = bounds.length === rangesAtOnce;
+    const bounds = await parent.bounds(table, { from, to: range.to }, step);
+    more = bounds.length === step.count;
     const ends = more ? bounds : [...bounds, range.to];
     const ranges = ends.map((to, at): KeyRange => ({ from: at === 0 ? from : (ends[at - 1] ?? null), to }));
     from = more ? (ends.at(-1) ?? null) : null;

@@ -78,7 +78,7 @@ async function candidatesOf(
       const until = performance.now() + CUT_MS;
       for await (const step of compareTable({
         ...{ ...opened, ...sampled(options), table: 0, order, range: { from, to: range.to } },
-        ...(!share.isWhole && { rangesAtOnce: 1 }),
+        isPaced: !share.isWhole,
       })) {
         signal.throwIfAborted();
         rows += step.rows;
