@@ -61,6 +61,7 @@ export async function settleCandidates(ends: ComparedLink, options: SettleOption
   const atOnce = new RowsAtOnce({ most: MOST_ROWS, characters: options.characters });
   const left = [...options.candidates].map(([table, keys]) => ({ table, keys: [...keys] }));
   const settled = new Map([...options.candidates.keys()].map((table) => [table, NOTHING_DIFFERS]));
+  let { isSent = false } = options;
   while (left.length > 0) {
     const some = new Map<ComparedTable, TableCandidates>();
     for (let room = atOnce.next; room > 0 && left[0] !== undefined; ) {
@@ -70,8 +71,10 @@ export async function settleCandidates(ends: ComparedLink, options: SettleOption
       room -= taken.length;
       if (keys.length === 0) left.shift();
     }
-    for (const [table, found] of await settleSome(ends, some, { ...options, atOnce })) {
+    for (const [table, found] of await settleSome(ends, some, { ...options, isSent, atOnce })) {
       settled.set(table, together(settled.get(table) ?? NOTHING_DIFFERS, found));
+      // whoever carries it over was waited for
+      if (found.unsettled > 0) isSent = false;
     }
   }
   return settled;
@@ -97,7 +100,7 @@ const together = (a: Settled, b: Settled): Settled => ({
 async function settleSome(
   ends: ComparedLink,
   all: ReadonlyMap<ComparedTable, TableCandidates>,
-  options: Pick<SettleOptions, "signal" | "sleep" | "isSent"> & { readonly atOnce: RowsAtOnce },
+  options: Pick<SettleOptions, "signal" | "sleep"> & { readonly isSent: boolean; readonly atOnce: RowsAtOnce },
 ): Promise<ReadonlyMap<ComparedTable, Settled>> {
   let before = "";
   let stillMs = 0;
@@ -112,7 +115,7 @@ async function settleSome(
     stillMs = now === before ? stillMs + wait : 0;
     before = now;
     // the rest stays under way
-    if (options.isSent !== true && stillMs >= STILL_MS && [...open.values()].every(nothingIsDoubtful)) break;
+    if (!options.isSent && stillMs >= STILL_MS && [...open.values()].every(nothingIsDoubtful)) break;
   }
   return new Map(
     [...all].map(([table, { differences, open, parked }]) => {

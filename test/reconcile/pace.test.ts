@@ -78,9 +78,7 @@ describe.each(PAIRS.filter(([above, below]) => above === below))("%s above %s", 
   });
 
   test("a rest has its end, whatever a piece took; without a pace there is none, and more is asked at once", async () => {
-    expect((await told({ pace: 1, taken: 60_000 })).filter((event) => event.startsWith("rests"))).toEqual(
-      Array(RANGES).fill("rests 5000"),
-    );
+    expect((await told({ pace: 1, taken: 60_000 })).filter((event) => event.startsWith("rests"))).toEqual(Array(RANGES).fill("rests 5000"));
     expect(await told({ taken: 40 })).toEqual(["digests of 4"]);
   });
 });

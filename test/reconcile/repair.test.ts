@@ -121,6 +121,21 @@ describe.each(PAIRS)("%s above %s", (above, below) => {
     await same(pair);
   });
 
+  test("repairs that nobody carries over are waited for once, however many there are", async () => {
+    const pair = await fresh();
+    await pair.parent.write(`insert into ${item(above)} ${numbers(above, 100, 399)}`);
+    await pair.settle();
+    await drift(pair.child, `update ${item(below)} set name = 'drifted'`);
+    let waitedMs = 0;
+    const sleep = async (ms: number): Promise<void> => {
+      waitedMs += ms;
+    };
+    const report = await reconciled(pair, { repair: "parent", carry: async () => {}, sleep });
+    expect(summary(report)).toEqual(["drift", "item: 304 compared, 304 differ, 0 repaired, 304 under way"]);
+    // eleven seconds for the first of them, two for each further lot
+    expect(waitedMs).toBeLessThan(20_000);
+  });
+
   test("more deletions than the guard lets through stop the repair of that table and ask", async () => {
     const pair = await fresh();
     await drift(pair.child, `insert into ${item(below)} ${numbers(below, 100, 120)}`);
