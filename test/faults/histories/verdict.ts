@@ -12,8 +12,8 @@ const PATIENCE_MS = 90_000;
 const LOOK_MS = 250;
 /** What is parked is left alone so long: the node may be about to try it again. */
 const PEOPLE_LOOK_MS = 700;
-/** A change for which nothing is in the way is tried again within this time. */
-const PARKED_MS = 12_000;
+/** A change for which nothing is in the way is tried again within ten seconds, and that takes as long as others let it on a machine that plays several histories. */
+const PARKED_MS = 30_000;
 
 export interface State {
   readonly rows: readonly Rows[];
