@@ -89,7 +89,10 @@ export class SyncService {
   readonly #credential: Credential;
   readonly #intervalMs: number;
   readonly #media: NonNullable<SyncServiceOptions["media"]>;
-  #running: { readonly agent: EdgeAgent; readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
+  #isStarted = false;
+  /** The background waits while something is done alone. */
+  #isAlone = false;
+  #running: { readonly stop: AbortController; readonly ended: Promise<void> } | undefined;
   #syncing: Promise<unknown> = Promise.resolve();
   readonly #closing = new AbortController();
 
@@ -128,7 +131,12 @@ export class SyncService {
 
   /** Begins to sync in the background; does nothing where it does already. To be offline is no error. */
   start(): void {
-    if (this.#running !== undefined) return;
+    this.#isStarted = true;
+    this.#goOn();
+  }
+
+  #goOn(): void {
+    if (!this.#isStarted || this.#isAlone || this.#running !== undefined || this.#closing.signal.aborted) return;
     const stop = new AbortController();
     const agent = new EdgeAgent({
       edge: this.#edge,
@@ -142,11 +150,16 @@ export class SyncService {
         failed: (error, retryInMs) => this.#events.emit("failed", error, retryInMs),
       },
     });
-    this.#running = { agent, stop, ended: agent.run(stop.signal) };
+    this.#running = { stop, ended: agent.run(stop.signal) };
   }
 
   /** Ends it after the packet in hand. It may be started again. */
   async stop(): Promise<void> {
+    this.#isStarted = false;
+    await this.#pause();
+  }
+
+  async #pause(): Promise<void> {
     const running = this.#running;
     this.#running = undefined;
     running?.stop.abort();
@@ -237,12 +250,13 @@ export class SyncService {
   /** One thing at a time: what is in the background ends first, and goes on afterwards. */
   #alone<T>(work: () => Promise<T>): Promise<T> {
     const working = this.#syncing.then(async () => {
-      const wasRunning = this.#running !== undefined;
-      await this.stop();
+      this.#isAlone = true;
+      await this.#pause();
       try {
         return await work();
       } finally {
-        if (wasRunning) this.start();
+        this.#isAlone = false;
+        this.#goOn();
       }
     });
     this.#syncing = working.catch(() => undefined);

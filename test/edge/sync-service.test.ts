@@ -109,6 +109,30 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
     }
   });
 
+  test.each(["stop", "close"] as const)("%s ends it for good, also while it syncs because it was told to", async (end) => {
+    const service = await opened({ enrol: { hub: hub.url, code: await code() }, intervalMs: 1_000 });
+    service.start();
+    const begun = new Promise<void>((resolve) => service.on("status", (now) => now === "syncing" && resolve()));
+    const syncing = service.syncNow().catch(() => undefined);
+    await begun;
+    const { failed } = told(service);
+    await service[end]();
+    await syncing;
+    const { status } = told(service);
+    // one in the background would have asked the hub by then, and told of it
+    for (let asked = 0; asked < 20; asked++) await fetch(`${hub.url}/v1/ping`);
+    expect({ status, failed }).toEqual({ status: [], failed: [] });
+  });
+
+  test("what is started while it syncs because it was told to goes on afterwards", async () => {
+    const service = await opened({ enrol: { hub: hub.url, code: await code() }, intervalMs: 1_000 });
+    const syncing = service.syncNow();
+    service.start();
+    await syncing;
+    await world.database.write("insert into item values (1, 'hub')");
+    await until("it is heard of in the background", () => notes() === "1hub");
+  });
+
   test("syncs when it is told to, and answers what moved", async () => {
     await expect(opened()).rejects.toMatchObject({ code: "EDGE_NOT_ENROLLED" });
     const service = await opened({ enrol: { hub: hub.url, code: await code() } });
