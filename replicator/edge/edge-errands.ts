@@ -26,6 +26,8 @@ interface ErrandsWatcher {
 const PAUSE_MS = 2_000;
 /** A hub is the target of one full sync at a time. */
 const BUSY_PAUSE_MS = 10_000;
+/** After what does not pass by itself. */
+const REFUSED_PAUSE_MS = 60_000;
 /** Where the hub is away meanwhile, what was to be carried is told as under way. */
 const LONGEST_CARRY_MS = 30_000;
 
@@ -121,10 +123,27 @@ export class EdgeErrands {
       this.#reconcile ??= reconcile;
       throw error;
     }
-    if (reconcile === null) return;
+    if (reconcile !== null) await this.#compareAsAsked(reconcile, signal);
+  }
+
+  /** Until it has begun at the hub, nobody hears of a failure, and the hub goes on wishing for it before it tells of any other. */
+  async #compareAsAsked(reconcile: NonNullable<Exchanged["reconcile"]>, signal: AbortSignal): Promise<void> {
+    let hasBegun = false;
+    const onBegun = (): void => {
+      hasBegun = true;
+    };
     const carry = (): Promise<void> => this.#exchanges(signal);
-    const report = await this.#edge.reconcile({ ...reconcile, ...ALL_TABLES, carry, signal });
-    this.#watcher.reconciled?.(report);
+    try {
+      const report = await this.#edge.reconcile({ ...reconcile, ...ALL_TABLES, carry, signal, onBegun });
+      this.#watcher.reconciled?.(report);
+    } catch (error) {
+      if (!hasBegun && isPassing(error)) this.#reconcile ??= reconcile;
+      else if (!hasBegun && !isTakenBack(error)) {
+        this.#taken.reconcile = 0n;
+        this.#pauseMs = REFUSED_PAUSE_MS;
+      }
+      throw error;
+    }
   }
 
   /** Nobody has asked for it: it only reports. At the hub, its record is as that of a child that is reached directly. */
@@ -175,3 +194,5 @@ export class EdgeErrands {
     }
   }
 }
+
+const isTakenBack = (error: unknown): boolean => error instanceof TomboloError && error.code === "RECONCILE_CANCELLED";

@@ -16,6 +16,8 @@ export interface EdgeReconcileOptions extends Pick<ReconcileOptions, "name" | "r
   /** Lets what was sent arrive: exchanges, or nothing where an agent sees to that. */
   readonly carry: () => Promise<void>;
   readonly onProgress: (table: TableName, rows: number) => void;
+  /** The hub has a record of it now. */
+  readonly onBegun?: () => void;
 }
 
 /** As a hub asks for it. */
@@ -30,6 +32,7 @@ export async function reconcileWithHub(
   {
     tables: only,
     run: asked = null,
+    onBegun = () => {},
     ...options
   }: Omit<EdgeReconcileOptions, "run"> & { readonly run?: bigint | null } & { readonly now: () => number },
 ): Promise<LinkReport> {
@@ -45,6 +48,7 @@ export async function reconcileWithHub(
     signal,
     now,
     asked,
+    onBegun,
     automatic: options.name === AUTOMATIC && hubFeatures.includes("automatic_reconcile"),
   });
   const report = await reconcileEnds(

@@ -27,6 +27,8 @@ export interface FarParentOptions {
   readonly now: () => number;
   /** The hub's wish that is taken up; null where there is none. */
   readonly asked: bigint | null;
+  /** The hub has entered the run. */
+  readonly onBegun: () => void;
   /** Nobody asked for it, and the hub knows what that is. */
   readonly automatic: boolean;
 }
@@ -144,6 +146,7 @@ export class FarParent implements ComparedParent {
       const { run, hold_ms } = await client.json(answer, { ...this.#json("POST", "/reconcile-runs", question), signal });
       this.holdMs = hold_ms;
       this.#run = run;
+      this.#options.onBegun();
       return BigInt(run);
     },
     finish: async (id, { state, tables: found, error }) => {

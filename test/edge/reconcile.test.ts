@@ -1,4 +1,5 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
+import { TomboloError } from "../../replicator/change/error.ts";
 import { ChainDigest, digestOf } from "../../replicator/change/row-digest.ts";
 import { EdgeAgent } from "../../replicator/edge/agent.ts";
 import type { EdgeReconcileOptions } from "../../replicator/edge/edge-reconcile.ts";
@@ -314,6 +315,47 @@ test.each(["postgres", "sqlite"] as const)(
   },
   90_000,
 );
+
+test.each([
+  ["a line that breaks", new TomboloError("away", { code: "HUB_UNREACHABLE", kind: "connect" })],
+  ["something that a person has to mend", new TomboloError("altered", { code: "TABLE_CHANGED", kind: "operator" })],
+])("what an agent could not begin with, for %s, it begins with later, and others do not wait behind it for ever", async (_, error) => {
+  const now = performance.now.bind(performance);
+  let aheadMs = 0;
+  const clock = vi.spyOn(performance, "now").mockImplementation(() => now() + aheadMs);
+  try {
+    const world = await open("postgres");
+    const edge = await world.edge("shop");
+    await rows(world.database, 20);
+    await sync(edge);
+    const { client } = edge.edge;
+    const json = client.json.bind(client);
+    let failures = 0;
+    client.json = async (schema, request) => {
+      if (!request.path.endsWith("/reconcile-runs") || failures++ > 0) return json(schema, request);
+      throw error;
+    };
+    const { outcomes, stop } = agentOf(edge);
+    const { reconciles } = world.database.node;
+    await reconciles.request({ name: "nightly", peer: edge.node.name, repair: "report" });
+    await until("it has failed", () => failures > 0);
+    await reconciles.request({ name: "manual", peer: edge.node.name, repair: "parent" });
+    await until(
+      "both are done",
+      async () => {
+        // it rests for a while
+        aheadMs += 1_000;
+        return outcomes.length === 2;
+      },
+      60_000,
+    );
+    await stop();
+    expect(outcomes).toEqual(["clean", "clean"]);
+    expect([...(await reconciles.requested()).keys()]).toEqual([]);
+  } finally {
+    clock.mockRestore();
+  }
+});
 
 describe.each(["postgres", "sqlite"] as const)("a %s hub takes back what it has asked an edge to compare", (engine) => {
   test("before the edge has begun, though it has been told of it", async () => {
