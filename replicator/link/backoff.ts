@@ -21,7 +21,8 @@ export interface Backoff {
 }
 
 /** Two transactions waited for each other's locks. The next time is another moment, as good as any; the longer the wait, the more there is to lock. */
-const MET = new Set(["APPLY_GAVE_WAY", "POSTGRES_40P01"]);
+const DEADLOCK_DETECTED = "40P01";
+const MET = new Set(["APPLY_GAVE_WAY", `POSTGRES_${DEADLOCK_DETECTED}`]);
 const MET_MS = 500;
 const hasMet = (error: unknown): boolean => error instanceof TomboloError && MET.has(error.code);
 
