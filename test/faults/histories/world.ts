@@ -118,6 +118,7 @@ async function opened(plan: Plan, grounds: Grounds, undo: (() => unknown)[]): Pr
     grounds.replica.database({ years: plan.clocks.replica, disk: disks.replica }),
   ]);
   undo.push(hubDatabase.drop, replicaDatabase.drop);
+  undo.push(...Object.values(disks).map((disk) => () => disk?.empty()));
   const port = await freePort();
   const lines = { hub: await openLine(grounds.hub.port), replica: await openLine(grounds.replica.port), edges: await openLine(port) };
   undo.push(...Object.values(lines).map((line) => () => line.close()));
