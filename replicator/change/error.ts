@@ -38,3 +38,10 @@ export class TomboloError extends Error {
 
 /** Whether it passes by itself, or with a connection that comes back: what was begun is worth going on with. */
 export const isPassing = (error: unknown): boolean => error instanceof TomboloError && (error.kind === "connect" || error.kind === "retry");
+
+/** SQLSTATE `deadlock_detected`, as the server says it and as the product does. */
+const DEADLOCK = "40P01";
+const MET: ReadonlySet<unknown> = new Set(["APPLY_GAVE_WAY", DEADLOCK, `POSTGRES_${DEADLOCK}`]);
+
+/** Whether a packet's transaction and another waited for each other's locks, and the packet's gave way. */
+export const hasMet = (error: unknown): boolean => MET.has((error as { readonly code?: unknown } | null | undefined)?.code);

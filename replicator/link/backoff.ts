@@ -1,4 +1,4 @@
-import { TomboloError } from "../change/error.ts";
+import { hasMet } from "../change/error.ts";
 
 /** How long to wait before trying again. */
 export interface BackoffOptions {
@@ -12,7 +12,7 @@ export interface BackoffOptions {
 }
 
 export interface Backoff {
-  /** The next delay, milliseconds; each is `factor` times the one before it, up to `maxMs`. Half a second at most after two have met, see `MET`. */
+  /** The next delay, milliseconds; each is `factor` times the one before it, up to `maxMs`. `MET_MS` at most after two have met. */
   next(after?: unknown): number;
   /** Failures since the last success. */
   readonly attempt: number;
@@ -20,11 +20,8 @@ export interface Backoff {
   reset(): void;
 }
 
-/** Two transactions waited for each other's locks. The next time is another moment, as good as any; the longer the wait, the more there is to lock. */
-const DEADLOCK_DETECTED = "40P01";
-const MET = new Set(["APPLY_GAVE_WAY", `POSTGRES_${DEADLOCK_DETECTED}`]);
+/** After two have met, see `hasMet`: the next time is another moment, as good as any; the longer the wait, the more there is to lock. */
 const MET_MS = 500;
-const hasMet = (error: unknown): boolean => error instanceof TomboloError && MET.has(error.code);
 
 export function createBackoff({ initialMs, factor, maxMs, jitter, random = Math.random }: BackoffOptions): Backoff {
   const first = Math.min(initialMs, maxMs);

@@ -1,16 +1,14 @@
+import { hasMet } from "../../change/error.ts";
 import { type ApplySession, type LocksAhead, prepared } from "./apply-session.ts";
 import { inSavepoint } from "./attempt.ts";
 import type { CapturedTable } from "./captured-tables.ts";
 import { byTable, type IncomingChange } from "./incoming.ts";
 import { lockStatement } from "./set-statements.ts";
-import { DEADLOCK_DETECTED } from "./sqlstate.ts";
 
 /** After the last sign of rows that many want. */
 const KEPT_MS = 60_000;
 /** Who waits for longer was not alone. */
 const WAITED_MS = 20;
-
-const SIGNS = new Set([DEADLOCK_DETECTED, `POSTGRES_${DEADLOCK_DETECTED}`, "APPLY_GAVE_WAY"]);
 
 /**
  * Which rows a packet locks first depends on which of them are as it expects: those are written by one statement, the others looked at behind it. Two
@@ -33,7 +31,7 @@ export class LockOrder implements LocksAhead {
 
   /** Takes note of why a packet's transaction failed. */
   failed(error: unknown): void {
-    if (SIGNS.has(String((error as { readonly code?: unknown }).code))) this.#keep();
+    if (hasMet(error)) this.#keep();
   }
 
   /** Locks the rows of these changes that are there, while the order is kept. */

@@ -19,9 +19,9 @@ const NOTICED_WITHIN_MS = 3_000;
 
 const serverFull =
   (which: keyof World["grounds"]): Fault =>
-  async ({ disks, writers, places }) => {
+  async ({ disks, writers }) => {
     const disk = disks[which];
-    const writer = writers[places.findIndex(({ kind }) => kind === which)];
+    const writer = writers.find(({ name }) => name === which);
     if (disk === null || writer === undefined) return {};
     const until = performance.now() + NOTICED_WITHIN_MS;
     do {

@@ -74,8 +74,8 @@ export function planOf(seed: number): Plan {
   const shops = (count: number): string[] => Array.from({ length: count }, () => pick(SHOPS));
   // what came later is drawn last: a seed is otherwise what it was
   const filtered = chance(0.6) ? { stores: shops(stores), edges: shops(edges.length) } : null;
-  const first = chance(0.2) ? withPutBack("replica restored", plan.faults, dice) : plan.faults;
-  const second = chance(0.15) ? withPutBack("hub restored", first, dice) : first;
+  const first = chance(0.2) ? withFault("replica restored", plan.faults, dice, APART_FROM_PUT_BACK) : plan.faults;
+  const second = chance(0.15) ? withFault("hub restored", first, dice, APART_FROM_PUT_BACK) : first;
   return { ...plan, shops: filtered, faults: chance(0.15) ? withFullDisk(pick(["hub", "replica"]), second, dice) : second };
 }
 
@@ -94,18 +94,18 @@ export const putsBack = ({ faults }: Pick<Plan, "faults">, kind: string): boolea
   faults.some(({ name }) => PUTS_BACK[kind]?.includes(name) === true);
 
 /** Where nothing else puts a database back, or changes what a table is. */
-function withPutBack(name: PutBack, faults: Plan["faults"], { int }: Random): Plan["faults"] {
+const APART_FROM_PUT_BACK: ReadonlySet<FaultName> = new Set([...EXCLUSIVE, "column added", "replica restored"]);
+
+/** At some place among the others, where none of these is `apart`. */
+function withFault(name: PutBack | Full, faults: Plan["faults"], { int }: Random, apart: ReadonlySet<FaultName>): Plan["faults"] {
   const at = int(faults.length);
-  const others: ReadonlySet<FaultName> = new Set([...EXCLUSIVE, "column added", "replica restored"]);
-  if (faults.some((fault) => others.has(fault.name))) return faults;
+  if (faults.some((fault) => apart.has(fault.name))) return faults;
   return [...faults.slice(0, at), { name, afterMs: 150 + int(700) }, ...faults.slice(at)];
 }
 
-/** Where no copy is taken of the server without what is on that disk. */
-function withFullDisk(which: "hub" | "replica", faults: Plan["faults"], { int }: Random): Plan["faults"] {
-  const at = int(faults.length);
-  if (faults.some(({ name }) => name === `${which} restored`)) return faults;
-  return [...faults.slice(0, at), { name: `${which}'s disk full`, afterMs: 150 + int(700) }, ...faults.slice(at)];
+/** No copy is taken of the server without what is on that disk. */
+function withFullDisk(which: "hub" | "replica", faults: Plan["faults"], dice: Random): Plan["faults"] {
+  return withFault(`${which}'s disk full`, faults, dice, new Set<FaultName>([`${which} restored`]));
 }
 
 function faultsOf({ int, chance }: Random, { edges }: Pick<Plan, "edges">): { name: Drawn; afterMs: number }[] {
