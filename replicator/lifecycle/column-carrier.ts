@@ -27,7 +27,8 @@ type Columns = ReadonlyMap<string, { readonly wanted: WantedTable; readonly pres
 
 /**
  * `ddl: add_columns`: what a parent's table has and its child's does not is added there, from the hub downwards, and both are captured anew. Changes that
- * were made meanwhile have waited for it. Where the child has columns of its own as well, somebody may have renamed one, and a person has to look.
+ * were made meanwhile have waited for it. Whether anything is to be captured anew shows in the nodes, not in what was just done: a process that dies
+ * between the two leaves that to the next look. Where the child has columns of its own as well, somebody may have renamed one, and a person has to look.
  */
 export class ColumnCarrier implements Service {
   readonly name = "columns";
@@ -64,20 +65,21 @@ export class ColumnCarrier implements Service {
     if (parent === null || child === null) return;
     const [above, below] = [await this.#columns(parent, seen), await this.#columns(child, seen)];
     const down = new Set<string>(link.channels.filter(({ direction }) => direction !== "up").map(({ name }) => name));
-    let changed = false;
+    let ahead = false;
     for (const [table, { wanted, present }] of below) {
       const source = above.get(table)?.present ?? null;
       if (!down.has(wanted.channel) || present === null || source === null) continue;
-      changed = (await this.#carryTable(link, child, { wanted, present, source })) || changed;
+      const both = (await this.#carryTable(link, child, { wanted, present, source })) ?? [];
+      ahead ||= both.some(({ captured }) => !captured);
     }
-    if (!changed) return;
+    if (!ahead) return;
     for (const each of [child, parent]) {
       await each.installation.apply(wantedTables(topology(), nodeOf(topology(), each.name)));
       seen.delete(each.name);
     }
   }
 
-  /** Answers whether something was added. */
+  /** Answers the columns of both once they have the same; null where they have not. */
   async #carryTable(
     link: TopologyLink,
     child: Node,
@@ -86,30 +88,30 @@ export class ColumnCarrier implements Service {
       present,
       source,
     }: { readonly wanted: WantedTable; readonly present: readonly PresentColumn[]; readonly source: readonly PresentColumn[] },
-  ): Promise<boolean> {
+  ): Promise<readonly PresentColumn[] | null> {
     const missing = lacking(source, present, wanted.exclude);
+    const own = lacking(present, source, []);
     const place = `${linkName(link)} ${wanted.table}`;
     if (missing.length === 0) {
       this.#told.delete(place);
-      return false;
+      return own.length === 0 ? [...source, ...present] : null;
     }
     const about = { parent: link.parent, child: link.child, table: wanted.table, columns: missing.map(({ name }) => name) };
-    const own = lacking(present, source, []);
     if (own.length > 0) {
       const message = `${wanted.table} of ${link.child} lacks ${about.columns.join(", ")} and has ${own.map(({ name }) => name).join(", ")}, which ${link.parent} has not: was one renamed?`;
       if (this.#isNews(place, message)) this.#options.log.warn({ ...about, code: "COLUMNS_DIFFER" }, message);
-      return false;
+      return null;
     }
     try {
       await child.columns.add(wanted, missing);
     } catch (error) {
       this.#failed(link, wanted.table, error);
-      return false;
+      return null;
     }
     const apart = missing.filter(({ initial }) => initial === undefined).map(({ name }) => name);
     const rest = apart.length === 0 ? "" : `; rows that are there may have other values of ${apart.join(", ")}: compare the table`;
     this.#options.log.info({ ...about, code: "COLUMNS_ADDED" }, `columns were added to ${wanted.table} of ${link.child}${rest}`);
-    return true;
+    return [...source, ...present, ...missing.map((column) => ({ ...column, captured: false }))];
   }
 
   async #columns(node: Node, seen: Map<NodeName, Columns>): Promise<Columns> {

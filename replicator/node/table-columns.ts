@@ -10,6 +10,8 @@ export interface PresentColumn extends Column {
    * where the database does not tell, or each row has its own.
    */
   readonly initial: Value | undefined;
+  /** False where it was added since its table was last captured anew. */
+  readonly captured: boolean;
 }
 
 /** The columns of an application's tables, and how others are added to them. */

@@ -49,6 +49,22 @@ test("columns that the hub's table gets come to its children, with the values of
   expect((await world.command("plan")).stdout).toMatch(/nothing to do/);
 });
 
+test("columns that all of them have already are captured by themselves: a replicator that died after it had added them has left that to the next one", {
+  timeout: 60_000,
+}, async () => {
+  await open();
+  await world.hub.query(`${ADD.slice(0, ADD.indexOf(","))}`);
+  await world.replica.query("alter table item add note text not null default 'it''s new'");
+  world.store.exec("alter table item add note text not null default 'it''s new'");
+  await world.hub.query("update item set note = 'of the hub'");
+  world.run();
+  await equal(nodes(), "select * from item order by id");
+  world.store.exec("update item set note = 'of the store'");
+  await until("the store's comes up", async () => (await rowsOf(world.hub, "select note from item")) === '[["of the store"]]');
+  await equal(nodes(), "select * from item order by id");
+  expect((await world.command("plan")).stdout).toMatch(/nothing to do/);
+});
+
 test("a renamed column is not taken for a new one: it is told, and nothing is added", { timeout: 60_000 }, async () => {
   await open();
   const replicator = world.run();

@@ -4,6 +4,7 @@ import { columnTypeFor } from "../../change/values/column-type.ts";
 import { toSqlite } from "../../change/values/to-sqlite.ts";
 import type { WantedTable } from "../installation.ts";
 import type { PresentColumn, TableColumns } from "../table-columns.ts";
+import { type CapturedTable, capturedTables } from "./captured-tables.ts";
 import type { Connection, DatabaseFile } from "./connection.ts";
 import { quote } from "./identifier.ts";
 import { literalToValue } from "./image.ts";
@@ -17,7 +18,10 @@ export class SqliteTableColumns implements TableColumns {
   }
 
   async of(wanted: readonly WantedTable[]): Promise<readonly (readonly PresentColumn[] | null)[]> {
-    return this.#file.read((connection) => wanted.map((table) => columnsOf(connection, table)));
+    return this.#file.read((connection) => {
+      const captured = capturedTables(connection);
+      return wanted.map((table) => columnsOf(connection, table, captured.get(table.table)));
+    });
   }
 
   async add(wanted: WantedTable, columns: readonly PresentColumn[]): Promise<void> {
@@ -43,15 +47,22 @@ export class SqliteTableColumns implements TableColumns {
   }
 }
 
-function columnsOf(connection: Connection, { local, exclude }: WantedTable): readonly PresentColumn[] | null {
+/** @param captured undefined for a table that is not captured. */
+function columnsOf(
+  connection: Connection,
+  { local, exclude }: WantedTable,
+  captured: CapturedTable | undefined,
+): readonly PresentColumn[] | null {
   const table = readTable(connection, local, exclude);
   if (table === null) return null;
   const found = connection.prepare("select name, dflt_value as text from pragma_table_info(?)").all(local) as Default[];
   const defaults = new Map(found.map(({ name, text }) => [name, text]));
+  const known = captured && new Set(captured.columns.map(({ name }) => name));
   return table.columns.map((column) => ({
     ...column,
     engine: "sqlite" as const,
     initial: initialOf(connection, defaults.get(column.name) ?? null),
+    captured: known?.has(column.name) ?? true,
   }));
 }
 
