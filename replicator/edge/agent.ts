@@ -81,10 +81,8 @@ export class EdgeAgent {
       try {
         const moved = (await this.#round(signal)) === "moved";
         if (moved && performance.now() - this.#lookedAround < MOST_ROUNDS_MS) continue;
-        await this.#errands.goOn(signal);
-        await this.#options.edge.renewToken();
-        this.#lookedAround = performance.now();
-        if (!moved) await this.#wait(signal);
+        await this.#lookAround(signal);
+        if (!moved) await this.#follow(signal);
       } catch (error) {
         if (signal.aborted) return;
         await this.#failed(error, signal);
@@ -134,8 +132,20 @@ export class EdgeAgent {
     this.#backoff.reset();
   }
 
+  async #lookAround(signal: AbortSignal): Promise<void> {
+    await this.#errands.goOn(signal);
+    await this.#options.edge.renewToken();
+    this.#lookedAround = performance.now();
+  }
+
+  /** Waits for news, and on: what is told of the last ones asks for the next. Now and then an exchange that does not wait measures how far away the hub is. */
+  async #follow(signal: AbortSignal): Promise<void> {
+    const since = performance.now();
+    while ((await this.#wait(signal)) === "moved" && performance.now() - since < MOST_ROUNDS_MS) await this.#lookAround(signal);
+  }
+
   /** Until the edge has news, the hub has, or the interval is over. */
-  async #wait(signal: AbortSignal): Promise<void> {
+  async #wait(signal: AbortSignal): Promise<"moved" | "nothing"> {
     const { edge, intervalMs, watcher } = this.#options;
     const node = await edge.node();
     const over = new AbortController();
@@ -160,7 +170,7 @@ export class EdgeAgent {
       over.abort();
       await news;
     }
-    if (moved !== INTERRUPTED) await this.#took(moved, signal);
+    return moved === INTERRUPTED ? "nothing" : this.#took(moved, signal);
   }
 
   async #failed(error: unknown, signal: AbortSignal): Promise<void> {

@@ -58,6 +58,8 @@ const NOT_INSTALLED = new Set(["NOT_INSTALLED", "NODE_NOT_INSTALLED"]);
 const UNWATCHED: FullSyncWatcher = { progress() {}, note() {}, goAhead: async () => true };
 /** A token that is still good for less than this is renewed. */
 const RENEW_BEFORE_MS = 30 * 86_400_000;
+/** Where one clock or the other is so wrong that a new token seems to have ended. */
+const RENEW_AGAIN_MS = 86_400_000;
 const ANEW_ATTEMPTS = 3;
 const MOST_ROUNDS = 1_000;
 /** How often it is looked whether an application has altered a table. */
@@ -229,15 +231,16 @@ export class Edge {
     return interruptedFullSync(place.node, place.link.parent, this.#options.now());
   }
 
-  /** Gets a new token where the one that it has ends soon: an edge that is in touch stays enrolled. */
+  /** Gets a new token where the one that it has ends soon, by the clock of the hub, which says when: an edge that is in touch stays enrolled. */
   async renewToken(): Promise<void> {
     const { expiresAt = null } = this.#credential;
-    const now = this.#options.now();
+    const now = this.client.hubNow ?? this.#options.now();
     if (expiresAt === null || Date.parse(expiresAt) - now > RENEW_BEFORE_MS || now < this.#renewNotBefore) return;
     const renewed = await takeNewToken(this.client, this.#credential);
     await this.#keep({ ...this.#credential, ...renewed });
     const { expiresAt: next = null } = renewed;
-    this.#renewNotBefore = next === null ? 0 : now + (Date.parse(next) - now) / 2;
+    const leftMs = next === null ? 0 : Date.parse(next) - now;
+    this.#renewNotBefore = now + (leftMs > 0 ? leftMs / 2 : RENEW_AGAIN_MS);
   }
 
   /** What the database itself knows of its exchange with the hub; null before the first. Works offline. */

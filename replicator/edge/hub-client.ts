@@ -37,6 +37,8 @@ export class HubClient {
   readonly #base: URL;
   #token: string | undefined;
   readonly #agent: Agent;
+  /** The hub's clock minus this process' own count of milliseconds, which nobody sets. */
+  #aheadMs: number | null = null;
 
   /** Throws `HUB_ADDRESS` or `HUB_PLAIN_HTTP` (usage): a token does not travel in the clear. */
   constructor({ hub, token, ca = null }: HubClientOptions) {
@@ -72,6 +74,7 @@ export class HubClient {
       if (signal?.aborted || error instanceof TomboloError) throw error;
       throw unreachable(this.#base, error);
     }
+    this.#aheadMs = aheadOf(answer) ?? this.#aheadMs;
     if (answer.statusCode >= 200 && answer.statusCode < 300) return answer;
     throw await this.#refused(answer);
   }
@@ -101,6 +104,11 @@ export class HubClient {
     }
   }
 
+  /** What the hub's clock shows, by its last answer that told, milliseconds since 1970, to a second or two; null before there was one. */
+  get hubNow(): number | null {
+    return this.#aheadMs === null ? null : performance.now() + this.#aheadMs;
+  }
+
   /** From the next request on. */
   useToken(token: string): void {
     this.#token = token;
@@ -124,6 +132,11 @@ export class HubClient {
     }
     return refusal(told.data, status, Number.isFinite(after) ? after * 1000 : null);
   }
+}
+
+function aheadOf({ headers }: Dispatcher.ResponseData): number | null {
+  const told = Date.parse(String(headers.date));
+  return Number.isNaN(told) ? null : told - performance.now();
 }
 
 function refusal({ code, detail, hint }: z.output<typeof problem>, status: number, retryAfterMs: number | null): HubError {

@@ -3,8 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setImmediate as breathe } from "node:timers/promises";
 import Database from "better-sqlite3";
-import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, onTestFinished, test, vi } from "vitest";
 import { nodeName } from "../../replicator/change/names.ts";
+import { HubClient } from "../../replicator/edge/hub-client.ts";
 import { SyncService, type SyncServiceEvents } from "../../replicator/edge/sync-service.ts";
 import { issue } from "../../replicator/hub/issue.ts";
 import { until } from "../helpers/command.ts";
@@ -173,6 +174,22 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
     expect(events.failed).toEqual([]);
   });
 
+  test("follows its hub with an exchange for each change: what it says of the last one waits for the next", async () => {
+    const service = await opened({ enrol: { hub: hub.url, code: await code() } });
+    const sent = vi.spyOn(HubClient.prototype, "send");
+    onTestFinished(() => sent.mockRestore());
+    service.start();
+    const exchanges = (): number => sent.mock.calls.filter(([{ path }]) => path.endsWith("/exchange")).length;
+    await until("it is in touch", () => exchanges() > 1);
+    const before = exchanges();
+    for (let id = 1; id <= 20; id++) {
+      await world.database.write(`insert into item values (${id}, 'hub')`);
+      await until("it has the row", () => application.prepare("select count(*) from item").pluck().get() === id);
+    }
+    // with one in between, twice as many
+    expect(exchanges() - before).toBeLessThan(30);
+  });
+
   test("renews a token that ends soon, and goes on with the new one", async () => {
     const service = await opened({ enrol: { hub: hub.url, code: await code() } });
     const file = `${path}-tombolo-edge.json`;
@@ -201,6 +218,26 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
       await until("an exchange", async () => (await world.database.rows("select id from item")).length === count);
     }
     expect(await tokens()).toHaveLength(2);
+  });
+
+  test.each([
+    { years: 10, days: 60, tokens: 1 },
+    { years: -10, days: 20, tokens: 2 },
+  ])("with a clock that is $years years off: a token for $days days ends when the hub's clock says so", async ({ years, days, tokens }) => {
+    const clock = Date.now.bind(Date);
+    vi.spyOn(Date, "now").mockImplementation(() => clock() + years * 365 * 86_400_000);
+    onTestFinished(() => void vi.restoreAllMocks());
+    const service = await opened({ enrol: { hub: hub.url, code: await code(days * 86_400_000) } });
+    const given = async (): Promise<number> =>
+      (await world.database.node.tokens.list({ limit: 100, node: nodeName("shop") })).filter(({ kind }) => kind === "token").length;
+    service.start();
+    await until("it has as many as it needs", async () => (await given()) >= tokens);
+    for (let count = 1; count <= 3; count++) {
+      // it hears of this one while it waits, before which it has looked at its token
+      await world.database.write(`insert into item values (${count}, 'hub')`);
+      await until("it has the row", () => application.prepare("select count(*) from item").pluck().get() === count);
+    }
+    expect(await given()).toBe(tokens);
   });
 
   test("offline it fails, says so, and loses nothing", async () => {

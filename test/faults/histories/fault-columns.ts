@@ -38,7 +38,7 @@ async function compare(world: World): Promise<void> {
       PATIENCE_MS,
     );
   await repair("--table", "note", "--yes");
-  for (const edge of world.edges) await repair("--link", `hub/${edge.name}`);
+  await Promise.all(world.edges.map((edge) => repair("--link", `hub/${edge.name}`)));
 }
 
 export const COLUMNS_CHANGE = {
