@@ -5,7 +5,7 @@ import type { Figures, Workload } from "./workload.ts";
 
 const COMPARE = ["reconcile", "--link", "source/target", "--json"];
 const FILL = ["full-sync", "target", "--yes", "--no-backup", "--json"];
-const PACE = ["--pace", "20"];
+const PACE = ["--pace", "10"];
 const COMMANDS = {
   compare: COMPARE,
   fill: FILL,
@@ -32,7 +32,7 @@ export const beside: Workload = {
     const measured: Record<Command, Done[]> = { compare: [], fill: [], pacedCompare: [], pacedFill: [] };
     const runs: Record<Command, number> = { compare: 0, fill: 0, pacedCompare: 0, pacedFill: 0 };
     // in turns: what else the machine does is the same for all
-    for (let turn = 0; turn < 2; turn++) {
+    for (let turn = 0; turn < 3; turn++) {
       for (const what of Object.keys(COMMANDS) as Command[]) {
         const args = COMMANDS[what];
         alone.push(await write(session, besideRate, besideSeconds));

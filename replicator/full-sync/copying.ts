@@ -8,7 +8,7 @@ import type { SyncPlan } from "./sync-plan.ts";
 /** Of rows of 100 bytes some 5 MB: a quarter of a second of work is what an interruption costs. */
 const CHUNK_ROWS = 50_000;
 /** With rests between them: what an application waits behind is short. */
-const PACED_CHUNK_ROWS = 2_000;
+const PACED_CHUNK_ROWS = 1_000;
 
 export interface CopyingOptions {
   readonly plan: SyncPlan;

@@ -33,8 +33,8 @@ export interface CompareOptions {
 
 /** A range that differs is told row by row, so that it is small. Its digest takes a server some 20 ms. */
 const RANGE_ROWS = 10_000;
-/** What applications wait behind is a few milliseconds of work. */
-const PACED_RANGE_ROWS = 2_000;
+/** What applications wait behind is a millisecond of work. */
+const PACED_RANGE_ROWS = 500;
 /** Ranges that both sides digest before they hear of more. */
 const RANGES_AT_ONCE = 8;
 /** A side may hold far more rows than the other between two bounds: beyond this the range is divided anew. */

@@ -34,6 +34,8 @@ const EVERYTHING: KeyRange = { from: null, to: null };
 const CUT_MS = 20_000;
 const MOST_CANDIDATES = 200_000;
 const KEYS_AT_ONCE = 2_000;
+/** As few as keep what applications wait behind short. */
+const PACED_KEYS_AT_ONCE = 500;
 
 /**
  * Compares the tables of two nodes while both are written to. First range by range at one cut of each node, which finds candidates; then those row by row,
@@ -104,6 +106,7 @@ async function candidatesAmong(
   options: CompareLinkOptions & { readonly share: ShareOfTime },
 ): Promise<{ readonly rows: number; readonly keys: ReadonlySet<KeyText> }> {
   const asked = [...only];
+  const atOnce = options.share.isWhole ? KEYS_AT_ONCE : PACED_KEYS_AT_ONCE;
   const keys = new Set<KeyText>();
   let at = 0;
   while (at < asked.length) {
@@ -111,7 +114,7 @@ async function candidatesAmong(
       const until = performance.now() + CUT_MS;
       while (at < asked.length && performance.now() < until) {
         options.signal.throwIfAborted();
-        const some = asked.slice(at, at + KEYS_AT_ONCE);
+        const some = asked.slice(at, at + atOnce);
         const [above, below] = await Promise.all([parent.digestsOf(0, some), child.digestsOf(0, some)]);
         for (const [place, key] of some.entries())
           if (above[place] !== below[place] && (below[place] !== null || !isOneOfMany(table))) keys.add(key);

@@ -100,6 +100,9 @@ const PLAIN: Required<TransactionEnds> = { begin: (client) => client.query("begi
 /** For what reads several things at one moment. */
 export const READING: TransactionEnds = { begin: (client) => client.query("begin isolation level repeatable read read only") };
 
+/** For what a crash of the server may take back: the commit waits for no disk, and keeps none from applications. */
+export const UNFLUSHED: TransactionEnds = { begin: (client) => client.query("begin; set local synchronous_commit = off") };
+
 /** One transaction on a connection of its own. Rolls back and throws a `TomboloError` when `work`, or an end, fails. */
 export async function transaction<T>(
   pool: pg.Pool,

@@ -5,7 +5,7 @@ import type { Column } from "../../change/shape.ts";
 import type { CopiedTable, CopyChanges, CopyChunk, CopyStage, HandOver, Staged, TableDifference } from "../full-copy.ts";
 import { runLost } from "../full-sync-runs.ts";
 import type { CapturedTable } from "./captured-tables.ts";
-import { transaction } from "./connection.ts";
+import { transaction, UNFLUSHED } from "./connection.ts";
 import { compareStaged } from "./copy-compare.ts";
 import { handOverStaged } from "./copy-hand-over.ts";
 import { columnsHere, copyInto } from "./copy-into.ts";
@@ -96,7 +96,7 @@ class PostgresStage implements CopyStage {
   async add(name: TableName, chunk: CopyChunk): Promise<Staged> {
     const table = this.#table(name);
     const before = this.#progress.get(name) as Staged;
-    const after = await transaction(this.#access.pool, async (client) => {
+    const bring = async (client: pg.PoolClient): Promise<Staged> => {
       await this.#mustBeOurs(client);
       const counted = await copyInto(client, table, { relation: table.relation, columns: table.columns, rows: chunk.rows });
       const now: Staged = {
@@ -107,7 +107,9 @@ class PostgresStage implements CopyStage {
       };
       await store(client, this.#run, name, now, before);
       return now;
-    });
+    };
+    // what it writes is unlogged
+    const after = await transaction(this.#access.pool, bring, UNFLUSHED);
     this.#progress.set(name, after);
     return after;
   }
