@@ -203,6 +203,7 @@ describe("limits", () => {
 describe("the end", () => {
   test("finishes the requests in hand, refuses new ones with 503, wakes those who wait, then gives the address up", async () => {
     let finish: (() => void) | undefined;
+    let isWaiting = false;
     const slow: RoutePlugin = (server, { closing }) => {
       server.get("/v1/slow", { config: { access: "public" } }, async () => {
         await new Promise<void>((resolve) => {
@@ -211,6 +212,7 @@ describe("the end", () => {
         return { done: true };
       });
       server.get("/v1/waits", { config: { access: "public" } }, async () => {
+        isWaiting = true;
         await new Promise<void>((resolve) => closing.addEventListener("abort", () => resolve()));
         return { woken: true };
       });
@@ -218,7 +220,7 @@ describe("the end", () => {
     const hub = await hubWith({ routes: [slow] });
     const running = ask(hub, "GET", "/v1/slow");
     const waiting = ask(hub, "GET", "/v1/waits");
-    await until("the request has begun", () => finish !== undefined);
+    await until("both have begun", () => finish !== undefined && isWaiting);
     const closed = hub.close();
     opened.length = 0;
     expect((await waiting).body).toEqual({ woken: true });
