@@ -8,6 +8,7 @@ import { wantedTables } from "../lifecycle/tree.ts";
 import type { LinkObserver } from "../link/link.ts";
 import { LinkEnd } from "../link/link-end.ts";
 import { edgeConfig, edgeTopology, type Manifest, manifestId } from "../link/manifest.ts";
+import { MOST_SYNC_ROUNDS } from "../link/sync-rounds.ts";
 import type { TravelOptions } from "../medium/traveller.ts";
 import type { PeerStatus } from "../node/installation.ts";
 import type { Node } from "../node/node.ts";
@@ -61,7 +62,6 @@ const RENEW_BEFORE_MS = 30 * 86_400_000;
 /** Where one clock or the other is so wrong that a new token seems to have ended. */
 const RENEW_AGAIN_MS = 86_400_000;
 const ANEW_ATTEMPTS = 3;
-const MOST_ROUNDS = 1_000;
 /** How often it is looked whether an application has altered a table. */
 const LOOK_AT_TABLES_MS = 5_000;
 
@@ -127,7 +127,7 @@ export class Edge {
     }
   }
 
-  /** Exchanges until nothing is pending on either side, and does what the hub asks for besides. */
+  /** Exchanges until nothing is pending on either side that was when it began, and does what the hub asks for besides. */
   async sync(signal: AbortSignal, progress?: (received: number) => void): Promise<EdgeCounts> {
     const filled = await this.interrupted(signal);
     // what is to begin anew does not go on
@@ -148,7 +148,7 @@ export class Edge {
   ): Promise<{ readonly counts: EdgeCounts; readonly last: Pick<Exchanged, "fullSync" | "reconcile"> }> {
     let counts: EdgeCounts = NO_COUNTS;
     let last: Pick<Exchanged, "fullSync" | "reconcile"> = { fullSync: null, reconcile: null };
-    for (let round = 0; round < MOST_ROUNDS; round++) {
+    for (let round = 0; round < MOST_SYNC_ROUNDS; round++) {
       const before = counts.received;
       const moved = await this.exchange({
         final: true,

@@ -18,6 +18,7 @@ import { Rest } from "./rest.ts";
 import { mustNotBeRewound } from "./rewound.ts";
 import { RoundWatch } from "./round-watch.ts";
 import { OVER, sleep } from "./sleep.ts";
+import { MOST_SYNC_ROUNDS } from "./sync-rounds.ts";
 import { Transfer, type Transferred } from "./transfer.ts";
 
 export interface LinkOptions {
@@ -45,7 +46,6 @@ const IDENTITY_MS = 30_000;
 /** Another process on the same link shows as one of these; reading the state anew settles it, unless it is really so. */
 const SETTLED_BY_READING_ANEW = new Set(["PACKET_GAP", "PACKET_FORK", "POSITION_AHEAD", "PEER_UNKNOWN", "DATABASE_PUT_BACK"]);
 const ANEW_ATTEMPTS = 3;
-const LARGEST_SYNC_ROUNDS = 10_000;
 const NOTHING: Transferred = { changes: 0, conflicts: 0, parked: 0, wanted: 0, waiting: false };
 const PAUSED: Round = { sent: 0, received: 0, conflicts: 0, parked: 0, wanted: 0, waiting: true };
 /** How soon a link that was paused goes on. Its news do not wake it: there may be some all the time. */
@@ -110,7 +110,7 @@ class DirectLink implements Link {
 
   async sync(signal: AbortSignal): Promise<LinkCounts> {
     const total = { sent: 0, received: 0, conflicts: 0, parked: 0 };
-    for (let round = 0; round < LARGEST_SYNC_ROUNDS; round++) {
+    for (let round = 0; round < MOST_SYNC_ROUNDS; round++) {
       signal.throwIfAborted();
       const { sent, received, conflicts, parked, wanted } = await this.#round({ final: true });
       total.sent += sent;

@@ -90,6 +90,23 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
     await writing;
   });
 
+  test("syncs to an end, though its hub is written to with each exchange: what was there when it began has moved", async () => {
+    const service = await opened({ enrol: { hub: hub.url, code: await code() } });
+    await service.syncNow();
+    application.exec("insert into item values (1000, 'shop')");
+    let rows = 0;
+    const more = (): Promise<void> => world.database.write(`insert into item values (${++rows}, 'hub')`);
+    await more();
+    let writing = Promise.resolve();
+    service.on("progress", () => {
+      writing = writing.then(more);
+    });
+    expect(await service.syncNow()).toMatchObject({ sent: 1 });
+    await writing;
+    expect(rows).toBeLessThan(100);
+    expect(notes()).toMatch(/^1hub /);
+  });
+
   test("compares what it is asked to, though its hub is written to all the time", { timeout: 60_000 }, async () => {
     const service = await opened({ enrol: { hub: hub.url, code: await code() } });
     await service.syncNow();

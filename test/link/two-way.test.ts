@@ -1,5 +1,6 @@
 import { afterEach, describe, expect, test } from "vitest";
-import { postgresNode, sqliteNode, type TestNode, type TestTable, testLink } from "../helpers/nodes.ts";
+import type { LinkObserver } from "../../replicator/link/link.ts";
+import { postgresNode, silent, sqliteNode, type TestNode, type TestTable, testLink } from "../helpers/nodes.ts";
 
 const TABLES: TestTable[] = [{ name: "shop.orders" }];
 const PG = "create schema shop; create table shop.orders (id bigint primary key, customer text, amount numeric(10,2), note text)";
@@ -44,6 +45,30 @@ for (const engine of ["postgres", "sqlite"] as const) {
       ]);
       expect(await store.rows(all)).toEqual(await hub.rows(ALL));
       expect(await link.settle()).toEqual({ sent: 0, received: 0, conflicts: 0, parked: 0 });
+    });
+
+    test("one sync ends, though both are written to whenever anything has moved: what was there when it began has moved", async () => {
+      const hub = keep(await postgresNode("hub", PG, TABLES));
+      const store = await child();
+      let [rows, writing] = [0, Promise.resolve()];
+      const more = async (): Promise<void> => {
+        rows += 1;
+        await hub.write(`insert into shop.orders values (${rows}, 'hub', 1, null)`);
+        await store.write(`insert into ${orders} values (${1_000_000 + rows}, 'store', 1, null)`);
+      };
+      const observer: LinkObserver = {
+        ...silent,
+        applied() {
+          writing = writing.then(more);
+        },
+      };
+      const link = testLink(hub.node, store.node, TABLES, { observer });
+      await more();
+      await link.sync(new AbortController().signal);
+      await writing;
+      expect(rows).toBeLessThan(100);
+      expect((await store.rows(all))[0]).toEqual(["1", "hub", null]);
+      expect(await hub.rows("select id from shop.orders where id = 1000001")).toHaveLength(1);
     });
 
     test("rows that a child holds before its first contact go up and are judged", async () => {
