@@ -118,11 +118,12 @@ function childrenOf(parent: number): number[] {
     .map(Number);
 }
 
-/** On the same port. The killed server's children may hold its shared memory for a moment. */
+/** On the same port. The killed server may look as if it ran for a moment, and its children hold its shared memory. */
 async function restart(server: { readonly directory: string; readonly url: string }): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
       await startEmbedded({ directory: server.directory, port: Number(new URL(server.url).port) });
+      await withHub(server.url, (client) => client.query("select"));
       return;
     } catch (error) {
       if (attempt === 20) throw error;
