@@ -166,7 +166,7 @@ export class SyncService {
     await running?.ended;
   }
 
-  /** Exchanges until nothing is pending on either side, beside writers until what was pending is not any more; answers what moved. Beside a running service as well. Throws why it could not. */
+  /** Exchanges until nothing is pending on either side that was when it began; answers what moved. Beside a running service as well. Throws why it could not. */
   syncNow(): Promise<EdgeCounts> {
     return this.#alone(() => this.#syncOnce());
   }

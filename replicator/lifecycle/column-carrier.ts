@@ -69,8 +69,7 @@ export class ColumnCarrier implements Service {
     for (const [table, { wanted, present }] of below) {
       const source = above.get(table)?.present ?? null;
       if (!down.has(wanted.channel) || present === null || source === null) continue;
-      const both = (await this.#carryTable(link, child, { wanted, present, source })) ?? [];
-      ahead ||= both.some(({ captured }) => !captured);
+      ahead = (await this.#carryTable(link, child, { wanted, present, source })) || ahead;
     }
     if (!ahead) return;
     for (const each of [child, parent]) {
@@ -79,7 +78,7 @@ export class ColumnCarrier implements Service {
     }
   }
 
-  /** Answers the columns of both once they have the same; null where they have not. */
+  /** Answers whether both have the same columns now, of which not all are captured yet. */
   async #carryTable(
     link: TopologyLink,
     child: Node,
@@ -88,30 +87,30 @@ export class ColumnCarrier implements Service {
       present,
       source,
     }: { readonly wanted: WantedTable; readonly present: readonly PresentColumn[]; readonly source: readonly PresentColumn[] },
-  ): Promise<readonly PresentColumn[] | null> {
+  ): Promise<boolean> {
     const missing = lacking(source, present, wanted.exclude);
     const own = lacking(present, source, []);
     const place = `${linkName(link)} ${wanted.table}`;
     if (missing.length === 0) {
       this.#told.delete(place);
-      return own.length === 0 ? [...source, ...present] : null;
+      return own.length === 0 && [...source, ...present].some(({ captured }) => !captured);
     }
     const about = { parent: link.parent, child: link.child, table: wanted.table, columns: missing.map(({ name }) => name) };
     if (own.length > 0) {
       const message = `${wanted.table} of ${link.child} lacks ${about.columns.join(", ")} and has ${own.map(({ name }) => name).join(", ")}, which ${link.parent} has not: was one renamed?`;
       if (this.#isNews(place, message)) this.#options.log.warn({ ...about, code: "COLUMNS_DIFFER" }, message);
-      return null;
+      return false;
     }
     try {
       await child.columns.add(wanted, missing);
     } catch (error) {
       this.#failed(link, wanted.table, error);
-      return null;
+      return false;
     }
     const apart = missing.filter(({ initial }) => initial === undefined).map(({ name }) => name);
     const rest = apart.length === 0 ? "" : `; rows that are there may have other values of ${apart.join(", ")}: compare the table`;
     this.#options.log.info({ ...about, code: "COLUMNS_ADDED" }, `columns were added to ${wanted.table} of ${link.child}${rest}`);
-    return [...source, ...present, ...missing.map((column) => ({ ...column, captured: false }))];
+    return true;
   }
 
   async #columns(node: Node, seen: Map<NodeName, Columns>): Promise<Columns> {

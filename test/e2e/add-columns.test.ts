@@ -18,8 +18,9 @@ const open = async (): Promise<World> => {
 };
 const nodes = () => [world.hub, world.replica, world.store];
 
+const NOTE = "alter table item add note text not null default 'it''s new'";
 /** Of every kind of type that the engines share; what SQLite holds of it follows docs/values.md. */
-const ADD = `alter table item add note text not null default 'it''s new', add qty int default 7, add price numeric(10,2) default 1.50,
+const ADD = `${NOTE}, add qty int default 7, add price numeric(10,2) default 1.50,
   add attrs jsonb default '{"a": 1}', add done boolean not null default true, add tags text[] default '{x,"y z"}', add raw bytea, add at timestamptz`;
 
 test("columns that the hub's table gets come to its children, with the values of the rows that are there; what was written meanwhile has waited", {
@@ -53,9 +54,9 @@ test("columns that all of them have already are captured by themselves: a replic
   timeout: 60_000,
 }, async () => {
   await open();
-  await world.hub.query(`${ADD.slice(0, ADD.indexOf(","))}`);
-  await world.replica.query("alter table item add note text not null default 'it''s new'");
-  world.store.exec("alter table item add note text not null default 'it''s new'");
+  await world.hub.query(NOTE);
+  await world.replica.query(NOTE);
+  world.store.exec(NOTE);
   await world.hub.query("update item set note = 'of the hub'");
   world.run();
   await equal(nodes(), "select * from item order by id");

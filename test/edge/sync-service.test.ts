@@ -65,6 +65,8 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
     }
     return events;
   };
+  const tokens = async () =>
+    (await world.database.node.tokens.list({ limit: 100, node: nodeName("shop") })).filter(({ kind }) => kind === "token");
   const notes = (): unknown =>
     application.prepare("select group_concat(id || note, ' ') from (select * from item order by id)").pluck().get();
 
@@ -226,8 +228,6 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
 
   test("a token that never lives for long is renewed once in a while, and not with each exchange", async () => {
     const service = await opened({ enrol: { hub: hub.url, code: await code(20 * 86_400_000) } });
-    const tokens = async () =>
-      (await world.database.node.tokens.list({ limit: 100, node: nodeName("shop") })).filter(({ kind }) => kind === "token");
     service.start();
     await until("it is renewed", async () => (await tokens()).length > 1);
     for (let count = 1; count <= 3; count++) {
@@ -238,23 +238,21 @@ describe.each(["postgres", "sqlite"] as const)("with a %s hub, the service of an
   });
 
   test.each([
-    { years: 10, days: 60, tokens: 1 },
-    { years: -10, days: 20, tokens: 2 },
-  ])("with a clock that is $years years off: a token for $days days ends when the hub's clock says so", async ({ years, days, tokens }) => {
+    { years: 10, days: 60, needed: 1 },
+    { years: -10, days: 20, needed: 2 },
+  ])("with a clock that is $years years off: a token for $days days ends when the hub's clock says so", async ({ years, days, needed }) => {
     const clock = Date.now.bind(Date);
     vi.spyOn(Date, "now").mockImplementation(() => clock() + years * 365 * 86_400_000);
     onTestFinished(() => void vi.restoreAllMocks());
     const service = await opened({ enrol: { hub: hub.url, code: await code(days * 86_400_000) } });
-    const given = async (): Promise<number> =>
-      (await world.database.node.tokens.list({ limit: 100, node: nodeName("shop") })).filter(({ kind }) => kind === "token").length;
     service.start();
-    await until("it has as many as it needs", async () => (await given()) >= tokens);
+    await until("it has as many as it needs", async () => (await tokens()).length >= needed);
     for (let count = 1; count <= 3; count++) {
       // it hears of this one while it waits, before which it has looked at its token
       await world.database.write(`insert into item values (${count}, 'hub')`);
       await until("it has the row", () => application.prepare("select count(*) from item").pluck().get() === count);
     }
-    expect(await given()).toBe(tokens);
+    expect(await tokens()).toHaveLength(needed);
   });
 
   test("offline it fails, says so, and loses nothing", async () => {

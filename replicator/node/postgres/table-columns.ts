@@ -1,6 +1,5 @@
 import pg from "pg";
 import { isPassing, TomboloError } from "../../change/error.ts";
-import type { Column } from "../../change/shape.ts";
 import { columnTypeFor } from "../../change/values/column-type.ts";
 import { toPostgresText } from "../../change/values/to-postgres.ts";
 import type { WantedTable } from "../installation.ts";
@@ -13,10 +12,19 @@ import { relationsNamed } from "./shape.ts";
  * Postgres keeps the default that a column was added with for the rows that were there. A column with a default and without that was in the table from
  * its beginning, or was given a value for each row.
  */
-const INITIAL = `
-  select a.attrelid as oid, a.attname as name, (a.attmissingval::text::text[])[1] as initial, a.atthasmissing or not a.atthasdef as told
-    from pg_attribute a where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped`;
-const CAPTURED = "select relation::oid::text as oid, columns::text as columns from tombolo.captured_table where relation = any ($1::oid[])";
+const COLUMNS = `
+  select a.attrelid as oid, a.attname as name, (a.attmissingval::text::text[])[1] as initial, a.atthasmissing or not a.atthasdef as told,
+         coalesce(c.columns @> jsonb_build_array(jsonb_build_object('name', a.attname)), true) as captured
+    from pg_attribute a left join tombolo.captured_table c on c.relation = a.attrelid
+   where a.attrelid = any ($1::oid[]) and a.attnum > 0 and not a.attisdropped`;
+
+interface ColumnRecord {
+  readonly oid: string;
+  readonly name: string;
+  readonly initial: string | null;
+  readonly told: string;
+  readonly captured: string;
+}
 
 export class PostgresTableColumns implements TableColumns {
   readonly #pool: pg.Pool;
@@ -30,24 +38,24 @@ export class PostgresTableColumns implements TableColumns {
   of(wanted: readonly WantedTable[]): Promise<readonly (readonly PresentColumn[] | null)[]> {
     return transaction(this.#pool, async (client) => {
       const relations = await relationsNamed(client, wanted.map(placeOf));
-      const oids = [`{${relations.map(({ oid }) => oid).join(",")}}`];
-      const { rows } = await client.query<{ oid: string; name: string; initial: string | null; told: string }>(INITIAL, oids);
-      const { rows: tables } = await client.query<{ oid: string; columns: string }>(CAPTURED, oids);
+      const { rows } = await client.query<ColumnRecord>(COLUMNS, [`{${relations.map(({ oid }) => oid).join(",")}}`]);
       return wanted.map((table) => {
         const { schema, table: name } = placeOf(table);
         const relation = relations.find((candidate) => candidate.schema === schema && candidate.name === name);
         if (relation === undefined) return null;
-        const own = rows.filter(({ oid }) => oid === relation.oid);
-        const initials = new Map(own.map(({ name: column, initial, told }) => [column, told === "t" ? initial : undefined]));
-        const captured = capturedNames(tables.find(({ oid }) => oid === relation.oid)?.columns);
+        const own = new Map(rows.filter(({ oid }) => oid === relation.oid).map((row) => [row.name, row]));
         return relation.columns
           .filter((column) => !column.generated && !table.exclude.includes(column.name))
-          .map(({ name: column, type, base, notNull }) => ({
-            ...{ name: column, type, base, notNull },
-            engine: "postgres" as const,
-            initial: initials.get(column),
-            captured: captured?.has(column) ?? true,
-          }));
+          .map(({ name: column, type, base, notNull }) => {
+            // one that was dropped in between has none
+            const record = own.get(column);
+            return {
+              ...{ name: column, type, base, notNull },
+              engine: "postgres" as const,
+              initial: record?.told === "t" ? record.initial : undefined,
+              captured: record?.captured !== "f",
+            };
+          });
       });
     });
   }
@@ -73,10 +81,6 @@ export class PostgresTableColumns implements TableColumns {
     }
   }
 }
-
-/** Undefined for a table that is not captured. */
-const capturedNames = (columns: string | undefined): ReadonlySet<string> | undefined =>
-  columns === undefined ? undefined : new Set((JSON.parse(columns) as Column[]).map(({ name }) => name));
 
 function placeOf({ local }: WantedTable): { readonly schema: string; readonly table: string } {
   const dot = local.indexOf(".");
