@@ -210,4 +210,10 @@ export const DATABASE_CODES: readonly CodeRow[] = [
   ["TRIGGER_MISSING", "finding", "A trigger of Tombolo is gone.", "Run `tombolo apply`, then compare."],
   ["TWO_PHASE_COMMIT", "finding", "max_prepared_transactions is set: news is looked for, not told.", "Set it to 0 where nobody uses it."],
   ["UNINSTALL_BLOCKED", "finding", "Objects of applications use Tombolo's functions.", "Take tombolo.applying() out of them first."],
+  [
+    "VALUE_TOO_LARGE",
+    "operator",
+    "A value, or what the change log holds of it, is a text of more than 512 MB.",
+    "Make it smaller, or exclude the column; then `tombolo nodes resync`.",
+  ],
 ];

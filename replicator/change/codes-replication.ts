@@ -9,6 +9,12 @@ export const REPLICATION_CODES: readonly CodeRow[] = [
     "Nothing; if it repeats, look for transactions that keep rows locked for long.",
   ],
   ["CHANGE_PARKED", "notice", "Changes were set aside; the others go on.", "See `tombolo parked list`."],
+  [
+    "CHANGE_TOO_LARGE",
+    "operator",
+    "A change, with what its row was before, is larger than 256 MB as text.",
+    "Make the row smaller, or exclude the column; then `tombolo nodes resync`. Of a slot: compare the table.",
+  ],
   ["CHECK_VIOLATION", "parked", "A check refuses the row.", "Correct the row where it was written, or the check."],
   ["COLUMN_MISSING", "operator", "A change names a column that the table here does not have.", "Add it here, or drop it at the sender."],
   [

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { TomboloError } from "./error.ts";
 import type { Packet, PacketHeader, Part } from "./packet.ts";
-import { headerText, partBytes } from "./packet-text.ts";
+import { NODE_LIMITS } from "./packet-limits.ts";
+import { headerText, largestOf, partBytes } from "./packet-text.ts";
 
 /**
  * The digest of a packet: SHA-256 over the header's line and every part, each ended by an empty line. The header holds the
@@ -24,19 +25,44 @@ export function openSeal(header: PacketHeader): Seal {
   };
 }
 
-/** Makes a packet; its digest is computed while its parts pass. Empty parts are left out. */
-export function packet({ header, parts }: { header: PacketHeader; parts: AsyncIterable<Part> }): Packet {
+/**
+ * Makes a packet; its digest is computed while its parts pass. Empty parts are left out. The parts throw `CHANGE_TOO_LARGE` (operator) where no receiver takes one of them:
+ * one that is larger than it was to be holds a single change.
+ */
+export function packet({ header, parts }: { header: PacketHeader; parts: AsyncIterable<Part> }, most = NODE_LIMITS.part): Packet {
   let digest: string | undefined;
   async function* sealed(): AsyncGenerator<Part> {
     const seal = openSeal(header);
     for await (const part of parts) {
       if (part.length === 0) continue;
-      seal.add(partBytes(part));
+      seal.add(bytesOf(part, header, most));
       yield part;
     }
     digest = seal.close();
   }
   return { header, parts: once(sealed), digest: () => known(digest) };
+}
+
+function bytesOf(part: Part, { tables }: PacketHeader, most: number): Buffer {
+  const tooLarge = (cause?: unknown): TomboloError =>
+    new TomboloError(
+      `a change of ${tables[largestOf(part).table]?.table} is larger than ${most / 2 ** 20} MB, with what the row was before: it cannot travel`,
+      {
+        code: "CHANGE_TOO_LARGE",
+        kind: "operator",
+        hint: "Make the row smaller, or `exclude` the column; then `tombolo nodes resync` passes over what the log holds of it (`--direction push` where the child wrote it).",
+        cause,
+      },
+    );
+  let bytes: Buffer;
+  try {
+    bytes = partBytes(part);
+  } catch (error) {
+    // no string is that long
+    throw error instanceof RangeError ? tooLarge(error) : error;
+  }
+  if (bytes.length > most) throw tooLarge();
+  return bytes;
 }
 
 /** An iterable that throws when it is asked for a second time, instead of looking empty. */

@@ -57,9 +57,14 @@ export function partBytes(part: Part): Buffer {
 /** About the bytes that a part takes, without making them: exact for ASCII, less by up to two thirds for other scripts. */
 export function partSize(part: Part): number {
   let size = 0;
-  for (const { key, old, new: now } of part) size += key.length + (old?.length ?? 0) + (now?.length ?? 0) + 25;
+  for (const change of part) size += changeSize(change);
   return size;
 }
+
+const changeSize = ({ key, old, new: now }: Change): number => key.length + (old?.length ?? 0) + (now?.length ?? 0) + 25;
+
+/** Of a part that is not empty. */
+export const largestOf = (part: Part): Change => part.reduce((most, each) => (changeSize(each) > changeSize(most) ? each : most));
 
 const BREAK = /[\t\n]/;
 

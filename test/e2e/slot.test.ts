@@ -75,7 +75,7 @@ test("sync brings everything over, is refused nothing by a slot that its last ru
   await equal([world.hub, world.replica, world.store], ALL);
 });
 
-test("a slot that was lost stops its links by name, and the documented way back brings all nodes together", {
+test("a slot that was lost stops its links by name; a full sync for each child brings all nodes together, and a comparison says so", {
   timeout: 120_000,
 }, async () => {
   const world = await slotWorld();
@@ -89,16 +89,35 @@ test("a slot that was lost stops its links by name, and the documented way back 
   expect((await world.command("status")).stdout).toContain("hub/store is must_resync: the replication slot");
   await world.apply();
   await world.hub.query("insert into note values (3, 'after', 0)");
+  world.store.exec("insert into note values (4, 'store', 0)");
   expect((await world.command("sync")).code).toBe(0);
   expect((await world.command("status")).stdout).toContain("hub/store is must_resync: the replication slot");
-  for (const child of ["store", "replica"]) {
-    expect((await world.command("uninstall", "--yes", "--node", child)).code).toBe(0);
-    await world.hub.query("delete from tombolo.peer where name = $1", [child]);
-  }
-  world.store.exec("delete from note");
-  await world.replica.query("delete from note");
+  for (const child of ["store", "replica"]) expect((await world.command("full-sync", child, "--yes")).code).toBe(0);
+  await allWell(world, [2, 3, 4]);
+});
+
+test("the same of a child: its parent takes over what only the child has", { timeout: 120_000 }, async () => {
+  const world = await slotWorld();
   await world.apply();
+  await world.hub.query("insert into note values (1, 'base', 0), (2, 'base', 0)");
+  expect((await world.command("sync")).code).toBe(0);
+  await world.replica.query("select pg_drop_replication_slot(slot_name) from tombolo.slot");
+  await world.replica.query(
+    "insert into note values (3, 'missed', 0); delete from note where id = 1; update note set body = 'missed' where id = 2",
+  );
+  expect(await world.command("sync")).toMatchObject({ code: 1, stdout: expect.stringContaining("SLOT_LOST") });
+  await world.apply();
+  await world.hub.query("insert into note values (4, 'hub', 0)");
+  expect((await world.command("full-sync", "replica", "--direction", "push", "--yes")).code).toBe(0);
+  await allWell(world, [2, 3, 4]);
+  expect((await world.hub.query("select body from note where id = 2")).rows).toEqual([{ body: "missed" }]);
+});
+
+/** Equal, with these rows, and nothing is marked any more. */
+async function allWell(world: World, ids: readonly number[]): Promise<void> {
   expect((await world.command("sync")).code).toBe(0);
   await equal([world.hub, world.replica, world.store], ALL);
-  expect((await world.hub.query("select id from note order by id")).rows).toEqual([{ id: 2 }, { id: 3 }]);
-});
+  expect((await world.hub.query("select id from note order by id")).rows).toEqual(ids.map((id) => ({ id })));
+  expect(await world.command("reconcile")).toMatchObject({ code: 0 });
+  expect((await world.command("status")).stdout).not.toContain("must_");
+}

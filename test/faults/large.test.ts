@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { openWorld, rowsOf, type World } from "../e2e/world.ts";
+import { equal, openWorld, rowsOf, type World } from "../e2e/world.ts";
 import { until } from "../helpers/command.ts";
 
 /**
@@ -51,6 +51,49 @@ test.skipIf(process.platform !== "linux")(
   },
 );
 
+test.skipIf(process.env.TOMBOLO_FAULTS !== "full").each([
+  [280, "CHANGE_TOO_LARGE"],
+  [540, "VALUE_TOO_LARGE"],
+])(
+  "a value of %i MB stops its links by name (%s), the process goes on, and a resync passes over it [takes 3 GB of memory]",
+  {
+    timeout: 600_000,
+  },
+  async (megabytes, code) => {
+    const world = await openWorld({
+      tables: ["note"],
+      postgres: "create table note (id int primary key, body text)",
+      sqlite: "create table note (id integer primary key, body text)",
+    });
+    try {
+      await world.apply();
+      const run = world.run();
+      await world.hub.query("insert into note values (1, 'small')");
+      await equal([world.hub, world.replica, world.store], ALL);
+      await world.hub.query(`insert into note values (2, repeat('0123456789abcdef', ${megabytes * 2 ** 16}))`);
+      const lines = (): string[] =>
+        run
+          .stderr()
+          .split("\n")
+          .filter((line) => line.includes(code));
+      await until(
+        "both links say so",
+        () => ["replica", "store"].every((child) => lines().some((line) => line.includes(`"${child}"`))),
+        300_000,
+      );
+      world.store.exec("insert into note values (3, 'from the store')");
+      await world.hub.query("update note set body = 'no longer large' where id = 2");
+      for (const child of ["replica", "store"]) expect(await world.command("nodes", "resync", child, "--yes")).toMatchObject({ code: 0 });
+      await equal([world.hub, world.replica, world.store], ALL, 120_000);
+      expect(await rowsOf(world.hub, ALL)).toBe('[[1,"small"],[2,"no longer large"],[3,"from the store"]]');
+      expect(run.process.exitCode).toBeNull();
+    } finally {
+      await world.close();
+    }
+  },
+);
+
+const ALL = "select id, body from note order by id";
 const VALUE = `repeat(md5(n::text), ${VALUE_BYTES / 32})`;
 
 /** A replicator of its own for the time of `work`, as its peak of memory never comes down. */

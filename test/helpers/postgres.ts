@@ -98,6 +98,8 @@ export async function durableServer(
 /** One connection for the time of `work`. */
 export async function withClient<T>(url: string, work: (client: pg.Client) => Promise<T>): Promise<T> {
   const client = new pg.Client({ connectionString: url });
+  // one that breaks between two statements is told by the next
+  client.on("error", () => undefined);
   await client.connect();
   try {
     return await work(client);

@@ -3,11 +3,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { postgresNode, sqliteNode, type TestNode, type TestTable, testLink, wanted } from "../helpers/nodes.ts";
+import { withClient } from "../helpers/postgres.ts";
 
 type Engine = "postgres" | "sqlite";
 const COLUMNS =
   "a text, b text, n bigint, city text, zip text, lo bigint, hi bigint, tag text unique, constraint in_order check (lo <= hi)";
 const ALL = "select id, a, b, n, city, zip, lo, hi, tag from item order by id";
+const SHORT = "create table item (id bigint primary key, a text)";
 const ROW = "(1, 'a', 'b', 10, 'Bonn', '53', 1, 5, 'one')";
 
 const open: TestNode[] = [];
@@ -209,5 +211,29 @@ describe.each(["postgres", "sqlite"] as const)("the plan of a %s node", (engine)
     expect(await findings({ policy: "module", module: "/nowhere/decide.js" })).toEqual(["MODULE_NOT_FOUND"]);
     const unfit = { policy: "merge", mergeColumns: { a: "counter", n: "json" } } as const;
     expect(await findings(unfit)).toEqual(engine === "postgres" ? ["MERGE_TYPE", "MERGE_TYPE"] : []);
+  });
+});
+
+describe.each(["parent", "child"] as const)("newest_wins, and a transaction of the %s that began long before it wrote", (which) => {
+  test.each([
+    ["after", "long"],
+    ["before", "short"],
+  ] as const)("%s the other side did: what was written last stands, whenever it began or was committed", async (order, winner) => {
+    const tables = [{ name: "item", policy: "newest_wins" as const }];
+    const ends = { parent: await postgresNode("hub", SHORT, tables), child: await postgresNode("store", SHORT, tables) };
+    open.push(ends.parent, ends.child);
+    const link = testLink(ends.parent.node, ends.child.node, tables);
+    await ends.parent.write("insert into item values (1, '')");
+    await link.settle();
+    const write = (by: string): string => `update item set a = '${by}' where id = 1`;
+    await withClient(ends[which].database.url, async (client) => {
+      await client.query("begin; select now()");
+      if (order === "before") await client.query(write("long"));
+      await ends[which === "parent" ? "child" : "parent"].write(write("short"));
+      if (order === "after") await client.query(write("long"));
+      await client.query("commit");
+    });
+    await link.settle();
+    for (const end of Object.values(ends)) expect(await end.rows("select a from item")).toEqual([[winner]]);
   });
 });

@@ -55,6 +55,22 @@ test.each([
   }
 });
 
+test("a value that no string can hold is an error of whoever asked for it, by name, and others go on", async () => {
+  const database = await freshDatabase();
+  const pool = createPool({ url: database.url });
+  const client = await pool.connect();
+  // as the driver throws it, from within the socket's event
+  (client as unknown as { connection: NodeJS.EventEmitter }).connection.once("dataRow", () => {
+    throw Object.assign(new Error("Cannot create a string longer than 0x1fffffe8 characters"), { code: "ERR_STRING_TOO_LONG" });
+  });
+  const failed = await client.query("select 1").catch(postgresError);
+  expect(failed).toMatchObject({ code: "VALUE_TOO_LARGE", kind: "operator" });
+  client.release(true);
+  expect((await pool.query("select 1 as one")).rows).toEqual([{ one: "1" }]);
+  await pool.end();
+  await database.drop();
+});
+
 test("errors say what kind they are, and never a row's value", async () => {
   const database = await freshDatabase();
   const pool = createPool({ url: database.url });

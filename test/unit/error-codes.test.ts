@@ -7,7 +7,7 @@ const ROWS = CODE_TABLES.flatMap(({ rows }) => rows);
 
 /** Words in capitals that are codes of somebody else: drivers, Node, YAML, files of Postgres. */
 const FOREIGN =
-  /^(?:SQLITE_(?!NAME_COLLISION$|TOO_OLD$|VERSION$).*|ERR_STREAM_PREMATURE_CLOSE|PG_VERSION|UNEXPECTED_TOKEN|MISSING_CHAR|BAD_INDENT|TAG_RESOLVE_FAILED)$/;
+  /^(?:SQLITE_(?!NAME_COLLISION$|TOO_OLD$|VERSION$).*|ERR_STREAM_PREMATURE_CLOSE|ERR_STRING_TOO_LONG|PG_VERSION|UNEXPECTED_TOKEN|MISSING_CHAR|BAD_INDENT|TAG_RESOLVE_FAILED)$/;
 
 /** A code is told by its underscore, or by what it is given to. */
 const CODE = /"([A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+)"|(?:code: |\b(?:ok|error|warning|fault|drift)\(\s*)"([A-Z]+)"/g;

@@ -317,6 +317,17 @@ test("a row whose text could not be sent unchanged is refused by the sender", ()
   }
 });
 
+test("a change that no receiver takes is refused by the sender, by the name of its table, and one that fits is not", async () => {
+  const large = change(2, "x".repeat(200));
+  const size = partBytes([large]).length;
+  const sent = (most: number): Promise<unknown> => partsIn(packet({ header: header(), parts: each([[change(1, "x")], [large]]) }, most));
+  await expect(sent(size - 1)).rejects.toMatchObject({
+    ...{ code: "CHANGE_TOO_LARGE", kind: "operator" },
+    message: expect.stringContaining("shop.orders"),
+  });
+  expect(await sent(size)).toHaveLength(2);
+});
+
 test("the digest stands for the header and every part, with its place, and is known only at the end", async () => {
   const digest = async (parts: readonly Part[], over: Partial<PacketHeader> = {}): Promise<string> => {
     const sealed = packet({ header: header(over), parts: each(parts) });

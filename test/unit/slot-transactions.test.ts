@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { type CapturedRelation, entriesOf } from "../../replicator/node/postgres/slot/images.ts";
+import { NODE_LIMITS } from "../../replicator/change/packet-limits.ts";
+import { type CapturedRelation, entriesOf, logEntries } from "../../replicator/node/postgres/slot/images.ts";
 import { lsn } from "../../replicator/node/postgres/slot/lsn.ts";
 import { Marks } from "../../replicator/node/postgres/slot/marks.ts";
 import { outlinePgoutput, rowOf, type StreamedRelation, type Tuple } from "../../replicator/node/postgres/slot/pgoutput.ts";
@@ -128,6 +129,11 @@ describe("images", () => {
     expect(
       entriesOf({ relation: ITEM, op: "I", old: null, new: ["1", null, null], origin: null }, { ...captured, key: ["gone"] }, commit),
     ).toBe("TABLE_ALTERED");
+  });
+
+  test("a row that could not travel is not read: the table has a hole", () => {
+    const row = Buffer.alloc(NODE_LIMITS.part + 1);
+    expect(logEntries({ relation: ITEM, op: "I", row, origin: null }, captured, commit)).toBe("CHANGE_TOO_LARGE");
   });
 });
 

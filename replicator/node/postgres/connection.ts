@@ -1,5 +1,6 @@
 import pg from "pg";
 import { TomboloError } from "../../change/error.ts";
+import { Client } from "./client.ts";
 import { postgresError } from "./postgres-error.ts";
 
 export const OLDEST_VERSION = 130000;
@@ -66,6 +67,7 @@ const asText = { getTypeParser: () => (value: unknown) => value } as unknown as 
 export function createPool(options: PoolOptions): pg.Pool {
   const pool = new pg.Pool({
     ...sessionConfig(options),
+    Client,
     max: options.max ?? 10,
     idleTimeoutMillis: IDLE_MS,
     onConnect: checkServer as (client: pg.ClientBase) => void,

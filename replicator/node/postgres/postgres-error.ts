@@ -1,4 +1,5 @@
 import { type ErrorKind, TomboloError } from "../../change/error.ts";
+import { isTooLong } from "./client.ts";
 import * as state from "./sqlstate.ts";
 
 /** What the driver throws for an error of the server. Its `detail`, and for some classes its message, hold row values. */
@@ -84,8 +85,16 @@ function places(error: ServerError): string[] {
   return [...table, ...column, ...constraint];
 }
 
+const valueTooLarge = (): TomboloError =>
+  new TomboloError("a row holds a value, or its image in the change log is a text, of more than 512 MB: it cannot be read", {
+    code: "VALUE_TOO_LARGE",
+    kind: "operator",
+    hint: "Make the value smaller, or `exclude` its column; what the log holds of it is passed over by `tombolo nodes resync`.",
+  });
+
 /** Whatever is not an answer of the server: a socket that broke, a name that does not resolve, a time-out of the driver. */
 function unreachable(error: unknown): TomboloError {
+  if (isTooLong(error)) return valueTooLarge();
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError) {
     return new TomboloError(message, { code: "INTERNAL", kind: "fatal", cause: error });

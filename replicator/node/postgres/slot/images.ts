@@ -1,4 +1,5 @@
 import { inOnePiece } from "../../../change/in-one-piece.ts";
+import { NODE_LIMITS } from "../../../change/packet-limits.ts";
 import { rowOf, type StreamedRelation, type Tuple } from "./pgoutput.ts";
 import type { StreamedChange } from "./transactions.ts";
 
@@ -31,11 +32,12 @@ export interface LogEntry extends Commit {
 }
 
 /** Why a change cannot be logged: the table then has a hole, and must be compared. */
-export type Unloggable = "REPLICA_IDENTITY" | "TABLE_ALTERED";
+export type Unloggable = "REPLICA_IDENTITY" | "TABLE_ALTERED" | "CHANGE_TOO_LARGE";
 
 /** The same entries as the capture triggers make of the same change: none for an update that changes nothing, two for one that changes the key. */
 export function logEntries(change: StreamedChange, captured: CapturedRelation, commit: Commit): readonly LogEntry[] | Unloggable {
   const { relation, op, origin, row } = change;
+  if (row !== null && row.length > NODE_LIMITS.part) return "CHANGE_TOO_LARGE";
   const { old, new: now } = row === null ? NO_ROW : rowOf(row);
   return entriesOf({ relation, op, origin, old, new: now }, captured, commit);
 }
