@@ -43,8 +43,15 @@ export async function handOverTerms(options: TermsOptions): Promise<HandOverTerm
   const first = await pendingBefore(plan);
   return {
     build: (tick) => handOverAt(options, { tick, first, scopes }),
-    handedOver: ({ position }, receipt) =>
-      source.handedOver({ position, receipt, wholeChannels: wholeChannels(plan), scopes, starts: otherWay(plan, first) }),
+    handedOver: (tick, receipt) =>
+      source.handedOver({
+        position: tick.position,
+        ...sealedAsOf(tick),
+        receipt,
+        wholeChannels: wholeChannels(plan),
+        scopes,
+        starts: otherWay(plan, first),
+      }),
   };
 }
 

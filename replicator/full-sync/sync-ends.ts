@@ -10,6 +10,8 @@ import { positionNow } from "../node/position-now.ts";
 /** What a hand-over came to, for the source to know. */
 export interface HandedOver {
   readonly position: Position;
+  /** See `Tick`. */
+  readonly sealedAs?: string;
   readonly receipt: Receipt;
   /** Channels all of whose tables were brought: they stand at `position`. */
   readonly wholeChannels: readonly ChannelName[];
@@ -73,8 +75,9 @@ export function localSource(
     scopes: async () => (await scopes?.numbers(tables)) ?? new Map(),
     // the two see each other's packets
     announce: async () => undefined,
-    async handedOver({ position, receipt, wholeChannels, scopes: numbers, starts }) {
-      await source.log.acknowledge(target, wholeChannels, position, receipt.number, { purge: false });
+    async handedOver({ position, sealedAs, receipt, wholeChannels, scopes: numbers, starts }) {
+      const read = { position, ...(sealedAs !== undefined && { sealedAs }) };
+      await source.log.acknowledge(target, wholeChannels, position, receipt.number, { purge: false, read });
       await source.rejoin.resume(target);
       await source.log.refresh(target, receipt.wanted);
       await scopes?.arrived(numbers, true);

@@ -47,7 +47,8 @@ export class Acknowledging {
     if (durable === this.#last.position && state.number === this.#last.number && !begins) return;
     // the two may begin anew between what was read of a target and this; one that is out of reach says itself what it has
     const fence = target.relayed === undefined && { since: packetNumber(this.#last.number) };
-    await source.log.acknowledge(target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number, { ...fence });
+    // the source may have been put back to a copy, too: what was read of it is then of a life that is over
+    await source.log.acknowledge(target.name, names.length > 0 ? names : [NOTHING_READ], durable, state.number, { ...fence, read: tick });
     this.#hasAcknowledged = true;
     Object.assign(this.#last, { position: durable, number: state.number, at: this.#now() });
   }

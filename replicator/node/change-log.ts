@@ -79,6 +79,11 @@ export interface AcknowledgeOptions {
    * (retry) is thrown: what is acknowledged is of the time before.
    */
   readonly since?: PacketNumber;
+  /**
+   * Up to where the log was read for this. Where it ends before that, or has another tick of that number, nothing is noted, and `DATABASE_PUT_BACK` (retry) is thrown: what
+   * is acknowledged was read in a life of the database that is over, and noted, it would hide that from `mustNotBeRewound`.
+   */
+  readonly read?: Pick<Tick, "position" | "sealedAs">;
 }
 
 /** The change log of one node, as its readers see it. */

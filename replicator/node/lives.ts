@@ -22,13 +22,19 @@ export class Lives {
     // the one that was just sealed may be taken back with what fails here
     this.#last = undefined;
     this.#count += 1;
-    throw new TomboloError(`the log ended with position ${last.position}, and now it ends with another ${tick.position}`, {
-      code: "DATABASE_PUT_BACK",
-      kind: "retry",
-      hint: "The database was put back to a copy of itself; its links look again what both ends have.",
-    });
+    throw putBack(`the log ended with position ${last.position}, and now it ends with another ${tick.position}`);
   }
 }
+
+export const putBack = (message: string): TomboloError =>
+  new TomboloError(message, {
+    code: "DATABASE_PUT_BACK",
+    kind: "retry",
+    hint: "The database was put back to a copy of itself; its links look again what both ends have.",
+  });
+
+export const putBackSince = ({ position }: Pick<Tick, "position">): TomboloError =>
+  putBack(`the log that was read up to position ${position} ends before it, or has another of that number`);
 
 /** The beginning of a log is not sealed until somebody reads from there. */
 const isSame = (one: Tick, other: Tick): boolean =>

@@ -1,4 +1,5 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
+import { channelName, nodeName, packetNumber } from "../../replicator/change/names.ts";
 import { type TestNode, testLink } from "../helpers/nodes.ts";
 import { both, closeAfterEach, nodeOf } from "../helpers/pair.ts";
 import { withClient } from "../helpers/postgres.ts";
@@ -8,6 +9,8 @@ const SCHEMA = both("create table product (id bigint primary key, name text)");
 const TABLES = [{ name: "product" }];
 /** What a restore takes back. */
 const OF_A_DAY = ["public.product", "tombolo.change", "tombolo.tick", "tombolo.peer", "tombolo.peer_table"];
+
+const insert = (id: number): string => `insert into product values (${id}, 'row')`;
 
 closeAfterEach();
 
@@ -33,7 +36,53 @@ async function copied(node: TestNode): Promise<() => Promise<void>> {
     );
 }
 
-const insert = (id: number): string => `insert into product values (${id}, 'row')`;
+test.each([
+  ["postgres", "parent"],
+  ["postgres", "child"],
+  ["sqlite", "parent"],
+  ["sqlite", "child"],
+] as const)(
+  "what the other end of a link has received of a %s %s that is put back meanwhile is not noted as acknowledged: it would hide that",
+  async (engine, role) => {
+    const subject = await nodeOf(engine, role === "parent" ? "hub" : "store", SCHEMA, TABLES);
+    const other = await nodeOf("sqlite", role === "parent" ? "store" : "hub", SCHEMA, TABLES);
+    const [parent, child] = role === "parent" ? [subject, other] : [other, subject];
+    const link = testLink(parent.node, child.node, TABLES);
+    await subject.write(insert(1));
+    await link.settle();
+    const back = await copied(subject);
+    await subject.write(insert(2));
+    const { log } = subject.node;
+    const acknowledge = log.acknowledge.bind(log);
+    let isBack = false;
+    vi.spyOn(log, "acknowledge").mockImplementation(async (...told) => {
+      if (!isBack && (await other.rows("select id from product")).length === 2) {
+        isBack = true;
+        await back();
+      }
+      await acknowledge(...told);
+    });
+    await expect(link.settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+    // a process that begins later finds it out as well
+    await subject.write(insert(3));
+    await expect(testLink(parent.node, child.node, TABLES).settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+  },
+);
+
+test.each(["postgres", "sqlite"] as const)("a %s notes what was read of the log that it has, and of no other", async (engine) => {
+  const node = await nodeOf(engine, "hub", SCHEMA, TABLES);
+  const peer = await nodeOf("sqlite", "store", SCHEMA, TABLES);
+  await node.write(insert(1));
+  await testLink(node.node, peer.node, TABLES).settle();
+  const { position, sealedAs } = await node.node.log.tick();
+  const noted = (read: { position: typeof position; sealedAs?: string | undefined }): Promise<void> =>
+    node.node.log.acknowledge(nodeName("store"), [channelName("all")], position, packetNumber(1), { read: read as never });
+  await noted({ position, sealedAs });
+  await noted({ position: (position - 1n) as typeof position, sealedAs: "purged" });
+  const refused = expect.objectContaining({ code: "DATABASE_PUT_BACK", kind: "retry" });
+  await expect(noted({ position, sealedAs: "another" })).rejects.toEqual(refused);
+  await expect(noted({ position: (position + 1n) as typeof position, sealedAs })).rejects.toEqual(refused);
+});
 
 test.each(["postgres", "sqlite"] as const)(
   "a %s parent that is put back to a copy while it is in use is found out by every child that has more, also by one that was idle meanwhile",

@@ -6,6 +6,7 @@ import { type ChannelName, type NodeName, type PacketNumber, type Position, posi
 import type { TableShape } from "../../change/shape.ts";
 import type { AcknowledgeOptions, ChangeLog, NewsOf, ReadCounts, ReadRequest, Tick, TickOptions } from "../change-log.ts";
 import { filterFailed } from "../filter-fault.ts";
+import { putBackSince } from "../lives.ts";
 import { begunAnew } from "../rejoin.ts";
 import { LEFT_BEHIND, type LeftBehind, leftBehind, type Retention } from "../retention.ts";
 import type { CapturedTables } from "./captured-tables.ts";
@@ -20,6 +21,7 @@ import { SharedReads } from "./shared-reads.ts";
 import type { SlotConsumer } from "./slot/consumer.ts";
 import type { LogGate } from "./slot/log-gate.ts";
 import { CLASS_DATA } from "./sqlstate.ts";
+import { goesOnFrom } from "./tick-row.ts";
 import type { Ticker } from "./ticker.ts";
 import { TouchedRows } from "./touched.ts";
 
@@ -150,7 +152,7 @@ export class PostgresLog implements ChangeLog {
     channels: readonly ChannelName[],
     at: Position,
     packet: PacketNumber,
-    { purge: purges = true, since }: AcknowledgeOptions = {},
+    { purge: purges = true, since, read }: AcknowledgeOptions = {},
   ): Promise<void> {
     await this.#guarded(async () => {
       const sent = Object.fromEntries(channels.map((channel) => [channel, at.toString()]));
@@ -159,13 +161,23 @@ export class PostgresLog implements ChangeLog {
         name: "tombolo_acknowledge",
         text: `update tombolo.peer set sent = sent || $2::jsonb, sent_packet_no = greatest(sent_packet_no, $3::bigint), last_sync_out = clock_timestamp(),
                  state = case when state = 'joining' then 'live' else state end
-               where name = $1 and ($4::bigint is null or (sent_packet_no >= $4::bigint and state <> 'snapshot'))
+               where name = $1 and ($4::bigint is null or (sent_packet_no >= $4::bigint and state <> 'snapshot')) and ${goesOnFrom("$5", "$6")}
                  and set_config('synchronous_commit', 'off', true) is not null`,
-        values: [peer, JSON.stringify(sent), packet.toString(), since?.toString() ?? null],
+        values: [
+          ...[peer, JSON.stringify(sent), packet.toString(), since?.toString() ?? null],
+          ...[read?.position.toString() ?? null, read?.sealedAs ?? null],
+        ],
       });
-      if (rowCount === 0 && since !== undefined) throw begunAnew(peer);
+      if (rowCount !== 0) return;
+      if (read !== undefined && !(await this.#goesOnFrom(read))) throw putBackSince(read);
+      if (since !== undefined) throw begunAnew(peer);
     });
     if (purges) this.#purgeBeside();
+  }
+
+  async #goesOnFrom({ position: at, sealedAs }: Pick<Tick, "position" | "sealedAs">): Promise<boolean> {
+    const { rows } = await this.#pool.query(`select ${goesOnFrom("$1", "$2")} as known`, [at.toString(), sealedAs ?? null]);
+    return rows[0]?.known === "t";
   }
 
   /** Now and then, and beside the links, which would wait for it. What fails in it is thrown to the one who acknowledges next. */

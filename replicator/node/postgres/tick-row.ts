@@ -23,6 +23,14 @@ export const tickMissing = (): TomboloError =>
 /** SQL: `Tick.sealedAs`, of a tick's `sealed_at`: a number is given again after a restore, and a moment is not. */
 export const sealedAs = (sealedAt = "sealed_at"): string => `(extract(epoch from ${sealedAt}) * 1e6)::bigint::text`;
 
+/**
+ * SQL: whether the log goes on from a tick that was read before, as parameters hold its position and `Tick.sealedAs`; also where there is none. One that is purged was read,
+ * and there is a later one.
+ */
+export const goesOnFrom = (position: string, sealed: string): string =>
+  `(${position}::bigint is null or coalesce((select t.position > ${position}::bigint or ${sealed}::text is null or ${sealedAs("t.sealed_at")} = ${sealed}::text
+     from tombolo.tick t where t.position >= ${position}::bigint order by t.position limit 1), false))`;
+
 /** A tick as it comes from the database. */
 export interface StoredTick {
   readonly position: string;

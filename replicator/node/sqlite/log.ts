@@ -147,13 +147,13 @@ export class SqliteLog implements ChangeLog {
     channels: readonly ChannelName[],
     position: Position,
     packet: PacketNumber,
-    { since }: AcknowledgeOptions = {},
+    { since, read }: AcknowledgeOptions = {},
   ): Promise<void> {
     // what is about to be purged
     this.#captured.count();
     const more: readonly ChannelName[] = await this.#file.write((connection) => {
       const now = this.#clock();
-      const first = acknowledged(connection, { peer, channels, position, packet, since, now: isoTime(now) });
+      const first = acknowledged(connection, { peer, channels, position, packet, since, read, now: isoTime(now) });
       const release = connection.prepare(
         "delete from tombolo_hold where id = (select id from tombolo_hold where channel = ? and position <= ? order by position desc limit 1)",
       );

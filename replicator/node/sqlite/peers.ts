@@ -11,12 +11,15 @@ import {
   tableName,
 } from "../../change/names.ts";
 import type { PacketHeader } from "../../change/packet.ts";
+import type { AcknowledgeOptions } from "../change-log.ts";
+import { putBackSince } from "../lives.ts";
 import { progressMap, type StoredProgress, storedSeen } from "../progress.ts";
 import { begunAnew } from "../rejoin.ts";
 import type { PeerRole, PeerState } from "../target.ts";
 import type { Connection } from "./connection.ts";
 import { isHandedOver, setForwards } from "./copy-runs.ts";
 import { prepared } from "./rows.ts";
+import { goesOnFrom } from "./tick.ts";
 
 /** What applying needs to know of a peer. */
 export interface StoredPeer {
@@ -151,6 +154,7 @@ export function acknowledged(
     readonly position: Position;
     readonly packet: bigint;
     readonly since: bigint | undefined;
+    readonly read: AcknowledgeOptions["read"];
     readonly now: string;
   },
 ): readonly ChannelName[] {
@@ -159,6 +163,7 @@ export function acknowledged(
     | undefined;
   if (stored === undefined) return [];
   const [before, packets, state] = stored;
+  if (ack.read !== undefined && !goesOnFrom(connection, ack.read)) throw putBackSince(ack.read);
   if (ack.since !== undefined && (packets < ack.since || state === "snapshot")) throw begunAnew(ack.peer);
   const sent = JSON.parse(before) as { [channel: string]: string };
   const first = ack.channels.filter((channel) => sent[channel] === undefined);

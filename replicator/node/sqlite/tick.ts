@@ -58,6 +58,16 @@ export function storeTick(connection: Connection, tick: Tick, now: number): Tick
   return { ...tick, sealedAs };
 }
 
+/** Whether the log goes on from a tick that was read before. One that is purged was read, and there is a later one. */
+export function goesOnFrom(connection: Connection, { position: at, sealedAs }: Pick<Tick, "position" | "sealedAs">): boolean {
+  // the beginning is not sealed until somebody reads from there
+  if (sealedAs === undefined) return true;
+  const first = prepared(connection, "select position, sealed_at from tombolo_tick where position >= ? order by position limit 1")
+    .raw()
+    .get(at) as [bigint, string] | undefined;
+  return first !== undefined && (first[0] > at || first[1] === sealedAs);
+}
+
 function readSeen(stored: string): Seen {
   const peers = JSON.parse(stored) as { [peer: NodeName]: { [channel: string]: string } };
   const seen: { [peer: string]: { [channel: string]: Position } } = {};
