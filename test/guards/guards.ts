@@ -558,6 +558,23 @@ export const OTHER_GUARDS: readonly Guard[] = [
     test: { file: "unit/turns.test.ts", title: "so many work at once" },
   },
   {
+    name: "acknowledged to the log that was read",
+    hazards: ["D17"],
+    without: "notes in a database that was put back meanwhile what was read of it before",
+    edits: [{ file: "replicator/link/acknowledging.ts", from: "{ ...fence, read: tick }", to: "{ ...fence }" }],
+    test: {
+      file: "full-sync/put-back.test.ts",
+      title: "what the other end of a link has received of a postgres child that is put back meanwhile",
+    },
+  },
+  {
+    name: "a change that no receiver takes",
+    hazards: ["F8"],
+    without: "sends it, again and again",
+    edits: [{ file: "replicator/change/packet-seal.ts", from: "if (bytes.length > most) throw tooLarge();", to: "" }],
+    test: { file: "unit/packet.test.ts", title: "a change that no receiver takes is refused by the sender" },
+  },
+  {
     name: "pauses that grow",
     hazards: ["F25"],
     without: "tries again as fast as it can",
