@@ -75,9 +75,9 @@ export function localSource(
     scopes: async () => (await scopes?.numbers(tables)) ?? new Map(),
     // the two see each other's packets
     announce: async () => undefined,
-    async handedOver({ position, sealedAs, receipt, wholeChannels, scopes: numbers, starts }) {
-      const read = { position, ...(sealedAs !== undefined && { sealedAs }) };
-      await source.log.acknowledge(target, wholeChannels, position, receipt.number, { purge: false, read });
+    async handedOver(done) {
+      const { position, receipt, wholeChannels, scopes: numbers, starts } = done;
+      await source.log.acknowledge(target, wholeChannels, position, receipt.number, { purge: false, read: done });
       await source.rejoin.resume(target);
       await source.log.refresh(target, receipt.wanted);
       await scopes?.arrived(numbers, true);

@@ -59,6 +59,14 @@ const onCommand = async (...args: string[]): Promise<string> => {
   return stdout;
 };
 
+/** The same, with a row that everyone has, the standby as well. */
+async function beginWithRow(capture: "trigger" | "slot"): Promise<void> {
+  await begin(capture);
+  await atHub("insert into note values (1, 'both servers')");
+  await equalTo((hub) => hub.includes("both servers"));
+  await pair.caughtUp();
+}
+
 /** Writes under `ids` one after the other, whatever breaks off meanwhile; answers those whose commit was told. */
 async function keepWriting(ids: { from: number; by: number }, stop: AbortSignal, write: (id: number) => Promise<void>): Promise<number[]> {
   const told: number[] = [];
@@ -112,10 +120,7 @@ test("a hub whose synchronous standby takes over, under writes on all sides: not
 
 /** The standby has not got what the hub and the store have written last; and has taken over. */
 async function lagging(): Promise<void> {
-  await begin("trigger");
-  await atHub("insert into note values (1, 'both servers')");
-  await equalTo((hub) => hub.includes("both servers"));
-  await pair.caughtUp();
+  await beginWithRow("trigger");
   await pair.cutOff();
   await atHub("insert into note values (2, 'lost at the hub')");
   world.store.exec("insert into note values (3, 'lost from the store')");
@@ -167,10 +172,7 @@ test.runIf(FULL)(
     timeout: 180_000,
   },
   async () => {
-    await begin("slot");
-    await atHub("insert into note values (1, 'both servers')");
-    await equalTo((hub) => hub.includes("both servers"));
-    await pair.caughtUp();
+    await beginWithRow("slot");
     await pair.failOver();
     await atHub("insert into note values (2, 'seen by no slot')");
     await until("it is said", () => replicator.stderr().includes("SLOT_LOST"), 60_000);

@@ -18,11 +18,7 @@ test.skipIf(process.platform !== "linux")(
   "a transaction of many rows, one of many values of 1 MB and a backlog of such values go into both kinds of child in little memory [peak memory is read from /proc]",
   { timeout: 4 * PATIENCE_MS },
   async () => {
-    const world = await openWorld({
-      tables: ["note"],
-      postgres: "create table note (id int primary key, body text)",
-      sqlite: "create table note (id integer primary key, body text)",
-    });
+    const world = await openNotes();
     try {
       await world.apply();
       const peaks = { rows: 0, values: 0, backlog: 0 };
@@ -60,11 +56,7 @@ test.skipIf(process.env.TOMBOLO_FAULTS !== "full").each([
     timeout: 600_000,
   },
   async (megabytes, code) => {
-    const world = await openWorld({
-      tables: ["note"],
-      postgres: "create table note (id int primary key, body text)",
-      sqlite: "create table note (id integer primary key, body text)",
-    });
+    const world = await openNotes();
     try {
       await world.apply();
       const run = world.run();
@@ -92,6 +84,13 @@ test.skipIf(process.env.TOMBOLO_FAULTS !== "full").each([
     }
   },
 );
+
+const openNotes = (): Promise<World> =>
+  openWorld({
+    tables: ["note"],
+    postgres: "create table note (id int primary key, body text)",
+    sqlite: "create table note (id integer primary key, body text)",
+  });
 
 const ALL = "select id, body from note order by id";
 const VALUE = `repeat(md5(n::text), ${VALUE_BYTES / 32})`;
