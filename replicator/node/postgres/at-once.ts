@@ -1,6 +1,6 @@
 import type pg from "pg";
 import type { ApplySession, AtOnceDone, SaidAtOnce } from "./apply-session.ts";
-import { asksForDeletions, hasUnjudgedDeletions, mayDangle } from "./dangling.ts";
+import { askWhatIsThere, isAskedOnce } from "./dangling.ts";
 import { changedHere, unjudged } from "./deleted-here.ts";
 import { applySet, type ChangeSet, isForCopy } from "./fast-path.ts";
 import { inOneGo } from "./in-one-go.ts";
@@ -23,7 +23,7 @@ export class AtOnce implements SaidAtOnce {
   #went: Promise<unknown> | undefined;
   #missed: Promise<IncomingChange[]>[] = [];
   #found: Promise<IncomingChange[]>[] = [];
-  #lacking: Promise<boolean> = Promise.resolve(false);
+  #lacking: Promise<boolean>[] = [];
   #end: Promise<unknown> | undefined;
 
   constructor(session: Speaker, sets: readonly ChangeSet[]) {
@@ -35,7 +35,7 @@ export class AtOnce implements SaidAtOnce {
   static suits(session: Pick<Speaker, "context" | "quiet" | "header">, sets: readonly ChangeSet[]): boolean {
     const suits = (set: ChangeSet): boolean => {
       if (isForCopy(set) || (set.op === "D" && mayBeReferredTo(session, set.table.table))) return false;
-      return !mayDangle(session, set.table, set.columns) || asksForDeletions(session, set.table);
+      return isAskedOnce(session, set);
     };
     return sets.length > 0 && sets.reduce((sum, { changes }) => sum + changes.length, 0) <= AtOnce.MOST && sets.every(suits);
   }
@@ -75,7 +75,8 @@ export class AtOnce implements SaidAtOnce {
     const unfit = await Promise.all(this.#missed);
     const missed = new Set(unfit.flat());
     const found = (await Promise.all(this.#found)).flat();
-    if (found.every((incoming) => missed.has(incoming)) && !(await this.#lacking)) return { unfit };
+    const lacking = (await Promise.all(this.#lacking)).some((some) => some);
+    if (!lacking && found.every((incoming) => missed.has(incoming))) return { unfit };
     await this.undo();
     return null;
   }
@@ -105,9 +106,8 @@ export class AtOnce implements SaidAtOnce {
   #askAfterwards(go: pg.ClientBase): Promise<unknown>[] {
     const session = { ...this.#session, client: go };
     this.#found = this.#looked.map((set) => changedHere(session, set, set.changes));
-    const dangling = this.sets.some((set) => mayDangle(session, set.table, set.columns));
-    if (dangling) this.#lacking = hasUnjudgedDeletions(session);
+    this.#lacking = askWhatIsThere(session, this.sets);
     this.#end = go.query("set constraints all immediate");
-    return [...this.#found, this.#lacking, this.#end];
+    return [...this.#found, ...this.#lacking, this.#end];
   }
 }

@@ -8,6 +8,7 @@ import { ownKeys } from "./copy-compare.ts";
 import { mustBeOurs, mustFollow, silenced } from "./copy-hand-over.ts";
 import { columnsHere, copyInto, formFor } from "./copy-into.ts";
 import type { StageAccess } from "./copy-table.ts";
+import { lockWhole } from "./referred-locks.ts";
 import { isRowError } from "./row-error.ts";
 
 /** The tables are empty: nobody does much with them yet. Half a minute is also what an interruption costs at most. */
@@ -51,7 +52,10 @@ async function fillTables(access: StageAccess, fill: Fill): Promise<Filled> {
       settings: SETTINGS,
       work: async (session, received) => {
         await mustFollow(session, fill.handOver, received);
-        await session.client.query(`lock table ${ordered.map(({ table }) => table.sql).join(", ")} in share row exclusive mode`);
+        await lockWhole(
+          session.client,
+          ordered.map(({ table }) => table),
+        );
         // what a slot has yet to log is among what was committed until now
         await access.gate.complete();
         for (const { table } of ordered) if (!(await isUntouched(session, table, fill, access.hstore))) throw undo("unsuited");

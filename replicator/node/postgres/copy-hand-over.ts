@@ -15,6 +15,7 @@ import { type Pieces, piecesFor } from "./copy-compare.ts";
 import { recordReplaced } from "./copy-history.ts";
 import type { StageAccess, StagedTable } from "./copy-table.ts";
 import { ident, literal } from "./identifier.ts";
+import { lockWhole } from "./referred-locks.ts";
 import { isRowError } from "./row-error.ts";
 
 const SETTINGS = ["enable_seqscan = on", "work_mem = '64MB'", "idle_in_transaction_session_timeout = 0"];
@@ -47,7 +48,10 @@ export async function handOverStaged(access: StageAccess, staged: StagedHandOver
     work: async (session, received) => {
       await mustBeOurs(session, staged.run, access.holder);
       await mustFollow(session, staged.handOver, received);
-      await session.client.query(`lock table ${ordered.map(({ table }) => table.sql).join(", ")} in share row exclusive mode`);
+      await lockWhole(
+        session.client,
+        ordered.map(({ table }) => table),
+      );
       // what a slot has yet to log is among what was committed until now
       await access.gate.complete();
       for (const one of ordered) {

@@ -3,15 +3,17 @@ import { earlier, START } from "../../change/names.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
 import { typed } from "./column-sql.ts";
-import { type ForeignKey, foreignKeys, knownForeignKeys, refers } from "./foreign-keys.ts";
+import type { ChangeSet } from "./fast-path.ts";
+import { type ForeignKey, type ForeignKeys, foreignKeys, knownForeignKeys, refers } from "./foreign-keys.ts";
 import { ident } from "./identifier.ts";
 import type { IncomingTable, TextRow } from "./incoming.ts";
+import { isHeld, lacksReferred } from "./referred-locks.ts";
 import { columnNamed } from "./set-statements.ts";
 
 /**
  * Under the replica's role no foreign key is looked at: the parent's rows are right by themselves. They are not where this node lacks what
  * they refer to: it was deleted here and the parent has not taken that, or it is parked. Throws when one of the rows that were written
- * refers to nothing by one of the columns that were written.
+ * refers to nothing by one of the columns that were written. What is there, and could take them along, is locked (see `isHeld`).
  */
 export async function mustNotDangle(
   session: ApplySession,
@@ -19,9 +21,11 @@ export async function mustNotDangle(
   written: { readonly columns: readonly string[]; readonly rows: readonly { readonly key: TextRow }[] },
 ): Promise<void> {
   if (!isLookedAt(session, rule) || written.rows.length === 0) return;
-  const { outward } = await foreignKeys(session.client, table);
-  const touched = outward.filter((key) => key.columns.some(({ from }) => written.columns.includes(from)));
-  if (touched.length === 0 || !(await mayLack(session))) return;
+  const touched = lookedAt(session, await foreignKeys(session.client, table), written.columns);
+  if (touched.length === 0) return;
+  const gone = await lacksReferred(session.client, table, { keys: touched.filter(isHeld), rows: written.rows });
+  if (!gone && (touched.every(isHeld) || !(await mayLack(session)))) return;
+  if (gone && !(await mayLackByNow(session))) return;
   const columns = table.key.map((name) => columnNamed(table, name));
   const arrays = columns.map((_, index) => `$${index + 1}::text[]`).join(", ");
   const names = columns.map((_, index) => `a${index}`).join(", ");
@@ -34,23 +38,41 @@ export async function mustNotDangle(
   throw new TomboloError(`a row of ${table.name} refers to one that is not here`, { code: "FOREIGN_KEY_VIOLATION", kind: "operator" });
 }
 
-// a fill is whole; and what only one side writes, the other has no part in
-const isLookedAt = ({ quiet, header }: Pick<ApplySession, "quiet" | "header">, rule: IncomingTable["rule"]): boolean =>
-  quiet && header.kind !== "fill" && rule.oneWay !== true;
+// what only one side writes, the other has no part in
+const isLookedAt = ({ quiet }: Pick<ApplySession, "quiet">, rule: IncomingTable["rule"]): boolean => quiet && rule.oneWay !== true;
 
-/** False where it is known, without asking, that no row that is written can dangle. */
-export function mayDangle(
-  session: Pick<ApplySession, "quiet" | "header">,
-  { table, rule }: IncomingTable,
-  columns: readonly string[],
-): boolean {
-  if (!isLookedAt(session, rule) || columns.length === 0) return false;
-  return knownForeignKeys(table)?.outward.every((key) => key.columns.every(({ from }) => !columns.includes(from))) !== true;
+/** The keys by which rows of which these columns are written may dangle. A fill is whole, but for what is deleted here meanwhile. */
+const lookedAt = ({ header }: Pick<ApplySession, "header">, { outward }: ForeignKeys, columns: readonly string[]): ForeignKey[] =>
+  outward.filter((key) => (header.kind !== "fill" || isHeld(key)) && key.columns.some(({ from }) => columns.includes(from)));
+
+/** What of the foreign keys a set of changes may dangle by; undefined where they have yet to be read. */
+function lookedAtOf(session: Pick<ApplySession, "quiet" | "header">, { table, columns }: ChangeSet): readonly ForeignKey[] | undefined {
+  if (!isLookedAt(session, table.rule) || columns.length === 0) return [];
+  const known = knownForeignKeys(table.table);
+  return known && lookedAt(session, known, columns);
 }
 
-/** Whether one question, `hasUnjudgedDeletions`, tells that none of them dangles. */
-export const asksForDeletions = (session: Pick<ApplySession, "context">, { table }: IncomingTable): boolean =>
-  session.context.parkedAtSource === false && knownForeignKeys(table) !== undefined;
+/** Whether `askWhatIsThere` tells, without another question, that no row of the set dangles. */
+export function isAskedOnce(session: Pick<ApplySession, "quiet" | "header" | "context">, set: ChangeSet): boolean {
+  return lookedAtOf(session, set)?.every((key) => isHeld(key) || session.context.parkedAtSource === false) === true;
+}
+
+/** Locks what the sets refer to by keys that act. Everything is asked before this returns: whether rows that they refer to may be missing. */
+export function askWhatIsThere(
+  session: Pick<ApplySession, "client" | "peer" | "quiet" | "header">,
+  sets: readonly ChangeSet[],
+): Promise<boolean>[] {
+  const asked: Promise<boolean>[] = [];
+  let others = false;
+  for (const set of sets) {
+    const keys = lookedAtOf(session, set) ?? [];
+    const held = keys.filter(isHeld);
+    if (held.length > 0) asked.push(lacksReferred(session.client, set.table.table, { keys: held, rows: set.changes }));
+    others ||= held.length < keys.length;
+  }
+  // behind the locks: what had to be waited for may have been a deletion
+  return others ? [...asked, hasUnjudgedDeletions(session)] : asked;
+}
 
 const answers = new WeakMap<ApplySession, Promise<boolean>>();
 
@@ -60,6 +82,13 @@ async function mayLack(session: ApplySession): Promise<boolean> {
   const known = answers.get(session) ?? hasUnjudgedDeletions(session);
   answers.set(session, known);
   return known;
+}
+
+/** The same once something is known not to be there: it may have been deleted just now. */
+async function mayLackByNow(session: ApplySession): Promise<boolean> {
+  await session.gate.complete();
+  answers.delete(session);
+  return mayLack(session);
 }
 
 /** Asked before this returns. */

@@ -16,6 +16,8 @@ export interface ForeignKey {
   readonly columns: readonly { readonly from: string; readonly to: string }[];
   /** Whether it does something to rows whose row goes: deletes them, or changes them. */
   readonly acts: boolean;
+  /** Whether this role may lock rows of the table that it refers to. */
+  readonly lockable: boolean;
 }
 
 export interface ForeignKeys {
@@ -35,7 +37,8 @@ export async function foreignKeys(client: pg.ClientBase, table: Pick<CapturedTab
   if (before !== undefined) return before;
   const { rows } = await client.query<{ [column: string]: string | null }>({
     text: `select f.conname as name, c.table_name as of, to_json(c.key_columns)::text as key, fn.nspname as from_schema, fc.relname as from_table, tn.nspname as to_schema,
-                  tc.relname as to_table, f.confdeltype in ('c', 'n', 'd') as acts, f.confrelid = $1::regclass as inward,
+                  tc.relname as to_table, f.confdeltype in ('c', 'n', 'd') as acts,
+                  has_table_privilege(f.confrelid, 'select') and has_table_privilege(f.confrelid, 'update') as lockable, f.confrelid = $1::regclass as inward,
                   f.conrelid = $1::regclass as outward,
                   (select json_agg(json_build_object('from', a.attname, 'to', b.attname) order by k.n)::text
                      from unnest(f.conkey, f.confkey) with ordinality as k(a, b, n)
@@ -57,6 +60,7 @@ export async function foreignKeys(client: pg.ClientBase, table: Pick<CapturedTab
     key: JSON.parse(row.key ?? "[]") as string[],
     columns: JSON.parse(row.columns as string) as ForeignKey["columns"],
     acts: row.acts === "t",
+    lockable: row.lockable === "t",
   });
   const found = {
     inward: rows.filter(({ inward }) => inward === "t").map(key),
