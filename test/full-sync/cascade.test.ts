@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { tableName } from "../../replicator/change/names.ts";
 import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
 import { drift } from "../helpers/drift.ts";
 import { syncFully } from "../helpers/full-sync.ts";
@@ -27,6 +28,27 @@ describe.each(PAIRS)("a pull from %s to %s", (above, below) => {
     for (let round = 0; round < 3; round++) await link.settle();
     expect(await parent.rows(ITEMS)).toEqual([["7", "1", "unsent"]]);
     expect(await child.rows(ITEMS)).toEqual([["7", "1", "unsent"]]);
+  });
+
+  test.each([
+    ["both tables", TABLES.map(({ name }) => name)],
+    ["the table alone", ["item"]],
+  ])("of %s keeps back what refers to a row that was deleted here and is not sent", async (_, tables) => {
+    const [parent, child] = [await nodeOf(above, "hub", SCHEMA, TABLES), await nodeOf(below, "store", SCHEMA, TABLES)];
+    await parent.write("insert into box values (1, 'a'), (2, 'b')");
+    const link = testLink(parent.node, child.node, TABLES);
+    await link.settle();
+    await child.write("delete from box where id = 1");
+    await parent.write("insert into item values (7, 1, 'not seen'), (8, 2, 'seen')");
+    await syncFully(parent.node, child.node, TABLES, { tables: tables.map((name) => tableName(name)) });
+    expect(await child.rows(ITEMS)).toEqual([["8", "2", "seen"]]);
+    await link.settle();
+    // nothing goes along with a box that the child has deleted without having seen what is in it
+    expect(await parent.rows(ITEMS)).toHaveLength(2);
+    await parent.write("update item set box = 2 where id = 7");
+    for (let round = 0; round < 3; round++) await link.settle();
+    expect(await parent.rows("select id from box")).toEqual([["2"]]);
+    expect(await child.rows(ITEMS)).toEqual(await parent.rows(ITEMS));
   });
 });
 

@@ -591,6 +591,33 @@ export const OTHER_GUARDS: readonly Guard[] = [
     test: { file: "slot/handover.test.ts", title: "a table with a virtual generated column cannot be published" },
   },
   {
+    name: "rows that hold on to what they refer to",
+    hazards: ["A11"],
+    without: "lets an application's deletion take along what has arrived since it looked",
+    edits: [
+      {
+        file: "replicator/node/postgres/referred-locks.ts",
+        from: "({ acts, lockable }: ForeignKey): boolean => acts && lockable;",
+        to: "({ acts, lockable }: ForeignKey): boolean => acts && lockable && acts !== lockable;",
+      },
+    ],
+    test: { file: "link/unseen-cascade.test.ts", title: "not undone by a deletion whose application has not seen it" },
+  },
+  {
+    name: "whole tables that hold on to what they refer to",
+    hazards: ["A11"],
+    without: "does not wait for who has locked a row that a full sync's rows refer to",
+    edits: [{ file: "replicator/node/postgres/referred-locks.ts", from: "if (isHeld(key)) referred.add(key.to);", to: ";" }],
+    test: { file: "link/unseen-cascade.test.ts", title: "the same of a pull" },
+  },
+  {
+    name: "a full sync that keeps rows back",
+    hazards: ["A11"],
+    without: "brings rows that refer to one which was deleted here, and which the parent still has",
+    edits: [{ file: "replicator/node/postgres/copy-hand-over.ts", from: "return await undo();", to: "{}" }],
+    test: { file: "full-sync/cascade.test.ts", title: "keeps back what refers to a row that was deleted here and is not sent" },
+  },
+  {
     name: "look before a sync",
     hazards: ["A37", "C6"],
     without: "does not look whether triggers are there when it is started now and then",

@@ -8,6 +8,7 @@ import { ownKeys } from "./copy-compare.ts";
 import { mustBeOurs, mustFollow, silenced } from "./copy-hand-over.ts";
 import { columnsHere, copyInto, formFor } from "./copy-into.ts";
 import type { StageAccess } from "./copy-table.ts";
+import { anyDangles } from "./dangling.ts";
 import { lockWhole } from "./referred-locks.ts";
 import { isRowError } from "./row-error.ts";
 
@@ -71,6 +72,10 @@ async function fillTables(access: StageAccess, fill: Fill): Promise<Filled> {
           await session.client.query("set constraints all immediate");
         } catch (error) {
           throw refused(error);
+        }
+        for (const { table, copied } of ordered) {
+          const columns = columnsHere(copied, table).map(({ name }) => name);
+          if (await anyDangles(session, table, { columns, rows: `select * from ${table.sql}` })) throw undo("unsuited");
         }
         // not while a foreign key has yet to be looked at: the server would refuse
         for (const log of logs) await session.client.query(log);

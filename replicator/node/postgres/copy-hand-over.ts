@@ -14,6 +14,7 @@ import { type CapturedTable, inReferenceOrder } from "./captured-tables.ts";
 import { type Pieces, piecesFor } from "./copy-compare.ts";
 import { recordReplaced } from "./copy-history.ts";
 import type { StageAccess, StagedTable } from "./copy-table.ts";
+import { anyDangles } from "./dangling.ts";
 import { ident, literal } from "./identifier.ts";
 import { lockWhole } from "./referred-locks.ts";
 import { isRowError } from "./row-error.ts";
@@ -80,10 +81,14 @@ export async function mustFollow({ client, peer }: ApplySession, { header }: Han
   ]);
 }
 
-/** False when the database refuses something: then the rows are to be looked at one by one. */
+/** False when the database refuses something, or a row refers to one that was deleted here: then the rows are to be looked at one by one. */
 async function insertMissing(session: ApplySession, { table, columns }: StagedTable, pieces: Pieces): Promise<boolean> {
   const names = columns.map(({ name }) => ident(name)).join(", ");
   const missing = pieces.empty ? "true" : `not exists (select from ${table.sql} as t where ${pieces.keysMatch})`;
+  const undo = async (): Promise<false> => {
+    await session.client.query("rollback to savepoint missing; release savepoint missing");
+    return false;
+  };
   await session.client.query("savepoint missing");
   try {
     const log = await silenced(session, table);
@@ -91,14 +96,16 @@ async function insertMissing(session: ApplySession, { table, columns }: StagedTa
       `${pieces.own} insert into ${table.sql} (${names}) overriding system value select ${names} from ${pieces.staged} where ${missing} and not ${pieces.isOwn("s")}`,
     );
     // the server takes no trigger off or on while a deferred foreign key has yet to be looked at
-    await session.client.query(`set constraints all immediate; ${log}; release savepoint missing`);
+    await session.client.query(`set constraints all immediate; ${log}`);
+    if (await anyDangles(session, table, { columns: columns.map(({ name }) => name), rows: `select s.* from ${pieces.staged}` }))
+      return await undo();
+    await session.client.query("release savepoint missing");
     session.outcome.count("I", rowCount ?? 0);
     session.outcome.inserted.add(table);
     return true;
   } catch (error) {
     if (!isRowError(error)) throw error;
-    await session.client.query("rollback to savepoint missing; release savepoint missing");
-    return false;
+    return undo();
   }
 }
 

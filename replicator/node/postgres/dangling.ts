@@ -2,10 +2,11 @@ import { TomboloError } from "../../change/error.ts";
 import { earlier, START } from "../../change/names.ts";
 import type { ApplySession } from "./apply-session.ts";
 import { textArray } from "./array-literal.ts";
+import type { CapturedTable } from "./captured-tables.ts";
 import { typed } from "./column-sql.ts";
 import type { ChangeSet } from "./fast-path.ts";
 import { type ForeignKey, type ForeignKeys, foreignKeys, knownForeignKeys, refers } from "./foreign-keys.ts";
-import { ident } from "./identifier.ts";
+import { ident, literal } from "./identifier.ts";
 import type { IncomingTable, TextRow } from "./incoming.ts";
 import { isHeld, lacksReferred } from "./referred-locks.ts";
 import { columnNamed } from "./set-statements.ts";
@@ -21,40 +22,58 @@ export async function mustNotDangle(
   written: { readonly columns: readonly string[]; readonly rows: readonly { readonly key: TextRow }[] },
 ): Promise<void> {
   if (!isLookedAt(session, rule) || written.rows.length === 0) return;
-  const touched = lookedAt(session, await foreignKeys(session.client, table), written.columns);
+  const touched = lookedAt(await foreignKeys(session.client, table), written.columns);
   if (touched.length === 0) return;
   const gone = await lacksReferred(session.client, table, { keys: touched.filter(isHeld), rows: written.rows });
   if (!gone && (touched.every(isHeld) || !(await mayLack(session)))) return;
   if (gone && !(await mayLackByNow(session))) return;
   const columns = table.key.map((name) => columnNamed(table, name));
-  const arrays = columns.map((_, index) => `$${index + 1}::text[]`).join(", ");
-  const names = columns.map((_, index) => `a${index}`).join(", ");
-  const is = columns.map((column, index) => `f.${ident(column.name)} = ${typed(`a${index}`, column)}`).join(" and ");
+  const arrays = columns.map((_, at) => `$${at + 3}::text[]`).join(", ");
+  const names = columns.map((_, at) => `a${at}`).join(", ");
+  const is = columns.map((column, at) => `f.${ident(column.name)} = ${typed(`a${at}`, column)}`).join(" and ");
   const { rows } = await session.client.query({
-    text: `select from unnest(${arrays}) as u(${names}) join ${table.sql} as f on ${is} where ${touched.map(lacks).join(" or ")} limit 1`,
-    values: table.key.map((name) => textArray(written.rows.map(({ key }) => key[name] ?? null))),
+    text: `${unjudged("$1", "$2")} select from unnest(${arrays}) as k(${names}) join ${table.sql} as f on ${is} where ${dangles(session, touched)} limit 1`,
+    values: [...unjudgedValues(session), ...table.key.map((name) => textArray(written.rows.map(({ key }) => key[name] ?? null)))],
   });
   if (rows.length === 0) return;
   throw new TomboloError(`a row of ${table.name} refers to one that is not here`, { code: "FOREIGN_KEY_VIOLATION", kind: "operator" });
 }
 
+/** Whether any row of a full sync would dangle. `rows`: a query that answers these columns of them. */
+export async function anyDangles(
+  session: ApplySession,
+  table: CapturedTable,
+  { columns, rows }: { readonly columns: readonly string[]; readonly rows: string },
+): Promise<boolean> {
+  const rule = session.context.rules.get(table.name);
+  if (rule === undefined || !isLookedAt(session, rule)) return false;
+  const { outward } = await foreignKeys(session.client, table);
+  const keys = outward.filter((key) => key.columns.every(({ from }) => columns.includes(from)));
+  if (keys.length === 0 || !(await mayLack(session))) return false;
+  const { rowCount } = await session.client.query(
+    `${unjudged("$1", "$2")} select from (${rows}) as f where ${dangles(session, keys)} limit 1`,
+    unjudgedValues(session),
+  );
+  return rowCount !== 0;
+}
+
 // what only one side writes, the other has no part in
 const isLookedAt = ({ quiet }: Pick<ApplySession, "quiet">, rule: IncomingTable["rule"]): boolean => quiet && rule.oneWay !== true;
 
-/** The keys by which rows of which these columns are written may dangle. A fill is whole, but for what is deleted here meanwhile. */
-const lookedAt = ({ header }: Pick<ApplySession, "header">, { outward }: ForeignKeys, columns: readonly string[]): ForeignKey[] =>
-  outward.filter((key) => (header.kind !== "fill" || isHeld(key)) && key.columns.some(({ from }) => columns.includes(from)));
+/** The keys by which rows of which these columns are written may dangle. */
+const lookedAt = ({ outward }: ForeignKeys, columns: readonly string[]): ForeignKey[] =>
+  outward.filter((key) => key.columns.some(({ from }) => columns.includes(from)));
 
 /** What of the foreign keys a set of changes may dangle by; undefined where they have yet to be read. */
-function lookedAtOf(session: Pick<ApplySession, "quiet" | "header">, { table, columns }: ChangeSet): readonly ForeignKey[] | undefined {
+function lookedAtOf(session: Pick<ApplySession, "quiet">, { table, columns }: ChangeSet): readonly ForeignKey[] | undefined {
   if (!isLookedAt(session, table.rule) || columns.length === 0) return [];
   const known = knownForeignKeys(table.table);
-  return known && lookedAt(session, known, columns);
+  return known && lookedAt(known, columns);
 }
 
 /** Whether `askWhatIsThere` tells, without another question, that no row of the set dangles. */
 export function isAskedOnce(session: Pick<ApplySession, "quiet" | "header" | "context">, set: ChangeSet): boolean {
-  return lookedAtOf(session, set)?.every((key) => isHeld(key) || session.context.parkedAtSource === false) === true;
+  return lookedAtOf(session, set)?.every((key) => isHeld(key) || isWhole(session)) === true;
 }
 
 /** Locks what the sets refer to by keys that act. Everything is asked before this returns: whether rows that they refer to may be missing. */
@@ -76,9 +95,13 @@ export function askWhatIsThere(
 
 const answers = new WeakMap<ApplySession, Promise<boolean>>();
 
+/** Whether what the parent sends refers to nothing that it has not sent. */
+const isWhole = ({ header, context }: Pick<ApplySession, "header" | "context">): boolean =>
+  header.kind === "fill" || context.parkedAtSource === false;
+
 /** Whether rows may be missing here that the parent has. */
 async function mayLack(session: ApplySession): Promise<boolean> {
-  if (session.context.parkedAtSource !== false || session.blocked.size > 0) return true;
+  if (!isWhole(session) || session.blocked.size > 0) return true;
   const known = answers.get(session) ?? hasUnjudgedDeletions(session);
   answers.set(session, known);
   return known;
@@ -92,18 +115,38 @@ async function mayLackByNow(session: ApplySession): Promise<boolean> {
 }
 
 /** Asked before this returns. */
-export async function hasUnjudgedDeletions({ client, peer, header }: Pick<ApplySession, "client" | "peer" | "header">): Promise<boolean> {
-  const seen = header.channels.map((channel) => header.seen[channel] ?? START);
-  const { rows } = await client.query<{ any: string }>({
+export async function hasUnjudgedDeletions(session: Pick<ApplySession, "client" | "peer" | "header">): Promise<boolean> {
+  const { rows } = await session.client.query<{ any: string }>({
     name: "tombolo_unjudged_deletions",
-    text: `with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif($2::bigint, 0) order by position limit 1), '1:1:') as snapshot)
-      select exists (select from since, tombolo.change c
-        where c.op = 'D' and c.target is null and c.origin is distinct from $1::int
-          and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot)) as any`,
-    values: [peer.id, seen.reduce(earlier, seen[0] ?? START).toString()],
+    text: `${unjudged("$1", "$2")} select exists (select from unjudged) as any`,
+    values: unjudgedValues(session),
   });
   return rows[0]?.any === "t";
 }
 
-const lacks = (key: ForeignKey): string =>
-  `(${key.columns.map(({ from }) => `f.${ident(from)} is not null`).join(" and ")} and not exists (select from ${key.to} as t where ${refers(key)}))`;
+/** `with unjudged as (…)`: this node's deletions that the peer ($) has not judged, which has seen its log up to a position ($). */
+const unjudged = (peer: string, position: string): string => `
+  with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif(${position}::bigint, 0) order by position limit 1), '1:1:') as snapshot),
+  unjudged as (select c.table_id, c.old from since, tombolo.change c
+    where c.op = 'D' and c.target is null and c.origin is distinct from ${peer}::int
+      and c.xid >= pg_snapshot_xmin(since.snapshot) and not pg_visible_in_snapshot(c.xid, since.snapshot))`;
+
+function unjudgedValues({ peer, header }: Pick<ApplySession, "peer" | "header">): [number, string] {
+  const seen = header.channels.map((channel) => header.seen[channel] ?? START);
+  return [peer.id, seen.reduce(earlier, seen[0] ?? START).toString()];
+}
+
+/**
+ * SQL: row `f` refers to nothing by one of the keys. A fill may bring it before the row that it refers to: there only where that was deleted here. Behind
+ * `unjudged`.
+ */
+function dangles({ header, hstore }: Pick<ApplySession, "header" | "hstore">, keys: readonly ForeignKey[]): string {
+  const lacks = (key: ForeignKey): string => {
+    const some = key.columns.map(({ from }) => `f.${ident(from)} is not null`);
+    const are = key.columns.map(({ from, to }) => `u.old operator(${hstore}.->) ${literal(to)} = f.${ident(from)}::text`);
+    const ofTable = `u.table_id in (select id from tombolo.captured_table where relation = ${literal(key.to)}::regclass)`;
+    const deleted = header.kind === "fill" ? [`exists (select from unjudged as u where ${[ofTable, ...are].join(" and ")})`] : [];
+    return `(${[...some, `not exists (select from ${key.to} as t where ${refers(key)})`, ...deleted].join(" and ")})`;
+  };
+  return keys.map(lacks).join(" or ");
+}

@@ -16,7 +16,7 @@ import { columnNamed } from "./set-statements.ts";
  * key, however many they are.
  */
 export async function orphansAmong(session: ApplySession, sets: readonly ChangeSet[], constraints: ConstraintReader): Promise<Refused[]> {
-  // under the replica's role a fill is believed, and what only one side writes (see mustNotDangle)
+  // under the replica's role a fill is mostly believed, and what only one side writes (see mustNotDangle)
   const looked = sets.filter(
     ({ op, table }) => op !== "D" && !(session.quiet && (session.header.kind === "fill" || table.rule.oneWay === true)),
   );
