@@ -2,27 +2,49 @@ import { TomboloError } from "../change/error.ts";
 import type { Tick } from "./change-log.ts";
 
 /**
- * Notices that a database was put back to a copy of itself while it is open: its newest tick is one that this process had passed, or another of the same number.
- * Connections that break tell of it, too, but not everyone has one at that moment.
+ * Notices that a database was put back to a copy of itself while it is open: its newest tick is one that this process had passed, or another of the same number; or the one
+ * that was the newest is another by now, where others have gone on from the copy. Connections that break tell of it, too, but not everyone has one at that moment.
  */
 export class Lives {
   #count = 0;
   #last: Tick | undefined;
 
-  /** How often that happened. */
+  /** How often that happened, or may have. */
   get count(): number {
     return this.#count;
   }
 
-  /** To be told of every tick in the order in which they were found to be the newest. Throws `DATABASE_PUT_BACK` (retry). */
-  passed(tick: Tick): void {
+  /** The tick that was passed last. */
+  get last(): Tick | undefined {
+    return this.#last;
+  }
+
+  /**
+   * To be told of every tick in the order in which they were found to be the newest. `lastNow`: `Tick.sealedAs` of what the log holds now at the position of `last`; null where there is
+   * none. Throws `DATABASE_PUT_BACK` (retry).
+   */
+  passed(tick: Tick, lastNow: () => string | null): void {
     const last = this.#last;
     this.#last = tick;
-    if (last === undefined || tick.position > last.position || isSame(tick, last)) return;
+    if (last === undefined || isSame(tick, last)) return;
+    if (tick.position > last.position) {
+      if (last.sealedAs === undefined) return;
+      const now = lastNow();
+      if (now === last.sealedAs) return;
+      if (now === null) {
+        // purged, or never made in this life: what is remembered is to be looked up anew
+        this.#count += 1;
+        return;
+      }
+    }
     // the one that was just sealed may be taken back with what fails here
     this.#last = undefined;
     this.#count += 1;
-    throw putBack(`the log ended with position ${last.position}, and now it ends with another ${tick.position}`);
+    throw putBack(
+      tick.position > last.position
+        ? `the log ended with position ${last.position}, and now it has another of that number`
+        : `the log ended with position ${last.position}, and now it ends with another ${tick.position}`,
+    );
   }
 }
 

@@ -1,6 +1,8 @@
 import { expect, test, vi } from "vitest";
 import { channelName, nodeName, packetNumber } from "../../replicator/change/names.ts";
-import { type TestNode, testLink } from "../helpers/nodes.ts";
+import { openPostgresNode } from "../../replicator/node/postgres/open.ts";
+import { openSqliteNode } from "../../replicator/node/sqlite/open.ts";
+import { CAPTURE, type TestNode, testLink } from "../helpers/nodes.ts";
 import { both, closeAfterEach, nodeOf } from "../helpers/pair.ts";
 import { withClient } from "../helpers/postgres.ts";
 import { copyOf } from "../helpers/put-in-place.ts";
@@ -31,7 +33,7 @@ async function copied(node: TestNode): Promise<() => Promise<void>> {
       `begin; set local session_replication_role = replica; ${[...OF_A_DAY]
         .reverse()
         .map((table) => `delete from ${table}`)
-        .join("; ")}; ${back.join("; ")};
+        .join("; ")}; ${back.join("; ")}; delete from tombolo.change where xid = pg_current_xact_id();
        select setval(pg_get_serial_sequence('tombolo.tick', 'position'), max(position)) from tombolo.tick; commit`,
     );
 }
@@ -105,5 +107,51 @@ test.each(["postgres", "sqlite"] as const)(
       await link.settle();
     }
     await expect(idleLink.settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+  },
+);
+
+/** Somebody else's process reads the log, as a command does: ticks that this one knows nothing of. */
+async function readElsewhere(node: TestNode, times: number): Promise<void> {
+  const other =
+    node.node.engine === "sqlite"
+      ? await openSqliteNode({ name: node.node.name, path: (node as TestNode & { readonly path: string }).path })
+      : await openPostgresNode({
+          name: node.node.name,
+          url: (node as TestNode & { readonly database: { readonly url: string } }).database.url,
+          capture: CAPTURE,
+        });
+  try {
+    for (let time = 0; time < times; time++) {
+      await node.write(insert(100 + time));
+      await other.log.tick();
+    }
+  } finally {
+    await other.close();
+  }
+}
+
+test.each(["postgres", "sqlite"] as const)(
+  "what was read of a %s's log before it was put back is given to nobody, though it has gone on past where it was; and who has it is found out",
+  async (engine) => {
+    const parent = await nodeOf(engine, "hub", SCHEMA, TABLES);
+    const children = [await nodeOf("sqlite", "ahead", SCHEMA, TABLES), await nodeOf("sqlite", "behind", SCHEMA, TABLES)] as const;
+    const [ahead, behind] = children.map((child) => testLink(parent.node, child.node, TABLES)) as [
+      ReturnType<typeof testLink>,
+      ReturnType<typeof testLink>,
+    ];
+    // each reads on: what one has read is kept for the other
+    for (const id of [1, 2]) {
+      await parent.write(insert(id));
+      await ahead.settle();
+      await behind.settle();
+    }
+    const back = await copied(parent);
+    await parent.write(insert(3));
+    await ahead.settle();
+    await back();
+    await readElsewhere(parent, 3);
+    await behind.settle();
+    expect(await children[1].rows("select id from product order by id")).toEqual(await parent.rows("select id from product order by id"));
+    await expect(ahead.settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
   },
 );

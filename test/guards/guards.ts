@@ -618,6 +618,13 @@ export const OTHER_GUARDS: readonly Guard[] = [
     test: { file: "full-sync/cascade.test.ts", title: "keeps back what refers to a row that was deleted here and is not sent" },
   },
   {
+    name: "a log that has gone on from a copy",
+    hazards: ["D17", "D19"],
+    without: "takes a log that was put back, and is longer by now than it was, for the one that it knew",
+    edits: [{ file: "replicator/node/lives.ts", from: "if (now === last.sealedAs) return;", to: "return;" }],
+    test: { file: "full-sync/put-back.test.ts", title: "log before it was put back is given to nobody" },
+  },
+  {
     name: "look before a sync",
     hazards: ["A37", "C6"],
     without: "does not look whether triggers are there when it is started now and then",

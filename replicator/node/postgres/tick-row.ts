@@ -31,11 +31,21 @@ export const goesOnFrom = (position: string, sealed: string): string =>
   `(${position}::bigint is null or coalesce((select t.position > ${position}::bigint or ${sealed}::text is null or ${sealedAs("t.sealed_at")} = ${sealed}::text
      from tombolo.tick t where t.position >= ${position}::bigint order by t.position limit 1), false))`;
 
+/** SQL: `Tick.sealedAs` of the tick at the position that a parameter holds; null where there is none. */
+export const sealOf = (position: string): string =>
+  `(select ${sealedAs("b.sealed_at")} from tombolo.tick b where b.position = ${position}::bigint)`;
+
 /** A tick as it comes from the database. */
 export interface StoredTick {
   readonly position: string;
   readonly sealed: string;
   readonly seen: string;
+}
+
+/** A tick that was sealed, or was the last; and `sealOf` the one that this process knew for the last. */
+export interface Sealed {
+  readonly tick: Tick;
+  readonly before: string | null;
 }
 
 export function tickOf(row: StoredTick): Tick {

@@ -7,14 +7,14 @@ import type { Question } from "./next-window.ts";
 import { RecentTicks, tickRow } from "./recent-ticks.ts";
 import type { PlacedGate } from "./slot/log-gate.ts";
 import { SlotSeal } from "./slot/seal.ts";
-import { SEEN, type StoredTick, sealedAs, sealing, TICK_LOCK, tickMissing, tickOf } from "./tick-row.ts";
+import { SEEN, type Sealed, type StoredTick, sealedAs, sealing, sealOf, TICK_LOCK, tickMissing, tickOf } from "./tick-row.ts";
 
 /**
  * In a transaction that holds the lock: a tick is made only when a captured change became visible since the last one, and it is
  * flushed when this returns. The flush covers every commit before it, so nothing that a crash could take back is ever read (hazard A6).
  *
  * Without anything new, the last tick holds all that is visible now, so what was applied from the peers until now is told with it. It is not stored: nobody reads
- * what an older one had seen, and of a thousand peers it is 100 KB.
+ * what an older one had seen, and of a thousand peers it is 100 KB. Parameter: the position of the last that is known here.
  */
 const SEAL = `
   with last as (select position, snapshot, seq_high, sealed_at from tombolo.tick order by position desc limit 1),
@@ -27,7 +27,8 @@ const SEAL = `
              or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid)
          returning position, snapshot, seq_high, sealed_at)
   select coalesce(made.position, last.position) as position, ${sealedAs("coalesce(made.sealed_at, last.sealed_at)")} as sealed, seen.seen::text as seen,
-         coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
+         coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high,
+         ${sealOf("$1")} as before
     from last cross join seen left join made on true`;
 
 /**
@@ -43,6 +44,7 @@ const FIRST = `
 interface SealedRow extends StoredTick {
   readonly snapshot: string;
   readonly seq_high: string;
+  readonly before: string | null;
 }
 
 /** How long a tick serves readers that are not as far yet: see `TickOptions.after`. */
@@ -103,8 +105,8 @@ export class Ticker {
     if (this.#running === undefined) {
       const askedAt = performance.now();
       const running = this.#seal(lagging, next)
-        .then((tick) => {
-          this.#mustGoOn(tick);
+        .then(({ tick, before }) => {
+          this.#mustGoOn(tick, before);
           this.#last = { tick, askedAt };
           this.#newestAt = askedAt;
           return tick;
@@ -129,13 +131,15 @@ export class Ticker {
   }
 
   /** Those that are remembered of a life that is over serve nobody. */
-  #mustGoOn(tick: Tick): void {
+  #mustGoOn(tick: Tick, before: string | null): void {
+    const { count } = this.#lives;
     try {
-      this.#lives.passed(tick);
-    } catch (error) {
-      this.#last = undefined;
-      this.recent.clear();
-      throw error;
+      this.#lives.passed(tick, () => before);
+    } finally {
+      if (this.#lives.count !== count) {
+        this.#last = undefined;
+        this.recent.clear();
+      }
     }
   }
 
@@ -144,10 +148,10 @@ export class Ticker {
     this.#slot.logged();
   }
 
-  async #seal(lagging: boolean, next: Question | null): Promise<Tick> {
+  async #seal(lagging: boolean, next: Question | null): Promise<Sealed> {
     if (!this.#begun) await this.#begin();
     try {
-      return await (this.#gate.lags ? this.#slot.tick(lagging, next) : this.#sealed(next));
+      return await (this.#gate.lags ? this.#slot.tick({ lagging, next, last: this.#lives.last }) : this.#sealed(next));
     } catch (error) {
       // told once; who tries again begins with a first one
       if (error instanceof TomboloError && error.code === "TICK_MISSING") this.#begun = false;
@@ -155,14 +159,15 @@ export class Ticker {
     }
   }
 
-  async #sealed(next: Question | null): Promise<Tick> {
-    const row = await sealing<SealedRow>(this.#pool, { name: "tombolo_seal", text: SEAL }, next);
+  async #sealed(next: Question | null): Promise<Sealed> {
+    const values = [this.#lives.last?.position.toString() ?? null];
+    const row = await sealing<SealedRow>(this.#pool, { name: "tombolo_seal", text: SEAL, values }, next);
     if (row === undefined) throw tickMissing();
     const tick = tickOf(row);
     const known = tickRow(row);
     this.recent.add(tick.position, known);
     await next?.sealed(tick.position, known);
-    return tick;
+    return { tick, before: row.before };
   }
 
   async #begin(): Promise<void> {

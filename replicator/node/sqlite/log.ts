@@ -11,7 +11,7 @@ import type { CaptureCounts } from "./capture-counts.ts";
 import { capturedTable, capturedTables, notCaptured } from "./captured-tables.ts";
 import { type Clock, isoTime } from "./clock.ts";
 import { changesSince } from "./concurrent-changes.ts";
-import type { DatabaseFile } from "./connection.ts";
+import type { Connection, DatabaseFile } from "./connection.ts";
 import { referencesOf } from "./foreign-keys.ts";
 import { misfit } from "./misfit.ts";
 import { News } from "./news.ts";
@@ -22,7 +22,7 @@ import { putRefresh } from "./refresh.ts";
 import { retain } from "./retention.ts";
 import { keyImage, stored } from "./rows.ts";
 import { tableShape } from "./shape.ts";
-import { newestEntry, sealedTick, seenNow, storeTick } from "./tick.ts";
+import { newestEntry, sealedTick, sealOf, seenNow, storeTick } from "./tick.ts";
 
 const SHORTEST_PAUSE_MS = 5;
 
@@ -54,24 +54,33 @@ export class SqliteLog implements ChangeLog {
   }
 
   async tick(): Promise<Tick> {
-    const newest = this.#file.read(sealedTick);
-    if (newest !== null) return this.#passed(newest);
+    const newest = this.#file.read((connection) => {
+      const tick = sealedTick(connection);
+      return tick === null ? null : { tick, before: this.#sealOfLast(connection) };
+    });
+    if (newest !== null) return this.#passed(newest.tick, newest.before);
     // a tick that has not begun to look covers this caller too
     return this.#sharedTick();
   }
 
-  #passed(tick: Tick): Tick {
-    this.#lives.passed(tick);
+  #passed(tick: Tick, before: string | null): Tick {
+    this.#lives.passed(tick, () => before);
     return tick;
+  }
+
+  #sealOfLast(connection: Connection): string | null {
+    const { last } = this.#lives;
+    return last === undefined ? null : sealOf(connection, last.position);
   }
 
   #sharedTick(): Promise<Tick> {
     this.#ticking ??= this.#file.write((connection) => {
       this.#ticking = undefined;
+      const before = this.#sealOfLast(connection);
       const sealed = sealedTick(connection);
-      if (sealed !== null) return this.#passed(sealed);
+      if (sealed !== null) return this.#passed(sealed, before);
       const next = { position: toPosition(newestEntry(connection)), seen: seenNow(connection) };
-      return this.#passed(storeTick(connection, next, this.#clock()));
+      return this.#passed(storeTick(connection, next, this.#clock()), before);
     });
     const ticking = this.#ticking;
     return ticking.catch((error: unknown) => {

@@ -5,7 +5,7 @@ import { cameBetween, type PeerMarks, type Rejoin, type Restart } from "../rejoi
 import type { DatabaseFile } from "./connection.ts";
 import { setForwards } from "./copy-runs.ts";
 import { purgedUpTo } from "./purge.ts";
-import { newestEntry } from "./tick.ts";
+import { newestEntry, sealOf } from "./tick.ts";
 
 export class SqliteRejoin implements Rejoin {
   readonly #file: DatabaseFile;
@@ -40,10 +40,8 @@ export class SqliteRejoin implements Rejoin {
   }
 
   async hasSealed(at: Position, sealedAs?: string): Promise<boolean> {
-    const sealed = this.#file.read((connection) =>
-      connection.prepare("select sealed_at from tombolo_tick where position = ?").pluck().get(at),
-    );
-    return sealed !== undefined && (sealedAs === undefined || sealed === sealedAs);
+    const sealed = this.#file.read((connection) => sealOf(connection, at));
+    return sealed !== null && (sealedAs === undefined || sealed === sealedAs);
   }
 
   async renew(): Promise<void> {

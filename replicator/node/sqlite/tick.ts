@@ -58,6 +58,10 @@ export function storeTick(connection: Connection, tick: Tick, now: number): Tick
   return { ...tick, sealedAs };
 }
 
+/** `Tick.sealedAs` of the tick at a position; null where there is none. */
+export const sealOf = (connection: Connection, at: Position): string | null =>
+  (prepared(connection, "select sealed_at from tombolo_tick where position = ?").pluck().get(at) as string | undefined) ?? null;
+
 /** Whether the log goes on from a tick that was read before. One that is purged was read, and there is a later one. */
 export function goesOnFrom(connection: Connection, { position: at, sealedAs }: Pick<Tick, "position" | "sealedAs">): boolean {
   // the beginning is not sealed until somebody reads from there

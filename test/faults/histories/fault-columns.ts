@@ -1,5 +1,6 @@
 import { until } from "../../helpers/command.ts";
 import type { Place } from "../places.ts";
+import type { EdgeSeat } from "./edge-seat.ts";
 import type { Fault } from "./fault.ts";
 import { ADDED_COLUMN } from "./tables.ts";
 import type { World } from "./world.ts";
@@ -38,7 +39,27 @@ async function compare(world: World): Promise<void> {
       PATIENCE_MS,
     );
   await repair("--table", "note", "--yes");
-  await Promise.all(world.edges.map((edge) => repair("--link", `hub/${edge.name}`)));
+  await Promise.all(
+    world.edges.map(async (edge) => {
+      await beganAnew(world, edge);
+      await repair("--link", `hub/${edge.name}`);
+    }),
+  );
+}
+
+/** One that was to begin anew before it had the column has said that it cannot: it is asked once more. */
+async function beganAnew(world: World, edge: EdgeSeat): Promise<void> {
+  await until(
+    `${edge.name} has begun anew`,
+    async () => {
+      const [last] = await world.hub.rows(`select state from tombolo.full_sync_run where peer = '${edge.name}' order by id desc limit 1`);
+      if (last?.[0] === "failed") await world.operator.resync(edge.name);
+      else if (last?.[0] !== "requested" && last?.[0] !== "running") return true;
+      await edge.poke();
+      return false;
+    },
+    PATIENCE_MS,
+  );
 }
 
 export const COLUMNS_CHANGE = {

@@ -3,12 +3,13 @@ import { position } from "../../../change/names.ts";
 import type { Tick } from "../../change-log.ts";
 import type { Question } from "../next-window.ts";
 import { type RecentTicks, tickRow } from "../recent-ticks.ts";
-import { SEEN, sealedAs, sealing, tickMissing, tickOf } from "../tick-row.ts";
+import { SEEN, type Sealed, sealedAs, sealing, sealOf, tickMissing, tickOf } from "../tick-row.ts";
 import type { PlacedGate } from "./log-gate.ts";
 import { parseLsn } from "./lsn.ts";
 
 interface Cut {
   readonly position: string;
+  readonly sealed: string;
   readonly snapshot: string;
   readonly seen: string;
   readonly unsealed: string;
@@ -23,6 +24,7 @@ interface Made {
   readonly sealed: string;
   readonly snapshot: string;
   readonly seq_high: string;
+  readonly before: string | null;
 }
 
 /**
@@ -30,12 +32,12 @@ interface Made {
  * visible after its record was written, and the snapshot is older than the place that is read with it.
  */
 const CUT = `
-  select last.position, pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as at, ${SEEN}::text as seen,
+  select last.position, ${sealedAs("last.sealed_at")} as sealed, pg_current_snapshot()::text as snapshot, pg_current_wal_insert_lsn()::text as at, ${SEEN}::text as seen,
          exists (select from tombolo.change c where c.xid >= pg_snapshot_xmax(last.snapshot))
       or exists (select from pg_snapshot_xip(last.snapshot) as open(xid), tombolo.change c where c.xid = open.xid) as unsealed
-    from (select position, snapshot from tombolo.tick order by position desc limit 1) as last`;
+    from (select position, snapshot, sealed_at from tombolo.tick order by position desc limit 1) as last`;
 
-/** In a transaction that holds the lock. Parameters: the cut's snapshot, what was seen, and the last tick then. No tick where another process made one since the cut. */
+/** In a transaction that holds the lock. Parameters: the cut's snapshot, what was seen, the last tick then, and the last that is known here. No tick where another process made one since the cut. */
 const MAKE = `
   with last as (select position, snapshot, seq_high, sealed_at from tombolo.tick order by position desc limit 1),
        made as (
@@ -49,7 +51,8 @@ const MAKE = `
                           where c.xid = open.xid and pg_visible_in_snapshot(c.xid, cut.snapshot)))
          returning position, snapshot, seq_high, sealed_at)
   select last.position as last, coalesce(made.position, last.position) as position, ${sealedAs("coalesce(made.sealed_at, last.sealed_at)")} as sealed,
-         coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high
+         coalesce(made.snapshot, last.snapshot)::text as snapshot, coalesce(made.seq_high, last.seq_high) as seq_high,
+         ${sealOf("$4")} as before
     from last left join made on true`;
 
 /** While changes come in, a cut is begun this often: some are then complete while the log is far behind the newest. */
@@ -91,16 +94,24 @@ export class SlotSeal {
   }
 
   /** One call at a time. `lagging`: what was committed and is not logged yet may stay for the next. */
-  async tick(lagging: boolean, next: Question | null): Promise<Tick> {
+  async tick(asked: { readonly lagging: boolean; readonly next: Question | null; readonly last: Tick | undefined }): Promise<Sealed> {
+    const { lagging, next } = asked;
     if (lagging) this.#wantedAt = performance.now();
     else this.#cuts = [];
     for (;;) {
       const earlier = this.#earlier();
       const cut = earlier ?? (await this.#begin());
       const last = this.#last;
-      if (lagging && cut.unsealed !== "t" && !cut.behind && last?.position === cut.position && last.seen === cut.seen) {
+      if (
+        lagging &&
+        cut.unsealed !== "t" &&
+        !cut.behind &&
+        last?.position === cut.position &&
+        last.tick.sealedAs === cut.sealed &&
+        last.seen === cut.seen
+      ) {
         this.#use(cut);
-        if (earlier === undefined) return last.tick;
+        if (earlier === undefined) return { tick: last.tick, before: cut.sealed };
         continue;
       }
       try {
@@ -110,7 +121,7 @@ export class SlotSeal {
         throw error;
       }
       this.#use(cut);
-      const made = await this.#make(cut, next);
+      const made = await this.#make(cut, next, asked.last);
       // another process's tick, or that of a fill, may be newer than the cut
       if (made.last !== cut.position && made.last !== this.#last?.position) {
         this.#cuts = [];
@@ -119,7 +130,7 @@ export class SlotSeal {
       const tick = tickOf({ position: made.position, sealed: made.sealed, seen: cut.seen });
       this.#last = { tick, position: made.position, seen: cut.seen };
       // an earlier cut in which nothing is new says nothing of now
-      if (earlier === undefined || made.position !== made.last) return tick;
+      if (earlier === undefined || made.position !== made.last) return { tick, before: made.before };
     }
   }
 
@@ -154,16 +165,17 @@ export class SlotSeal {
     return begun;
   }
 
-  async #make({ snapshot, seen, position: last }: Cut, next: Question | null): Promise<Made> {
-    const row = await sealing<Made>(this.#pool, { name: "tombolo_slot_make", text: MAKE, values: [snapshot, seen, last] }, next);
+  async #make({ snapshot, seen, position: last }: Cut, next: Question | null, known: Tick | undefined): Promise<Made> {
+    const values = [snapshot, seen, last, known?.position.toString() ?? null];
+    const row = await sealing<Made>(this.#pool, { name: "tombolo_slot_make", text: MAKE, values }, next);
     if (row === undefined) {
       // what was cut after a tick that is gone is cut anew
       this.#cuts = [];
       throw tickMissing();
     }
-    const [at, known] = [position(row.position), tickRow(row)];
-    this.#recent.add(at, known);
-    await next?.sealed(at, known);
+    const [at, tick] = [position(row.position), tickRow(row)];
+    this.#recent.add(at, tick);
+    await next?.sealed(at, tick);
     return row;
   }
 }
