@@ -23,27 +23,19 @@ export class Lives {
    * To be told of every tick in the order in which they were found to be the newest. `lastNow`: `Tick.sealedAs` of what the log holds now at the position of `last`; null where there is
    * none. Throws `DATABASE_PUT_BACK` (retry).
    */
-  passed(tick: Tick, lastNow: () => string | null): void {
+  passed(tick: Tick, lastNow: string | null): void {
     const last = this.#last;
     this.#last = tick;
     if (last === undefined || isSame(tick, last)) return;
-    if (tick.position > last.position) {
-      if (last.sealedAs === undefined) return;
-      const now = lastNow();
-      if (now === last.sealedAs) return;
-      if (now === null) {
-        // purged, or never made in this life: what is remembered is to be looked up anew
-        this.#count += 1;
-        return;
-      }
-    }
+    const isFurther = tick.position > last.position;
+    if (isFurther && (last.sealedAs === undefined || lastNow === last.sealedAs)) return;
+    this.#count += 1;
+    // purged, or never made in this life: what is remembered is to be looked up anew
+    if (isFurther && lastNow === null) return;
     // the one that was just sealed may be taken back with what fails here
     this.#last = undefined;
-    this.#count += 1;
     throw putBack(
-      tick.position > last.position
-        ? `the log ended with position ${last.position}, and now it has another of that number`
-        : `the log ended with position ${last.position}, and now it ends with another ${tick.position}`,
+      `the log ended with position ${last.position}, and now it ${isFurther ? "has another of that number" : `ends with another ${tick.position}`}`,
     );
   }
 }

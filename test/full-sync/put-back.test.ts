@@ -16,6 +16,12 @@ const insert = (id: number): string => `insert into product values (${id}, 'row'
 
 closeAfterEach();
 
+/** A SQLite child, and its link. */
+async function childOf(parent: TestNode, name: string): Promise<{ readonly child: TestNode; readonly link: ReturnType<typeof testLink> }> {
+  const child = await nodeOf("sqlite", name, SCHEMA, TABLES);
+  return { child, link: testLink(parent.node, child.node, TABLES) };
+}
+
 /** Answers what puts the database back to where it is now, without a connection that breaks, as when a virtual machine is. */
 async function copied(node: TestNode): Promise<() => Promise<void>> {
   if (node.node.engine === "sqlite") {
@@ -90,11 +96,7 @@ test.each(["postgres", "sqlite"] as const)(
   "a %s parent that is put back to a copy while it is in use is found out by every child that has more, also by one that was idle meanwhile",
   async (engine) => {
     const parent = await nodeOf(engine, "hub", SCHEMA, TABLES);
-    const [busy, idle] = [await nodeOf("sqlite", "busy", SCHEMA, TABLES), await nodeOf("sqlite", "idle", SCHEMA, TABLES)];
-    const [link, idleLink] = [busy, idle].map((child) => testLink(parent.node, child.node, TABLES)) as [
-      ReturnType<typeof testLink>,
-      ReturnType<typeof testLink>,
-    ];
+    const [{ link }, { link: idleLink }] = [await childOf(parent, "busy"), await childOf(parent, "idle")];
     await link.settle();
     await idleLink.settle();
     const back = await copied(parent);
@@ -134,24 +136,20 @@ test.each(["postgres", "sqlite"] as const)(
   "what was read of a %s's log before it was put back is given to nobody, though it has gone on past where it was; and who has it is found out",
   async (engine) => {
     const parent = await nodeOf(engine, "hub", SCHEMA, TABLES);
-    const children = [await nodeOf("sqlite", "ahead", SCHEMA, TABLES), await nodeOf("sqlite", "behind", SCHEMA, TABLES)] as const;
-    const [ahead, behind] = children.map((child) => testLink(parent.node, child.node, TABLES)) as [
-      ReturnType<typeof testLink>,
-      ReturnType<typeof testLink>,
-    ];
+    const [ahead, behind] = [await childOf(parent, "ahead"), await childOf(parent, "behind")];
     // each reads on: what one has read is kept for the other
     for (const id of [1, 2]) {
       await parent.write(insert(id));
-      await ahead.settle();
-      await behind.settle();
+      await ahead.link.settle();
+      await behind.link.settle();
     }
     const back = await copied(parent);
     await parent.write(insert(3));
-    await ahead.settle();
+    await ahead.link.settle();
     await back();
     await readElsewhere(parent, 3);
-    await behind.settle();
-    expect(await children[1].rows("select id from product order by id")).toEqual(await parent.rows("select id from product order by id"));
-    await expect(ahead.settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
+    await behind.link.settle();
+    expect(await behind.child.rows("select id from product order by id")).toEqual(await parent.rows("select id from product order by id"));
+    await expect(ahead.link.settle()).rejects.toMatchObject({ code: "NODE_REWOUND", kind: "operator" });
   },
 );

@@ -621,7 +621,7 @@ export const OTHER_GUARDS: readonly Guard[] = [
     name: "a log that has gone on from a copy",
     hazards: ["D17", "D19"],
     without: "takes a log that was put back, and is longer by now than it was, for the one that it knew",
-    edits: [{ file: "replicator/node/lives.ts", from: "if (now === last.sealedAs) return;", to: "return;" }],
+    edits: [{ file: "replicator/node/lives.ts", from: "(last.sealedAs === undefined || lastNow === last.sealedAs)", to: "isFurther" }],
     test: { file: "full-sync/put-back.test.ts", title: "log before it was put back is given to nobody" },
   },
   {

@@ -1,15 +1,13 @@
 import { TomboloError } from "../../change/error.ts";
 import { earlier, START } from "../../change/names.ts";
 import type { ApplySession } from "./apply-session.ts";
-import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
-import { typed } from "./column-sql.ts";
 import type { ChangeSet } from "./fast-path.ts";
 import { type ForeignKey, type ForeignKeys, foreignKeys, knownForeignKeys, refers } from "./foreign-keys.ts";
 import { ident, literal } from "./identifier.ts";
 import type { IncomingTable, TextRow } from "./incoming.ts";
 import { isHeld, lacksReferred } from "./referred-locks.ts";
-import { columnNamed } from "./set-statements.ts";
+import { rowsAt } from "./set-statements.ts";
 
 /**
  * Under the replica's role no foreign key is looked at: the parent's rows are right by themselves. They are not where this node lacks what
@@ -27,15 +25,12 @@ export async function mustNotDangle(
   const gone = await lacksReferred(session.client, table, { keys: touched.filter(isHeld), rows: written.rows });
   if (!gone && (touched.every(isHeld) || !(await mayLack(session)))) return;
   if (gone && !(await mayLackByNow(session))) return;
-  const columns = table.key.map((name) => columnNamed(table, name));
-  const arrays = columns.map((_, at) => `$${at + 3}::text[]`).join(", ");
-  const names = columns.map((_, at) => `a${at}`).join(", ");
-  const is = columns.map((column, at) => `f.${ident(column.name)} = ${typed(`a${at}`, column)}`).join(" and ");
-  const { rows } = await session.client.query({
-    text: `${unjudged("$1", "$2")} select from unnest(${arrays}) as k(${names}) join ${table.sql} as f on ${is} where ${dangles(session, touched)} limit 1`,
-    values: [...unjudgedValues(session), ...table.key.map((name) => textArray(written.rows.map(({ key }) => key[name] ?? null)))],
-  });
-  if (rows.length === 0) return;
+  const { text, values } = rowsAt(
+    table,
+    written.rows.map(({ key }) => key),
+    2,
+  );
+  if (!(await someDangle(session, touched, { text, values }))) return;
   throw new TomboloError(`a row of ${table.name} refers to one that is not here`, { code: "FOREIGN_KEY_VIOLATION", kind: "operator" });
 }
 
@@ -49,10 +44,18 @@ export async function anyDangles(
   if (rule === undefined || !isLookedAt(session, rule)) return false;
   const { outward } = await foreignKeys(session.client, table);
   const keys = outward.filter((key) => key.columns.every(({ from }) => columns.includes(from)));
-  if (keys.length === 0 || !(await mayLack(session))) return false;
+  return keys.length > 0 && (await mayLack(session)) && someDangle(session, keys, { text: rows, values: [] });
+}
+
+/** `rows`: a query whose parameters come after the first two. */
+async function someDangle(
+  session: ApplySession,
+  keys: readonly ForeignKey[],
+  rows: { readonly text: string; readonly values: readonly string[] },
+): Promise<boolean> {
   const { rowCount } = await session.client.query(
-    `${unjudged("$1", "$2")} select from (${rows}) as f where ${dangles(session, keys)} limit 1`,
-    unjudgedValues(session),
+    `${unjudgedDeletions("$1", "$2")} select from (${rows.text}) as f where ${dangles(session, keys)} limit 1`,
+    [...unjudgedValues(session), ...rows.values],
   );
   return rowCount !== 0;
 }
@@ -118,14 +121,14 @@ async function mayLackByNow(session: ApplySession): Promise<boolean> {
 export async function hasUnjudgedDeletions(session: Pick<ApplySession, "client" | "peer" | "header">): Promise<boolean> {
   const { rows } = await session.client.query<{ any: string }>({
     name: "tombolo_unjudged_deletions",
-    text: `${unjudged("$1", "$2")} select exists (select from unjudged) as any`,
+    text: `${unjudgedDeletions("$1", "$2")} select exists (select from unjudged) as any`,
     values: unjudgedValues(session),
   });
   return rows[0]?.any === "t";
 }
 
 /** `with unjudged as (…)`: this node's deletions that the peer ($) has not judged, which has seen its log up to a position ($). */
-const unjudged = (peer: string, position: string): string => `
+const unjudgedDeletions = (peer: string, position: string): string => `
   with since as (select coalesce((select snapshot from tombolo.tick where position >= nullif(${position}::bigint, 0) order by position limit 1), '1:1:') as snapshot),
   unjudged as (select c.table_id, c.old from since, tombolo.change c
     where c.op = 'D' and c.target is null and c.origin is distinct from ${peer}::int
@@ -138,7 +141,7 @@ function unjudgedValues({ peer, header }: Pick<ApplySession, "peer" | "header">)
 
 /**
  * SQL: row `f` refers to nothing by one of the keys. A fill may bring it before the row that it refers to: there only where that was deleted here. Behind
- * `unjudged`.
+ * `unjudgedDeletions`.
  */
 function dangles({ header, hstore }: Pick<ApplySession, "header" | "hstore">, keys: readonly ForeignKey[]): string {
   const lacks = (key: ForeignKey): string => {

@@ -1,12 +1,10 @@
 import type pg from "pg";
 import { prepared } from "./apply-session.ts";
-import { textArray } from "./array-literal.ts";
 import type { CapturedTable } from "./captured-tables.ts";
-import { typed } from "./column-sql.ts";
 import { type ForeignKey, foreignKeys } from "./foreign-keys.ts";
 import { ident } from "./identifier.ts";
 import type { TextRow } from "./incoming.ts";
-import { columnNamed } from "./set-statements.ts";
+import { rowsAt } from "./set-statements.ts";
 
 /**
  * Under the replica's role a row does not hold on to what it refers to, as a foreign key makes it do. An application that locks a row, looks at
@@ -23,20 +21,17 @@ export async function lacksReferred(
 ): Promise<boolean> {
   const { keys, rows } = referring;
   if (keys.length === 0) return false;
-  const values = table.key.map((name) => textArray(rows.map(({ key }) => key[name] ?? null)));
-  const answers = await Promise.all(keys.map((key) => prepared(client, lockStatement(table, key), values)));
+  const { text, values } = rowsAt(
+    table,
+    rows.map(({ key }) => key),
+  );
+  const answers = await Promise.all(keys.map((key) => prepared(client, lockStatement(key, text), values)));
   return answers.some(([row]) => row?.[0] !== "f");
 }
 
-/** $1 and so on: of each column of the key, an array with its values. */
-function lockStatement(table: CapturedTable, { to, columns }: ForeignKey): string {
-  const key = table.key.map((name) => columnNamed(table, name));
-  const arrays = key.map((_, at) => `$${at + 1}::text[]`).join(", ");
-  const is = key.map((column, at) => `f.${ident(column.name)} = ${typed(`a${at}`, column)}`).join(" and ");
+function lockStatement({ to, columns }: ForeignKey, rows: string): string {
   const some = columns.map(({ from }) => `f.${ident(from)} is not null`).join(" and ");
-  return `with wanted as materialized (
-      select distinct ${columns.map(({ from }, at) => `f.${ident(from)} as w${at}`).join(", ")}
-        from unnest(${arrays}) as u(${key.map((_, at) => `a${at}`).join(", ")}) join ${table.sql} as f on ${is} where ${some}),
+  return `with wanted as materialized (select distinct ${columns.map(({ from }, at) => `f.${ident(from)} as w${at}`).join(", ")} from (${rows}) as f where ${some}),
     held as (select from wanted as w join ${to} as t on ${columns.map((column, at) => `t.${ident(column.to)} = w.w${at}`).join(" and ")} for key share of t)
     select (select count(*) from wanted) > (select count(*) from held)`;
 }

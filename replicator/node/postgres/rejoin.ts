@@ -7,7 +7,7 @@ import { FORWARDS } from "./copy-runs.ts";
 import { clusterIdentity } from "./migrate.ts";
 import { jsonByTable, tablePositions } from "./peers.ts";
 import { postgresError } from "./postgres-error.ts";
-import { sealedAs } from "./tick-row.ts";
+import { sealOf } from "./tick-row.ts";
 
 export class PostgresRejoin implements Rejoin {
   readonly #pool: pg.Pool;
@@ -38,8 +38,9 @@ export class PostgresRejoin implements Rejoin {
   }
 
   async hasSealed(at: Position, as?: string): Promise<boolean> {
-    const sql = `select from tombolo.tick where position = $1::bigint and ${sealedAs()} = coalesce($2, ${sealedAs()})`;
-    return (await this.#query(sql, [at.toString(), as ?? null])).rowCount !== 0;
+    const { rows } = await this.#query<{ sealed: string | null }>(`select ${sealOf("$1")} as sealed`, [at.toString()]);
+    const sealed = rows[0]?.sealed ?? null;
+    return sealed !== null && (as === undefined || sealed === as);
   }
 
   async renew(): Promise<void> {

@@ -75,6 +75,12 @@ export function keysIn(
   };
 }
 
+/** The rows of the table that have these keys, as a `select` of its columns; parameters as in `keysIn`. */
+export function rowsAt(table: CapturedTable, keys: readonly TextRow[], after = 0): { readonly text: string; readonly values: string[] } {
+  const { text, matches, values } = keysIn(table, keys, after);
+  return { text: `select t.* from (${text}) as x join ${table.sql} as t on ${matches}`, values };
+}
+
 /** Columns of values as `ord` and their names of a `select`, each value through its column's type. */
 export const valuesIn = (
   columns: readonly { readonly column: Column; readonly as: string; readonly values: readonly (string | null)[] }[],

@@ -134,7 +134,7 @@ export class Ticker {
   #mustGoOn(tick: Tick, before: string | null): void {
     const { count } = this.#lives;
     try {
-      this.#lives.passed(tick, () => before);
+      this.#lives.passed(tick, before);
     } finally {
       if (this.#lives.count !== count) {
         this.#last = undefined;

@@ -64,7 +64,7 @@ export class SqliteLog implements ChangeLog {
   }
 
   #passed(tick: Tick, before: string | null): Tick {
-    this.#lives.passed(tick, () => before);
+    this.#lives.passed(tick, before);
     return tick;
   }
 
